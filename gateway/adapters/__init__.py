@@ -1,0 +1,1 @@
+"""The edges: settings, Kafka clients, a local Kafka, logs."""

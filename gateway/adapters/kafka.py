@@ -1,0 +1,102 @@
+"""Kafka clients made from settings: security in one place, and one error for a broker that does not answer."""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.helpers import create_ssl_context
+
+from gateway.adapters.settings import Settings
+from gateway.errors import BrokerUnreachableError, ConfigurationError
+
+
+def client_options(settings: Settings) -> dict[str, Any]:
+    """The connection arguments that every aiokafka client takes."""
+    kafka = settings.kafka
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "security_protocol": kafka.security_protocol,
+    }
+    if kafka.security_protocol.startswith("SASL") and kafka.password_file is not None:
+        options |= {
+            "sasl_mechanism": kafka.sasl_mechanism,
+            "sasl_plain_username": kafka.username,
+            "sasl_plain_password": _read_secret(settings, "kafka.password_file"),
+        }
+    if kafka.security_protocol.endswith("SSL"):
+        options["ssl_context"] = _ssl_context(settings)
+    return options
+
+
+def _read_secret(settings: Settings, name: str) -> str:
+    path = settings.beside_file(settings.kafka.password_file or settings.file)
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigurationError(f"{name}: {path} cannot be read ({error.strerror})") from None
+
+
+def _ssl_context(settings: Settings) -> ssl.SSLContext:
+    ca_file = settings.kafka.ca_file
+    try:
+        context: ssl.SSLContext = create_ssl_context(cafile=str(settings.beside_file(ca_file)) if ca_file else None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"kafka.ca_file: {ca_file} is not a readable PEM file ({error})") from None
+    return context
+
+
+@asynccontextmanager
+async def producer(settings: Settings, **options: Any) -> AsyncIterator[AIOKafkaProducer]:
+    """A started producer, stopped at the end; ``options`` as aiokafka's."""
+    client = AIOKafkaProducer(**client_options(settings), **options)
+    async with _started(client, settings):
+        yield client
+
+
+@asynccontextmanager
+async def consumer(settings: Settings, *topics: str, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
+    """A started consumer that reads committed records only, stopped at the end; ``options`` as aiokafka's."""
+    defaults: dict[str, Any] = {"isolation_level": "read_committed", "enable_auto_commit": False}
+    client = AIOKafkaConsumer(*topics, **client_options(settings), **(defaults | options))
+    async with _started(client, settings):
+        yield client
+
+
+@asynccontextmanager
+async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A started admin client, closed at the end."""
+    client = AIOKafkaAdminClient(**client_options(settings))
+    try:
+        await client.start()
+    except KafkaError as error:
+        await client.close()
+        raise unreachable(settings, error) from None
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
+async def _started(client: Any, settings: Settings) -> AsyncIterator[None]:
+    try:
+        await client.start()
+    except (KafkaConnectionError, OSError) as error:
+        await client.stop()
+        raise unreachable(settings, error) from None
+    try:
+        yield
+    finally:
+        await client.stop()
+
+
+def unreachable(settings: Settings, error: Exception) -> BrokerUnreachableError:
+    """The one sentence for a broker that does not answer."""
+    return BrokerUnreachableError(
+        f"no Kafka answers at {settings.bootstrap_servers} ({type(error).__name__}). "
+        "Start it, or set GATEWAY_BOOTSTRAP_SERVERS (or --bootstrap-servers) to one that runs."
+    )

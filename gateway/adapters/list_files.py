@@ -1,0 +1,78 @@
+"""Reads the recognition list's files: one file a published document, amendments beside the batches."""
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from gateway.core.recognition import Amendment, Batch, Recognition
+from gateway.errors import RecognitionListError
+
+
+def load_recognition(folder: Path) -> Recognition:
+    """Compile every ``*.yaml`` of ``folder``. Raises RecognitionListError naming file, row and cell of each mistake."""
+    files = sorted(folder.glob("*.yaml")) if folder.is_dir() else []
+    if not files:
+        raise RecognitionListError(
+            [f"{folder}: holds no list file (*.yaml); point `recognition` or --list at the folder"]
+        )
+    problems: list[str] = []
+    batches: list[tuple[str, Batch]] = []
+    amendments: list[tuple[str, Amendment]] = []
+    for file in files:
+        try:
+            content = yaml.load(file.read_text(encoding="utf-8"), _Loader)  # noqa: S506 — a SafeLoader
+        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+            problems.append(f"{file.name}: not readable YAML: {_one_line(error)}")
+            continue
+        kind: type[BaseModel] = Amendment if isinstance(content, dict) and "amends" in content else Batch
+        try:
+            document = kind.model_validate(content)
+        except ValidationError as error:
+            problems += _explain(error, file.name, content)
+            continue
+        if isinstance(document, Amendment):
+            amendments.append((file.name, document))
+        elif isinstance(document, Batch):
+            batches.append((file.name, document))
+    if problems:
+        raise RecognitionListError(problems)
+    return Recognition(batches, amendments)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without its habit of keeping the last of two equal keys."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"{key} stands twice in one mapping", problem_mark=key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _one_line(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}"
+    return type(error).__name__
+
+
+def _explain(error: ValidationError, file: str, content: Any) -> list[str]:
+    problems = []
+    for problem in error.errors(include_url=False, include_context=False):
+        steps = list(problem["loc"])
+        place = file
+        if len(steps) >= 2 and steps[0] in {"rows", "set"} and isinstance(steps[1], int):
+            entry = content[steps[0]][steps[1]]
+            number = entry.get("row", f"#{steps[1] + 1}") if isinstance(entry, dict) else f"#{steps[1] + 1}"
+            place, steps = f"{file}: row {number}", steps[2:]
+        cell = ".".join(str(step) for step in steps) or "document"
+        problems.append(f"{place}: {cell}: {problem['msg']}")
+    return problems

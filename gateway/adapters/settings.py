@@ -1,0 +1,191 @@
+"""Settings: the YAML file, then the environment (``GATEWAY_…``), each mistake named with its place."""
+
+import hashlib
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, Self, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from gateway.errors import ConfigurationError
+
+DEFAULT_FILE = "config/gateway.yaml"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KafkaSettings(_Part):
+    """How to reach the broker. The password is read from its file when a client is made, and kept nowhere else."""
+
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    username: str | None = None
+    password_file: Path | None = None
+    ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _credentials(self) -> Self:
+        if self.security_protocol.startswith("SASL") and not (self.username and self.password_file):
+            raise ValueError(f"{self.security_protocol} needs username and password_file")
+        return self
+
+
+class TopicSettings(_Part):
+    """What ``gateway topics apply`` creates."""
+
+    partitions: int = Field(12, ge=1, le=1000)
+    replication_factor: int = Field(1, ge=1, le=9)
+    retention_hours: float = Field(168, gt=0)
+
+
+class RelaySettings(_Part):
+    """The lanes (DESIGN: relay); times in the unit of their name."""
+
+    group_id: str = Field("chuanyu-gateway", min_length=1, pattern=r"^[A-Za-z0-9._-]+$")
+    max_records: int = Field(1000, ge=1, le=100_000)
+    session_timeout_ms: int = Field(10_000, ge=6_000, le=300_000)
+    transaction_timeout_ms: int = Field(30_000, ge=1_000, le=900_000)
+    drain_timeout_s: float = Field(8, gt=0, le=300)
+    log_forwards: bool = False
+
+
+class DuplicateSettings(_Part):
+    """How far back an id is remembered, in hours of broker time, and how many by one lane."""
+
+    horizon_hours: float = Field(72.1, gt=0)
+    max_ids: int = Field(1_000_000, ge=1)
+
+    @property
+    def horizon_ms(self) -> int:
+        """The horizon in milliseconds."""
+        return round(self.horizon_hours * 3_600_000)
+
+
+class LedgerSettings(_Part):
+    """Which digest chains the ledger: SM3 (GB/T 32905) or SHA-256."""
+
+    digest: Literal["sm3", "sha256"] = "sm3"
+
+    @model_validator(mode="after")
+    def _available(self) -> Self:
+        if self.digest not in hashlib.algorithms_available:
+            raise ValueError(f"this Python's OpenSSL has no {self.digest}; set ledger.digest to sha256")
+        return self
+
+
+class WebSettings(_Part):
+    """The Faust app's web server."""
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: int = Field(6066, ge=1, le=65535)
+
+
+class LogSettings(_Part):
+    """How the log is written: to stderr, by structlog."""
+
+    format: Literal["auto", "json", "pretty"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Made by ``load_settings``; frozen."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GATEWAY_", env_nested_delimiter="__", extra="forbid", frozen=True, env_ignore_empty=True
+    )
+
+    bootstrap_servers: str = Field("localhost:9092", min_length=1)
+    recognition: Path = Path("recognition")
+    topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]*$", max_length=100)
+    kafka: KafkaSettings = KafkaSettings()
+    topics: TopicSettings = TopicSettings()
+    relay: RelaySettings = RelaySettings()
+    duplicates: DuplicateSettings = DuplicateSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    web: WebSettings = WebSettings()
+    log: LogSettings = LogSettings()
+
+    _file: Path = PrivateAttr(default=Path(DEFAULT_FILE))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 — the signature is pydantic-settings'
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over file: the file's content comes in as init arguments."""
+        return env_settings, init_settings
+
+    @property
+    def file(self) -> Path:
+        """The file these settings were read from."""
+        return self._file
+
+    @property
+    def recognition_dir(self) -> Path:
+        """The folder of list files, absolute."""
+        return (self._file.parent / self.recognition).resolve()
+
+    def beside_file(self, path: Path) -> Path:
+        """``path`` as meant in the settings file: relative to that file's folder."""
+        return (self._file.parent / path).resolve()
+
+
+def packaged_config() -> Path:
+    """The configuration folder that came with the package (an installed wheel), or the checkout's ``config``."""
+    installed = Path(str(files("gateway") / "_config"))
+    return installed if installed.is_dir() else Path(__file__).resolve().parents[2] / "config"
+
+
+def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
+    """Read the settings from ``config``, else ``$GATEWAY_CONFIG``, else ``config/gateway.yaml``, else the package's own.
+
+    ``overrides`` are a command's options (``bootstrap_servers=…``) and win over everything.
+    Raises ConfigurationError naming file, setting and mistake.
+    """
+    named = config or (Path(value) if (value := os.environ.get("GATEWAY_CONFIG")) else None)
+    path = named or (Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else packaged_config() / "gateway.yaml")
+    content = _read_yaml(path, named=config is not None)
+    try:
+        settings = Settings(**content)
+        if overrides:
+            settings = settings.model_copy(update={k: v for k, v in overrides.items() if v is not None})
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, path, content)) from None
+    settings._file = path.resolve()  # noqa: SLF001 — private to callers, not to its loader
+    return settings
+
+
+def _read_yaml(path: Path, *, named: bool) -> dict[str, Any]:
+    if not path.is_file():
+        origin = "--config" if named else "GATEWAY_CONFIG"
+        raise ConfigurationError(f"{origin} names {path}, which is not a file. Create it, or leave the setting out.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not readable YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path}: the file's top level must be a mapping of settings")
+    return cast("dict[str, Any]", content)
+
+
+def _explain(error: ValidationError, path: Path, content: dict[str, Any]) -> str:
+    """Each mistake in one line: setting, where it was set, what is wrong with it. Never the value: it may be a secret."""
+    lines = []
+    for problem in error.errors(include_url=False, include_context=False, include_input=False):
+        steps = [str(step) for step in problem["loc"]]
+        variable = "GATEWAY_" + "__".join(steps).upper()
+        place = f"environment variable {variable}" if variable in os.environ else str(path)
+        if not content and variable not in os.environ:
+            place = "the built-in default"
+        lines.append(f"{place}: {'.'.join(steps) or 'settings'}: {problem['msg']}")
+    return "the configuration is not valid:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,56 @@
+"""The contract's topics by name: which province writes where, with the deployment's prefix."""
+
+from dataclasses import dataclass
+
+from gateway.core.province import Province
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Topic names (CONTRACT: topics); ``prefix`` is empty unless several gateways share a cluster."""
+
+    prefix: str = ""
+
+    def display(self, province: Province) -> str:
+        """Events that ``province`` publishes."""
+        return f"{self.prefix}{province.value}.display"
+
+    def verification(self, reader: Province) -> str:
+        """Verification records that ``reader`` reads: what the other side displayed."""
+        return f"{self.prefix}{reader.value}.verification"
+
+    def rejection(self, province: Province) -> str:
+        """Why ``province``'s own events were not forwarded."""
+        return f"{self.prefix}{province.value}.rejection"
+
+    @property
+    def deadletter(self) -> str:
+        """Bytes that could not be attributed to an event."""
+        return f"{self.prefix}gateway.deadletter"
+
+    @property
+    def ledger(self) -> str:
+        """One entry a transaction."""
+        return f"{self.prefix}gateway.ledger"
+
+    @property
+    def feedback(self) -> str:
+        """Cases and digests for the responsible units."""
+        return f"{self.prefix}gateway.feedback"
+
+    @property
+    def displays(self) -> dict[str, Province]:
+        """Input topic → the province that writes it."""
+        return {self.display(province): province for province in Province}
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every topic of the contract."""
+        return (
+            *(self.display(p) for p in Province),
+            *(self.verification(p) for p in Province),
+            *(self.rejection(p) for p in Province),
+            self.deadletter,
+            self.ledger,
+            self.feedback,
+        )

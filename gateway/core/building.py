@@ -1,0 +1,207 @@
+"""Builds the bytes of what goes out from what was decided; same decision, same bytes."""
+
+import base64
+from typing import Any
+
+import msgspec
+from pydantic import ValidationError
+
+from gateway.core.decision import ENGINE_VERSION, Decision, Outcome
+from gateway.core.event import DisplayData, DisplayEvent
+from gateway.core.privacy import holds_personal_number
+from gateway.core.reading import Headers, Reading
+from gateway.core.recognition import Dimension, Listing
+from gateway.core.records import DEADLETTER_TYPE, GATEWAY_SOURCE, REJECTED_TYPE, VERIFIED_TYPE
+from gateway.core.strict_json import NotJsonError, read
+from gateway.core.times import format_instant
+
+MAX_DEADLETTER_BYTES = 65_536
+"""Input bytes that a dead letter holds at the most; longer ones stay where they are, at the origin's offset."""
+
+encode = msgspec.json.Encoder().encode
+
+
+def build_record(decision: Decision) -> bytes | None:
+    """The verification record or rejection of ``decision``, as JSON; None for a duplicate or a dead letter."""
+    if decision.outcome is Outcome.FORWARD:
+        return encode(_verification(decision))
+    return encode(_rejection(decision)) if decision.outcome is Outcome.REJECT else None
+
+
+def build_dead_letter(
+    decision: Decision, raw: bytes, topic: str, partition: int, offset: int, headers: Headers = ()
+) -> bytes:
+    """The dead letter of ``decision``, with the bytes unless they are too large or hold a personal number.
+
+    Bytes are never altered: they are there whole, or withheld with the reason. The original stands at its origin.
+    """
+    code, message = decision.error or ("UNDECIDABLE", "")
+    withheld = _withheld(raw)
+    return encode(
+        _envelope(DEADLETTER_TYPE, decision)
+        | {
+            "data": {
+                "origin": {"topic": topic, "partition": partition, "offset": offset},
+                "error": {"code": code, "message": message},
+                "size": len(raw),
+                "input_digest": decision.input_digest,
+                "bytes_base64": None if withheld else base64.b64encode(raw).decode(),
+                "withheld": withheld,
+                "received": format_instant(decision.received_at * 1000),
+                "digest": decision.digest,
+            }
+        }
+    )
+
+
+def _withheld(raw: bytes) -> str | None:
+    if len(raw) > MAX_DEADLETTER_BYTES:
+        return "too large"
+    if _may_hold_a_name(raw):
+        return "personal data"
+    # UTF-16 and escaped digits count too: what a person could read out of the bytes must not leave.
+    texts = (raw.decode("utf-8", "replace"), raw.replace(b"\0", b"").decode("latin-1"), _unescaped(raw))
+    return "personal data" if any(holds_personal_number(text) for text in texts) else None
+
+
+def _may_hold_a_name(raw: bytes) -> bool:
+    """Whether these are an object whose ``data`` is not the contract's: what stands in it could be anybody's name."""
+    try:
+        value = read(raw).value
+    except NotJsonError:
+        return False
+    try:
+        DisplayData.model_validate(value.get("data") if isinstance(value, dict) else value)
+    except ValidationError:
+        return True
+    return False
+
+
+def _unescaped(raw: bytes) -> str:
+    if b"\\u" not in raw:
+        return ""
+    parts = raw.split(b"\\u")
+    text = parts[0].decode("utf-8", "replace")
+    for part in parts[1:]:
+        try:
+            text += chr(int(part[:4], 16)) + part[4:].decode("utf-8", "replace")
+        except ValueError:
+            text += part.decode("utf-8", "replace")
+    return text
+
+
+def _envelope(event_type: str, decision: Decision) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": decision.digest.partition(":")[2][:32],
+        "source": GATEWAY_SOURCE,
+        "type": event_type,
+        "time": format_instant(decision.received_at * 1000),
+        "datacontenttype": "application/json",
+    }
+
+
+def _decision(decision: Decision, reading: Reading) -> dict[str, Any]:
+    return {
+        "received": format_instant(decision.received_at * 1000),
+        "engine_version": ENGINE_VERSION,
+        "input_digest": decision.input_digest,
+        "content_digest": reading.content_digest,
+        "digest": decision.digest,
+    }
+
+
+def _verification(decision: Decision) -> dict[str, Any]:
+    reading, event, listing = _of(decision)
+    row, verdict = listing.row, listing.verdict
+    assert row is not None and verdict is not None  # noqa: S101, PT018 — a forward has passed all five checks
+    certificate, holder, display = event.data.certificate, event.data.holder, event.data.display
+    scenario = row.scenario(display.scenario)
+    assert scenario is not None  # noqa: S101 — as above
+    return {
+        **_envelope(VERIFIED_TYPE, decision),
+        **reading.carried,
+        "data": {
+            "event": {"id": event.id, "source": event.source, "time": event.time},
+            "list": {"batch": row.batch, "row": row.number, "digest": decision.list_digest},
+            "certificate": {
+                "type_name": verdict.certificate.canonical,
+                "type_code": certificate.type_code,
+                "identifier": certificate.identifier,
+                "issuer_name": verdict.issuer.canonical,
+                "issuer_code": certificate.issuer_code,
+                "valid_from": certificate.valid_from,
+                "valid_until": certificate.valid_until,
+            },
+            "holder": {"kind": holder.kind, "ref": holder.ref, "name_masked": holder.name_masked},
+            "display": {
+                "channel": verdict.channel.canonical,
+                "scenario": {"code": scenario.code, "text": scenario.text},
+                "matter_name": display.matter_name,
+                "matter_code": display.matter_code,
+                "region_code": display.region_code,
+                "verifier_name": display.verifier_name,
+                "verifier_code": display.verifier_code,
+            },
+            "decision": _decision(decision, reading),
+        },
+    }
+
+
+def _of(decision: Decision) -> tuple[Reading, DisplayEvent, Listing]:
+    assert decision.reading is not None and decision.event is not None and decision.listing is not None  # noqa: S101, PT018
+    return decision.reading, decision.event, decision.listing
+
+
+def _rejection(decision: Decision) -> dict[str, Any]:
+    reading = decision.reading
+    assert reading is not None  # noqa: S101 — only a dead letter has none
+    return {
+        **_envelope(REJECTED_TYPE, decision),
+        **reading.carried,
+        "data": {
+            "event": {
+                "id": reading.id,
+                "source": reading.source,
+                "time": reading.event.time if reading.event else None,
+            },
+            "input_digest": decision.input_digest,
+            "reasons": [
+                {
+                    "code": reason.code.value,
+                    "field": reason.field,
+                    "found": reason.found,
+                    "accepted": reason.accepted,
+                    "message": {"zh": reason.zh, "en": reason.en},
+                }
+                for reason in decision.reasons
+            ],
+            "nearest_row": _nearest_row(decision.listing),
+            "responsible_units": decision.responsible_units,
+            "decision": _decision(decision, reading),
+            "list_digest": decision.list_digest,
+        },
+    }
+
+
+def _nearest_row(listing: Listing | None) -> dict[str, Any] | None:
+    if listing is None or listing.nearest is None or listing.verdict is None:
+        return None
+    return {
+        "batch": listing.nearest.batch,
+        "row": listing.nearest.number,
+        "certificate": listing.nearest.certificate,
+        "listed": listing.row is not None,
+        "in_effect": listing.in_effect,
+        "checks": [_dimension(dimension) for dimension in listing.verdict.all],
+    }
+
+
+def _dimension(dimension: Dimension) -> dict[str, Any]:
+    return {
+        "dimension": dimension.name,
+        "field": dimension.field,
+        "found": dimension.found,
+        "accepted": dimension.accepted,
+        "result": dimension.finding.value,
+    }

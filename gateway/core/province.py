@@ -1,0 +1,39 @@
+"""The two provinces, and what follows from being one of them."""
+
+from enum import StrEnum
+
+
+class Province(StrEnum):
+    """Sichuan (四川) or Chongqing (重庆); the value is the name in topics and sources."""
+
+    SICHUAN = "sichuan"
+    CHONGQING = "chongqing"
+
+    @property
+    def other(self) -> "Province":
+        """The other side: where this province's certificates are shown."""
+        return Province.CHONGQING if self is Province.SICHUAN else Province.SICHUAN
+
+    @property
+    def source(self) -> str:
+        """The CloudEvents ``source`` of its platform."""
+        return f"urn:chuanyu:{self.value}"
+
+    @property
+    def region_prefix(self) -> str:
+        """The first two digits of its administrative division codes (GB/T 2260)."""
+        return "51" if self is Province.SICHUAN else "50"
+
+    @property
+    def chinese(self) -> str:
+        """Its short Chinese name."""
+        return "四川" if self is Province.SICHUAN else "重庆"
+
+    @property
+    def platform(self) -> str:
+        """Who publishes its events; hears of events that break the contract."""
+        return f"{self.chinese}政务服务平台"
+
+
+SOURCES = {province.source: province for province in Province}
+COORDINATING_CENTRES = ("四川省大数据中心", "重庆市人民政府电子政务中心")

@@ -1,0 +1,233 @@
+"""From a Kafka record's bytes to a display event, or to what is wrong with it."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import EllipsisType
+from typing import Any
+
+from pydantic import ValidationError
+
+from gateway.core.digest import canonical, sha256
+from gateway.core.event import MAX_EVENT_BYTES, MAX_ID_LENGTH, TRACE_CONTEXT, DisplayEvent
+from gateway.core.privacy import holds_personal_number
+from gateway.core.reasons import Code, Reason
+from gateway.core.strict_json import Document, NotJsonError, read
+
+Headers = Sequence[tuple[str, bytes]]
+
+_CONTEXT = frozenset(DisplayEvent.model_fields)
+_INT32 = 2**31
+_EXTENSION_NAME = re.compile(r"[a-z0-9]+")  # CloudEvents 1.0, naming conventions
+_SAYABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
+
+_PROBLEMS = {
+    "missing": ("缺少必填字段", "required, but missing"),
+    "extra_forbidden": ("约定之外的字段", "unknown field; it may be personal data"),
+    "string_type": ("应为字符串", "must be a string"),
+    "string_too_short": ("不能为空", "must not be empty"),
+    "string_too_long": ("过长", "too long"),
+    "string_pattern_mismatch": ("格式不符", "malformed"),
+    "string_unicode": ("含非法字符", "not valid Unicode"),
+    "literal_error": ("不是允许的取值", "not one of the allowed values"),
+    "model_type": ("应为JSON对象", "must be a JSON object"),
+    "date": ("应为存在的日期（YYYY-MM-DD）", "must be a calendar date, YYYY-MM-DD"),
+    "instant": ("应为带时区的有效时间（RFC 3339）", "must be an existing date-time with an offset, RFC 3339"),
+    "unmasked": ("姓名未脱敏", "must be masked with *, ＊, 某 or ○"),
+    "repeated": ("同一字段重复出现", "stands more than once in its object"),
+    "surrogate": ("含非法字符", "not valid Unicode"),
+    "personal": ("含居民身份证号或手机号", "holds a resident identity number or a mobile number"),
+    "extension": ("扩展属性名称或取值不符合CloudEvents 1.0", "extension attribute that CloudEvents 1.0 does not allow"),
+    "key": ("记录键与holder.ref不一致", "the record's key is not the holder.ref"),
+}
+_OTHER_PROBLEM = ("取值不符合约定", "does not fit the schema")
+
+
+class UnreadableError(Exception):
+    """No id and source can be read; ``code`` says why, the message quotes nothing out of the bytes."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a record says: ``event`` where it keeps the schema, else ``problems``.
+
+    ``content_digest`` is over the event without its trace context, in canonical form: two records with equal digests say the
+    same, in whatever mode and spelling. ``carried`` are the extension attributes that go out again.
+    """
+
+    id: str
+    source: str
+    event: DisplayEvent | None
+    problems: tuple[Reason, ...]
+    content_digest: str
+    carried: Mapping[str, str | bool | int]
+
+    @property
+    def trace_id(self) -> str | None:
+        """The W3C trace id that came with the event."""
+        parent = self.carried.get("traceparent")
+        match = _TRACEPARENT.fullmatch(parent) if isinstance(parent, str) else None
+        return match.group(1) if match else None
+
+
+def read_event(raw: bytes, headers: Headers = (), *, key: bytes | None | EllipsisType = ...) -> Reading:
+    """Read one record: CloudEvents 1.0 in structured mode, or in binary mode where ``ce_`` headers say so.
+
+    ``key`` is the record's key; left out, there is none to compare. Raises UnreadableError.
+    """
+    if len(raw) + sum(len(value or b"") for _, value in headers) > MAX_EVENT_BYTES:
+        raise UnreadableError("TOO_LARGE", f"larger than {MAX_EVENT_BYTES} bytes")
+    try:
+        document = _read_binary(raw, headers) if _is_binary(headers) else read(raw)
+    except NotJsonError as error:
+        raise UnreadableError(error.code, str(error)) from None
+    attributes = document.value
+    if not isinstance(attributes, dict):
+        raise UnreadableError("NOT_A_CLOUDEVENT", "the JSON text is not an object")
+    ambiguous = {path[0] for path, kind in document.flaws if kind == "repeated" and len(path) == 1}
+    event_id = _readable(attributes, "id", ambiguous)
+    source = _readable(attributes, "source", ambiguous)
+    event, problems = _validate(attributes, document, key)
+    return Reading(event_id, source, event, problems, _content_digest(attributes), _carried(attributes, event))
+
+
+def _is_binary(headers: Headers) -> bool:
+    return any(name == "ce_specversion" or name == "ce_id" for name, _ in headers)
+
+
+def _read_binary(raw: bytes, headers: Headers) -> Document:
+    """The event as its structured form would read (CloudEvents Kafka binding 1.0.2, clause 3.2)."""
+    attributes: dict[str, Any] = {}
+    flaws: list[tuple[tuple[str, ...], str]] = []
+    for header, value in headers:
+        name = header.removeprefix("ce_") if header.startswith("ce_") else header
+        if header == "content-type":
+            name = "datacontenttype"
+        elif not header.startswith("ce_"):
+            continue
+        if name in attributes:
+            flaws.append(((name,), "repeated"))
+        try:
+            attributes[name] = (value or b"").decode("utf-8")
+        except UnicodeDecodeError:
+            raise NotJsonError("NOT_UTF8", "a ce_ header is not UTF-8") from None
+    document = read(raw)
+    attributes["data"] = document.value
+    return Document(attributes, (*flaws, *((("data", *path), kind) for path, kind in document.flaws)))
+
+
+def _readable(attributes: Mapping[str, Any], name: str, ambiguous: set[str]) -> str:
+    value = attributes.get(name)
+    if (
+        isinstance(value, str)
+        and 0 < len(value) <= MAX_ID_LENGTH
+        and name not in ambiguous
+        and value.isprintable()
+        and not holds_personal_number(value)
+    ):
+        return value
+    raise UnreadableError("NOT_A_CLOUDEVENT", f"no {name} can be read: it must stand there once, as a printable string")
+
+
+def _validate(
+    attributes: dict[str, Any], document: Document, key: bytes | None | EllipsisType
+) -> tuple[DisplayEvent | None, tuple[Reason, ...]]:
+    problems: dict[str, str] = {_field(path): kind for path, kind in document.flaws}
+    event = None
+    try:
+        event = DisplayEvent.model_validate(attributes)
+    except ValidationError as error:
+        for each in error.errors(include_url=False, include_context=False, include_input=False):
+            known = each["loc"] and (len(each["loc"]) == 1 or each["loc"][0] == "data")
+            path = each["loc"] if known else each["loc"][:1]  # beyond an extension's name stand only a union's branches
+            problems.setdefault(_field(path), each["type"] if known else "extension")
+    for path in _personal(attributes, event):
+        problems[_field(path)] = "personal"
+    for name, value in attributes.items():
+        if name not in _CONTEXT and not _is_extension(name, value):
+            problems.setdefault(_field((name,)), "extension")
+    if key is not ... and not _key_fits(key, attributes, event):
+        problems.setdefault("key", "key")
+    if not problems:
+        return event, ()
+    return None, tuple(
+        Reason(Code.INVALID_EVENT, field, detail=_PROBLEMS.get(kind, _OTHER_PROBLEM))
+        for field, kind in problems.items()
+    )
+
+
+def _key_fits(key: bytes | None, attributes: Mapping[str, Any], event: DisplayEvent | None) -> bool:
+    if event is not None:
+        return key == event.data.holder.ref.encode()
+    data = attributes.get("data")
+    holder = data.get("holder") if isinstance(data, dict) else None
+    ref = holder.get("ref") if isinstance(holder, dict) else None
+    # Where there is no reference to compare with, that is the problem, and it is reported already.
+    return not isinstance(ref, str) or key == ref.encode("utf-8", "surrogatepass")
+
+
+def _is_extension(name: str, value: Any) -> bool:
+    if not _EXTENSION_NAME.fullmatch(name):
+        return False
+    return not isinstance(value, int) or isinstance(value, bool) or -_INT32 <= value < _INT32
+
+
+def _personal(attributes: Mapping[str, Any], event: DisplayEvent | None) -> Iterable[tuple[str | int, ...]]:
+    """The paths of strings that hold a personal number: all of ``data``, and what would be carried along."""
+    if event is not None:
+        certificate, display = event.data.certificate, event.data.display
+        # Of a valid event only these can: the other fields have shapes that leave no room for one.
+        candidates = (
+            certificate.type_name, certificate.identifier, certificate.issuer_name, certificate.issuer_code,
+            event.data.holder.name_masked, display.channel, display.scenario, display.matter_name,
+            display.matter_code, display.verifier_name, display.verifier_code,
+        )  # fmt: skip
+        carried = (value for value in event.extensions.values() if isinstance(value, str))
+        if not any(text and holds_personal_number(text) for text in (*candidates, *carried)):
+            return
+    for name, value in attributes.items():
+        yield from _personal_in(value, (name,))
+
+
+def _personal_in(value: Any, path: tuple[str | int, ...]) -> Iterable[tuple[str | int, ...]]:
+    if isinstance(value, str):
+        if holds_personal_number(value):
+            yield path
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            if holds_personal_number(name):
+                yield (*path, name)
+            yield from _personal_in(member, (*path, name))
+    elif isinstance(value, list):
+        for index, member in enumerate(value):
+            yield from _personal_in(member, (*path, index))
+
+
+def _field(path: Sequence[str | int]) -> str:
+    """A path as a rejection names it; a name that could itself be personal is not repeated."""
+    steps = [step if isinstance(step, int) or _is_sayable(step) else "(unnamed)" for step in path]
+    if len(steps) > 1 and steps[0] == "data":
+        steps = steps[1:]
+    return ".".join(str(step) for step in steps) or "event"
+
+
+def _is_sayable(name: str) -> bool:
+    return _SAYABLE_NAME.fullmatch(name) is not None and not holds_personal_number(name)
+
+
+def _content_digest(attributes: Mapping[str, Any]) -> str:
+    return sha256(canonical({name: value for name, value in attributes.items() if name not in TRACE_CONTEXT}))
+
+
+def _carried(attributes: Mapping[str, Any], event: DisplayEvent | None) -> dict[str, str | bool | int]:
+    """A valid event's extension attributes; of an invalid one only a well-formed trace context, so that it can be followed."""
+    if event is not None:
+        # dataschema would describe the input's data, not the output's.
+        return {name: value for name, value in event.extensions.items() if value is not None and name != "dataschema"}
+    parent = attributes.get("traceparent")
+    return {"traceparent": parent} if isinstance(parent, str) and _TRACEPARENT.fullmatch(parent) else {}

@@ -1,0 +1,193 @@
+"""What the list says of a display: the row it belongs to, and five checks against it, always all five."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from gateway.core.names import normalise, normalise_certificate
+from gateway.core.province import Province
+from gateway.core.recognition.document import Cell, Provenance, Scenario, Scope
+from gateway.core.recognition.editions import ListedRow
+
+
+class Shown(NamedTuple):
+    """Of a display event, all that the list has a say in."""
+
+    province: Province
+    type_name: str
+    issuer_name: str
+    channel: str
+    scenario: str
+    region_code: str
+    verifier_name: str | None
+
+
+class Finding(StrEnum):
+    """How a value stands to the row's cell."""
+
+    MATCH = "match"
+    MISMATCH = "mismatch"
+    UNRESOLVED = "unresolved"  # the cell is inferred or missing: nothing can be said, so nothing passes
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """One of the five: certificate, issuer, channel, scenario, scope. ``canonical`` is the list's own word for a match."""
+
+    name: str
+    field: str
+    cell: str
+    found: str | None
+    accepted: tuple[str, ...]
+    finding: Finding
+    canonical: str | None = None
+    provenance: Provenance = Provenance.READ
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The five dimensions of a display against one row, in the contract's order."""
+
+    certificate: Dimension
+    issuer: Dimension
+    channel: Dimension
+    scenario: Dimension
+    scope: Dimension
+
+    @property
+    def all(self) -> tuple[Dimension, ...]:
+        """All five, in order."""
+        return (self.certificate, self.issuer, self.channel, self.scenario, self.scope)
+
+    @property
+    def misses(self) -> int:
+        """How many of the five do not match."""
+        return sum(dimension.finding is not Finding.MATCH for dimension in self.all)
+
+
+class RowIndex:
+    """One row made ready for comparing; immutable."""
+
+    def __init__(self, listed: ListedRow) -> None:
+        self.listed = listed
+        self.batch = listed.batch
+        self.number = listed.row.row
+        self.names = frozenset(listed.row.names())
+        self._issuers = {side: _by_name(listed.row.issuers.of(side).value or ()) for side in Province}
+        self._channels = _by_name(listed.row.channels.value or ())
+        self._scenarios = {
+            normalise(word): scenario
+            for scenario in listed.row.scenarios.value or ()
+            for word in (scenario.code, scenario.text, *scenario.aliases)
+        }
+
+    @property
+    def certificate(self) -> str | None:
+        """The list's own words for the certificate; None where they are lost."""
+        return self.listed.row.certificate.value
+
+    def issuing_units(self, *provinces: Province) -> tuple[str, ...]:
+        """The row's issuing units of ``provinces``, as far as its cells are settled."""
+        cells = [self.listed.row.issuers.of(province) for province in provinces]
+        return tuple(unit for cell in cells if cell.settled for unit in cell.value or ())
+
+    def has_issuer(self, province: Province, name: str) -> bool:
+        """Whether ``name`` is one of ``province``'s issuers, even by an inferred cell."""
+        return normalise(name) in self._issuers[province]
+
+    def scenario(self, words: str) -> Scenario | None:
+        """The row's scenario of this code, text or alias."""
+        return self._scenarios.get(normalise(words))
+
+    def judge(self, shown: Shown) -> Verdict:
+        """Hold ``shown`` against this row."""
+        row, origin, place = self.listed.row, shown.province, shown.province.other
+        name = row.certificate.value if normalise_certificate(shown.type_name) in self.names else None
+        scenario = self.scenario(shown.scenario)
+        return Verdict(
+            certificate=_dimension(
+                "certificate", "certificate.type_name", "certificate", row.certificate, shown.type_name,
+                (row.certificate.value,) if row.certificate.value else (), name,
+            ),
+            issuer=_dimension(
+                "issuer", "certificate.issuer_name", f"issuers.{origin.value}", row.issuers.of(origin),
+                shown.issuer_name, tuple(self._issuers[origin].values()),
+                self._issuers[origin].get(normalise(shown.issuer_name)),
+            ),
+            channel=_dimension(
+                "channel", "display.channel", "channels", row.channels, shown.channel,
+                tuple(self._channels.values()), self._channels.get(normalise(shown.channel)),
+            ),
+            scenario=_dimension(
+                "scenario", "display.scenario", "scenarios", row.scenarios, shown.scenario,
+                tuple(f"{each.code} {each.text}" for each in row.scenarios.value or ()),
+                scenario.code if scenario else None,
+            ),
+            scope=self._judge_scope(shown, row.scope.of(place), place),
+        )  # fmt: skip
+
+    def _judge_scope(self, shown: Shown, cell: Cell[Scope], place: Province) -> Dimension:
+        scope = cell.value
+        by_region = scope is None or scope.whole is not None
+        found = shown.region_code if by_region else shown.verifier_name
+        return _dimension(
+            "scope", "display.region_code" if by_region else "display.verifier_name", f"scope.{place.value}", cell,
+            found, (scope.units or (scope.text,)) if scope else (),
+            found if scope and found and self._in_scope(scope, shown, place) else None,
+        )  # fmt: skip
+
+    def _in_scope(self, scope: Scope, shown: Shown, place: Province) -> bool:
+        if scope.whole:
+            return shown.region_code.startswith(place.region_prefix)
+        if shown.verifier_name is None:
+            return False
+        if scope.units:
+            return normalise(shown.verifier_name) in {normalise(unit) for unit in scope.units}
+        return self.listed.rules[scope.rule or ""].admits(shown.verifier_name)
+
+
+def _by_name(words: Iterable[str]) -> dict[str, str]:
+    return {normalise(word): word for word in words}
+
+
+def _dimension(
+    name: str, field: str, cell_name: str, cell: Cell[Any], found: str | None,
+    accepted: tuple[str, ...], canonical: str | None,
+) -> Dimension:  # fmt: skip
+    if not cell.settled:
+        finding = Finding.UNRESOLVED
+    else:
+        finding = Finding.MATCH if canonical is not None else Finding.MISMATCH
+    settled_words = accepted if cell.settled else ()
+    return Dimension(name, field, cell_name, found, settled_words, finding, canonical, cell.provenance)
+
+
+class NearestRow:
+    """Finds the row that an unlisted certificate's name comes closest to, without scanning the list."""
+
+    def __init__(self, rows: Iterable[RowIndex]) -> None:
+        self._rows = list(rows)
+        self._by_pair: dict[str, list[int]] = {}
+        self._pairs: list[int] = []
+        for position, row in enumerate(self._rows):
+            pairs = set().union(*(_pairs(name) for name in row.names))
+            self._pairs.append(len(pairs))
+            for pair in pairs:
+                self._by_pair.setdefault(pair, []).append(position)
+
+    def find(self, shown: Shown) -> RowIndex | None:
+        """The row with the most similar name (shared character pairs), else one with that issuer; None if neither."""
+        pairs = _pairs(normalise_certificate(shown.type_name)[:64])
+        shared = Counter(position for pair in pairs for position in self._by_pair.get(pair, ()))
+        if shared:
+            best = max(
+                shared, key=lambda position: (2 * shared[position] / (len(pairs) + self._pairs[position]), -position)
+            )
+            return self._rows[best]
+        return next((row for row in self._rows if row.has_issuer(shown.province, shown.issuer_name)), None)
+
+
+def _pairs(name: str) -> set[str]:
+    return {name[index : index + 2] for index in range(max(1, len(name) - 1))} if name else set()

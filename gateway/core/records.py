@@ -1,0 +1,258 @@
+"""What goes out, as pydantic models: the contract's records, from which ``schemas/`` is exported.
+
+All are CloudEvents 1.0 in structured mode. ``gateway.core.building`` writes them.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from gateway.core.decision import Outcome
+from gateway.core.event import (
+    Date,
+    EventId,
+    HolderRef,
+    Instant,
+    MaskedName,
+    OptionalText,
+    OrganisationCode,
+    RegionCode,
+    TypeCode,
+)
+from gateway.core.province import Province
+from gateway.core.reasons import Code
+from gateway.core.recognition import Finding
+
+VERIFIED_TYPE = "cn.chuanyu.certificate.verified.v1"
+REJECTED_TYPE = "cn.chuanyu.certificate.rejected.v1"
+DEADLETTER_TYPE = "cn.chuanyu.gateway.deadletter.v1"
+LEDGER_TYPE = "cn.chuanyu.gateway.ledger.v1"
+GATEWAY_SOURCE = "urn:chuanyu:gateway"
+
+Digest = Annotated[str, StringConstraints(pattern=r"^(sha256|sm3):[0-9a-f]{64}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", title=None)
+
+
+class _CloudEvent(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str | bool | int]
+
+    specversion: Literal["1.0"]
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] = Field(description="From the decision's digest.")
+    source: Literal["urn:chuanyu:gateway"]
+    time: Instant = Field(description="When the input record was received: the broker's timestamp.")
+    datacontenttype: Literal["application/json"]
+
+
+class EventRef(_Part):
+    """Which event a record is about. ``time`` is null where it could not be read."""
+
+    id: EventId
+    source: str
+    time: Instant | None
+
+
+class DecisionRef(_Part):
+    """What proves the decision again: input, content, list and engine (see ``gateway.core.decision``)."""
+
+    received: Instant
+    engine_version: str
+    input_digest: Digest = Field(description="Over the input record's bytes.")
+    content_digest: Digest = Field(description="Over the event in canonical form without trace context.")
+    digest: Digest = Field(description="Over input digest, list digest, engine version, outcome and reasons.")
+
+
+class ListRef(_Part):
+    """The row that let the event through, and the digest of the list in force when it was shown."""
+
+    batch: int
+    row: int
+    digest: Digest
+
+
+class VerifiedCertificate(_Part):
+    """The certificate, with the list's own names."""
+
+    type_name: str
+    type_code: TypeCode | None
+    identifier: str | None
+    issuer_name: str
+    issuer_code: OrganisationCode | None
+    valid_from: Date | None
+    valid_until: Date | None
+
+
+class VerifiedHolder(_Part):
+    """The holder, as pseudonymous as the event had it."""
+
+    kind: Literal["person", "organisation"]
+    ref: HolderRef
+    name_masked: MaskedName | None
+
+
+class ScenarioRef(_Part):
+    """A scenario of the list."""
+
+    code: str
+    text: str
+
+
+class VerifiedDisplay(_Part):
+    """Where and to whom it was shown, with the list's own channel and scenario."""
+
+    channel: str
+    scenario: ScenarioRef
+    matter_name: OptionalText
+    matter_code: OptionalText
+    region_code: RegionCode
+    verifier_name: OptionalText
+    verifier_code: OptionalText
+
+
+class VerificationData(_Part):
+    """A verification record's ``data``."""
+
+    event: EventRef
+    list: ListRef
+    certificate: VerifiedCertificate
+    holder: VerifiedHolder
+    display: VerifiedDisplay
+    decision: DecisionRef
+
+
+class VerificationRecord(_CloudEvent):
+    """Sent to the other province: this certificate was shown there and is recognised."""
+
+    type: Literal["cn.chuanyu.certificate.verified.v1"]
+    data: VerificationData
+
+
+class Message(_Part):
+    """A sentence for people, in Chinese and English."""
+
+    zh: str
+    en: str
+
+
+class ReasonItem(_Part):
+    """One reason: what is wrong, with which field, what was found if it is not personal, what would have been accepted."""
+
+    code: Code
+    field: str
+    found: str | None
+    accepted: list[str]
+    message: Message
+
+
+class DimensionItem(_Part):
+    """One of the five list checks."""
+
+    dimension: Literal["certificate", "issuer", "channel", "scenario", "scope"]
+    field: str
+    found: str | None
+    accepted: list[str]
+    result: Finding
+
+
+class NearestRow(_Part):
+    """The row that lists the certificate or comes closest to it, and the event held against it."""
+
+    batch: int
+    row: int
+    certificate: str | None
+    listed: bool = Field(description="Whether this row lists the certificate; false: it is only similar.")
+    in_effect: bool
+    checks: Annotated[list[DimensionItem], Field(min_length=5, max_length=5)]
+
+
+class RejectionData(_Part):
+    """A rejection's ``data``."""
+
+    event: EventRef
+    input_digest: Digest
+    reasons: Annotated[list[ReasonItem], Field(min_length=1)]
+    nearest_row: NearestRow | None
+    responsible_units: Annotated[list[str], Field(min_length=1)]
+    decision: DecisionRef
+    list_digest: Digest | None
+
+
+class RejectionRecord(_CloudEvent):
+    """Sent back to the province that published: why its event was not forwarded."""
+
+    type: Literal["cn.chuanyu.certificate.rejected.v1"]
+    data: RejectionData
+
+
+class Origin(_Part):
+    """Where an input record stands in Kafka."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class ErrorItem(_Part):
+    """Why bytes could not be attributed to an event."""
+
+    code: Literal["TOO_LARGE", "NOT_UTF8", "NOT_JSON", "NOT_A_CLOUDEVENT", "REFUSED_BY_BROKER", "UNDECIDABLE"]
+    message: str
+
+
+class DeadLetterData(_Part):
+    """A dead letter's ``data``. ``bytes_base64`` is null where the bytes are withheld: ``withheld`` says why."""
+
+    origin: Origin
+    error: ErrorItem
+    size: int = Field(description="Bytes of the input record's value.")
+    input_digest: Digest
+    bytes_base64: str | None
+    withheld: Literal["personal data", "too large"] | None
+    received: Instant
+    digest: Digest
+
+
+class DeadLetter(_CloudEvent):
+    """For operators: bytes that no event could be read from, or whose record the broker would not take."""
+
+    type: Literal["cn.chuanyu.gateway.deadletter.v1"]
+    data: DeadLetterData
+
+
+class CountItem(_Part):
+    """How many input records of a transaction are alike in all of these; what does not apply is null."""
+
+    outcome: Outcome
+    row: int | None
+    channel: str | None
+    scenario: str | None
+    region: str | None
+    reason: Code | None = Field(description="The primary reason.")
+    count: Annotated[int, Field(ge=1)]
+
+
+class LedgerData(_Part):
+    """A ledger entry's ``data``: what became of each input offset of one transaction."""
+
+    province: Province
+    topic: str
+    partition: int
+    first_offset: int
+    last_offset: int
+    records: int = Field(description="Input records decided; offsets in between that hold none are gaps of the log.")
+    counts: list[CountItem]
+    outputs: int = Field(description="Records written by this transaction, this entry left out.")
+    outputs_digest: Digest = Field(description="Over topic, key, headers and value of every output, in order.")
+    list_digest: Digest
+    engine_version: str
+    previous: Digest | None = Field(description="Digest of the lane's previous entry; null for its first.")
+
+
+class LedgerEntry(_CloudEvent):
+    """One entry a transaction, written in it: the lane's account, chained by digest."""
+
+    type: Literal["cn.chuanyu.gateway.ledger.v1"]
+    data: LedgerData

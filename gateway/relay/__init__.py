@@ -1,0 +1,1 @@
+"""The hot path: one lane an input partition, each consume → decide → transaction."""

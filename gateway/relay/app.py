@@ -1,0 +1,116 @@
+"""The relay as a Faust app: Faust and mode supervise one service, which runs the lanes, and serve its health pages."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any
+
+import faust
+import structlog
+from faust.app.base import BootStrategy
+from mode import Service
+
+from gateway.adapters import kafka
+from gateway.adapters.list_files import load_recognition
+from gateway.adapters.logs import configure_logs
+from gateway.adapters.settings import Settings
+from gateway.adapters.topics import Topics
+from gateway.core.recognition import Recognition
+from gateway.errors import ConfigurationError
+from gateway.relay.group import LaneGroup
+from gateway.relay.reporting import TurnLog
+
+log = structlog.get_logger("gateway.relay")
+
+
+class _WithoutOwnKafka(BootStrategy):
+    """Faust's own consumer and producer stay out: the lanes have theirs, and its conductor needs an agent to run."""
+
+    enable_kafka = False
+
+
+class RelayApp(faust.App):
+    """Faust's app with the lanes as its work."""
+
+    BootStrategy = _WithoutOwnKafka
+
+
+def make_app(settings: Settings, recognition: Callable[[], Recognition]) -> RelayApp:
+    """The app: a service with the lanes, and ``/healthz`` and ``/readyz`` where the web server is on."""
+    app = RelayApp(
+        "chuanyu-relay",
+        broker=f"kafka://{settings.bootstrap_servers}",  # named for Faust's sake; it opens no connection of its own
+        store="memory://",
+        web_enabled=settings.web.enabled,
+        web_bind=settings.web.host,
+        web_port=settings.web.port,
+        web_router_enabled=False,
+        web_tables_enabled=False,
+        worker_redirect_stdouts=False,
+    )
+    group = LaneGroup(settings, recognition, TurnLog(log_forwards=settings.relay.log_forwards))
+
+    @app.service
+    class LaneService(Service):
+        """Starts the lanes with the app and drains them with it."""
+
+        async def on_start(self) -> None:
+            log.info("relay.starting", list_digest=recognition().digest, pid=os.getpid())
+            await group.start()
+
+        async def on_stop(self) -> None:
+            log.info("relay.draining")
+            await group.stop()
+            log.info("relay.stopped")
+
+    @app.page("/healthz")
+    async def healthz(web: Any, _: Any) -> Any:
+        return web.json({"status": "ok"})
+
+    @app.page("/readyz")
+    async def readyz(web: Any, _: Any) -> Any:
+        lanes = {str(lane.id): lane.is_open for lane in group.lanes}
+        return web.json({"ready": group.is_ready, "lanes": lanes}, status=200 if group.is_ready else 503)
+
+    return app
+
+
+def run_gateway(settings: Settings) -> int:
+    """Run the relay until SIGTERM or SIGINT, then drain; returns the process's exit code.
+
+    Raises ConfigurationError where list or topics do not fit, BrokerUnreachableError where no broker answers at start;
+    once running it outlives the broker's absence.
+    """
+    recognition = load_recognition(settings.recognition_dir)
+    logging_config = configure_logs(settings.log)
+    asyncio.run(_preflight(settings))
+    worker = faust.Worker(
+        make_app(settings, lambda: recognition),
+        loglevel=settings.log.level,
+        logging_config=logging_config,
+        override_logging=False,
+        redirect_stdouts=False,
+        quiet=True,
+    )
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as exit_request:
+        return exit_request.code if isinstance(exit_request.code, int) else 1
+    return 0
+
+
+async def _preflight(settings: Settings) -> None:
+    """The broker answers, and the topics are there with one number of partitions: an output keeps its input's."""
+    topics = Topics(settings.topic_prefix)
+    needed = [name for name in topics.all if name != topics.feedback]
+    async with kafka.admin(settings) as admin:
+        described = {each["topic"]: each for each in await admin.describe_topics(needed)}
+    counts = {name: len(described.get(name, {}).get("partitions", ())) for name in needed}
+    missing = [name for name, count in counts.items() if not count]
+    if missing:
+        raise ConfigurationError(
+            f"no such topic at {settings.bootstrap_servers}: {', '.join(missing)}. Run `gateway topics apply` first."
+        )
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise ConfigurationError(f"the topics differ in partitions ({listed}); `gateway topics plan` says what to do.")

@@ -1,0 +1,98 @@
+"""One consumer in the group, and a lane for each input partition that it is assigned."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import KafkaConnectionError
+
+from gateway.adapters import kafka
+from gateway.adapters.settings import Settings
+from gateway.adapters.topics import Topics
+from gateway.core.recognition import Recognition
+from gateway.relay.lane import Lane, Observer
+from gateway.relay.turn import LaneId
+
+log = structlog.get_logger("gateway.relay")
+
+
+class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    """The lanes of this process. Kafka's group protocol says which; ``start`` joins the group, ``stop`` drains and leaves."""
+
+    def __init__(self, settings: Settings, recognition: Callable[[], Recognition], observer: Observer) -> None:
+        self._settings = settings
+        self._recognition = recognition
+        self._observer = observer
+        self._topics = Topics(settings.topic_prefix)
+        self._group_id = settings.topic_prefix + settings.relay.group_id
+        self._lanes: dict[TopicPartition, Lane] = {}
+        # Lanes stopped by a rebalance: most come back at once, and then their memory of duplicates still holds.
+        self._parked: dict[TopicPartition, Lane] = {}
+        self._consumer: AIOKafkaConsumer | None = None
+
+    @property
+    def lanes(self) -> Iterable[Lane]:
+        """The lanes that are assigned now."""
+        return self._lanes.values()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether partitions are assigned and all their lanes are open."""
+        return bool(self._lanes) and all(lane.is_open for lane in self._lanes.values())
+
+    async def start(self) -> None:
+        """Join the group. Raises BrokerUnreachableError."""
+        relay = self._settings.relay
+        self._consumer = AIOKafkaConsumer(
+            **kafka.client_options(self._settings),
+            group_id=self._group_id,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            session_timeout_ms=relay.session_timeout_ms,
+            heartbeat_interval_ms=relay.session_timeout_ms // 5,
+            # A lane's turns are bounded by their own timeout; the group must not be left while one waits for the broker.
+            max_poll_interval_ms=max(300_000, 2 * relay.transaction_timeout_ms),
+            rebalance_timeout_ms=relay.transaction_timeout_ms,
+        )
+        try:
+            await self._consumer.start()
+        except (KafkaConnectionError, OSError) as error:
+            await self._consumer.stop()
+            raise kafka.unreachable(self._settings, error) from None
+        self._consumer.subscribe(list(self._topics.displays), listener=self)
+
+    async def stop(self) -> None:
+        """Let every lane finish its transaction, then leave the group."""
+        await self._stop_lanes(self._settings.relay.drain_timeout_s)
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Before the group rebalances: finish what is in hand. All lanes stop (eager protocol)."""
+        self._parked = dict(self._lanes)
+        await self._stop_lanes(self._settings.relay.drain_timeout_s)
+        log.info("group.revoked", lanes=len(self._parked))
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """After it: start the lanes that are ours now. They open by themselves, so that no error here can lose one."""
+        displays = self._topics.displays
+        for partition in sorted(assigned):
+            lane = self._parked.get(partition) or self._new_lane(
+                partition, LaneId(displays[partition.topic], *partition)
+            )
+            self._lanes[partition] = lane
+            lane.start()
+        self._parked = {}
+        log.info("group.assigned", lanes=len(self._lanes))
+
+    def _new_lane(self, partition: TopicPartition, lane_id: LaneId) -> Lane:
+        return Lane(
+            lane_id, self._consumer, self._settings, self._topics, self._group_id, self._recognition, self._observer
+        )
+
+    async def _stop_lanes(self, timeout_s: float) -> None:
+        lanes, self._lanes = list(self._lanes.values()), {}
+        await asyncio.gather(*(lane.stop(timeout_s) for lane in lanes))

@@ -1,0 +1,84 @@
+"""The duplicates' horizon of one lane: which ids, with which contents, came within the last hours. Bounded memory."""
+
+import hashlib
+import struct
+
+from gateway.core.decision import Identity
+
+_RECEIVED = struct.Struct(">q")
+_DIGEST_BYTES = 32
+
+
+class Horizon:
+    """Remembers identities for ``horizon_ms`` of broker time, ``max_ids`` of them at the most.
+
+    Two generations: when the younger one spans the whole horizon, or holds half of ``max_ids``, it becomes the older one, and
+    the old one, whose ids are all beyond the horizon, is forgotten whole: forgetting costs nothing an event. Within a transaction
+    what is remembered is pending: ``keep`` makes it last, ``forget`` drops it (an aborted transaction never happened).
+    """
+
+    def __init__(self, horizon_ms: int, max_ids: int) -> None:
+        self._horizon_ms = horizon_ms
+        self._max_half = max(1, max_ids // 2)
+        self._now = 0
+        self._young: dict[bytes, bytes] = {}
+        self._old: dict[bytes, bytes] = {}
+        self._pending: dict[bytes, bytes] = {}
+        self._young_since = 0
+        self.truncated = False
+        """Whether ids had to be forgotten before their time, for want of room."""
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def at(self, received_at: int) -> "Horizon":
+        """This horizon as seen from ``received_at`` (milliseconds since the epoch)."""
+        self._now = received_at
+        return self
+
+    def get(self, identity: Identity, default: tuple[str, ...], /) -> tuple[str, ...]:
+        """The content digests under ``identity`` within the horizon, or ``default``."""
+        entry = self._find(_key(identity))
+        if entry is None or _RECEIVED.unpack_from(entry)[0] < self._now - self._horizon_ms:
+            return default
+        digests = entry[_RECEIVED.size :]
+        steps = range(0, len(digests), _DIGEST_BYTES)
+        return tuple("sha256:" + digests[step : step + _DIGEST_BYTES].hex() for step in steps)
+
+    def remember(self, identity: Identity, content_digest: str, received_at: int) -> None:
+        """Remember, pending, that ``identity`` came with this content at ``received_at``."""
+        key = _key(identity)
+        digest = bytes.fromhex(content_digest.partition(":")[2])
+        known = self._find(key)
+        if known is not None and _RECEIVED.unpack_from(known)[0] >= received_at - self._horizon_ms:
+            # Further content under the same id: counted from its first coming, like the id.
+            self._pending[key] = known + digest
+        else:
+            self._pending[key] = _RECEIVED.pack(received_at) + digest
+
+    def keep(self) -> None:
+        """Make what is pending last: its transaction was committed."""
+        if not self._pending:
+            return
+        newest = max(_RECEIVED.unpack_from(entry)[0] for entry in self._pending.values())
+        full = len(self._young) + len(self._pending) > self._max_half
+        if self._young and (full or newest - self._young_since > self._horizon_ms):
+            oldest_kept = newest - self._horizon_ms
+            self.truncated = self.truncated or (full and bool(self._old) and self._young_since > oldest_kept)
+            self._old, self._young = self._young, {}
+        if not self._young:
+            self._young_since = newest
+        self._young.update(self._pending)
+        self._pending = {}
+
+    def forget(self) -> None:
+        """Drop what is pending: its transaction was aborted."""
+        self._pending = {}
+
+    def _find(self, key: bytes) -> bytes | None:
+        return self._pending.get(key) or self._young.get(key) or self._old.get(key)
+
+
+def _key(identity: Identity) -> bytes:
+    # 128 bits: two ids of one province that meet by chance are not to be expected, and no id of any length fills the memory.
+    return hashlib.blake2b(f"{identity.source}\n{identity.id}".encode(), digest_size=16).digest()

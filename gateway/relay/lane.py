@@ -1,0 +1,212 @@
+"""A lane: one input partition, one transactional producer; each turn is one transaction, or it never happened."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
+
+from gateway.adapters import kafka
+from gateway.adapters.logs import PARTITION, TOPIC
+from gateway.adapters.settings import Settings
+from gateway.adapters.topics import Topics
+from gateway.core.recognition import Recognition
+from gateway.relay.horizon import Horizon
+from gateway.relay.relearn import Position, committed_position, position_from_ledger, relearn_horizon
+from gateway.relay.transaction import MAX_BATCH_BYTES, REFUSED, send_in_transaction
+from gateway.relay.turn import LaneId, Turn, take_turn
+
+log = structlog.get_logger("gateway.relay")
+
+_POLL_MS = 250
+_FIRST_BACKOFF_S, _LAST_BACKOFF_S = 0.1, 5.0
+_CLOSE_TIMEOUT_S = 3.0
+
+
+class Observer(Protocol):
+    """Who is told of a lane's committed turns; tells the log."""
+
+    def committed(self, lane: LaneId, turn: Turn) -> None:
+        """``turn`` is committed: it will not be taken back."""
+
+
+class _RefusedError(Exception):
+    """The broker refused a record of the transaction; nothing of it was committed."""
+
+
+@dataclass(slots=True)
+class Lane:
+    """Works one input partition until it is stopped.
+
+    ``run`` opens the lane (start the producer, which fences the last owner; then read the committed offset; then seek), takes
+    turns, and after any error opens it anew, later each time. What it knows of duplicates is kept as long as nobody else has
+    moved its committed position. ``group_id`` is the consumer group's; ``recognition`` gives the list now in force.
+    """
+
+    id: LaneId
+    consumer: AIOKafkaConsumer
+    settings: Settings
+    topics: Topics
+    group_id: str
+    recognition: Callable[[], Recognition]
+    observer: Observer
+    is_open: bool = False
+    _position: Position | None = None
+    _horizon: Horizon | None = None
+    _producer: AIOKafkaProducer | None = None
+    _limit: int = 0
+    _give_up_on_next: bool = False
+    _in_transaction: bool = False
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _task: asyncio.Task[None] | None = None
+
+    @property
+    def partition(self) -> TopicPartition:
+        """The input partition as aiokafka names it."""
+        return TopicPartition(self.id.topic, self.id.partition)
+
+    def start(self) -> None:
+        """Begin, or begin again after ``stop``."""
+        self._stopping.clear()
+        self._task = asyncio.create_task(self.run(), name=f"lane {self.id}")
+
+    async def stop(self, timeout_s: float) -> None:
+        """Finish the transaction in hand, for ``timeout_s`` at the most, and close the producer."""
+        self._stopping.set()
+        if self._task is None:
+            return
+        if self._in_transaction:
+            await asyncio.wait([self._task], timeout=timeout_s)
+        # Outside a transaction the lane only waits: for records, which may themselves wait for this rebalance.
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._task = None
+
+    async def run(self) -> None:
+        """Open and take turns until stopped; every error ends in opening again."""
+        backoff = _FIRST_BACKOFF_S
+        while not self._stopping.is_set():
+            try:
+                await self._open()
+                while not self._stopping.is_set():
+                    if await self._turn():
+                        backoff = _FIRST_BACKOFF_S
+            except _RefusedError:
+                continue
+            except ProducerFenced:
+                # Another worker owns the partition, or did. It is not to be fenced back: if the lane is lost the rebalance
+                # says so within a session; if it is still ours after that, we open again.
+                self._log("lane.fenced", level="warning")
+                await self._pause(self.settings.relay.session_timeout_ms / 1000)
+            except Exception as error:  # noqa: BLE001 — a lane's trouble ends here: logged, then tried again from the committed offset
+                self._log("lane.failed", level="error", retry_in_s=backoff, **_describe(error))
+                await self._pause(backoff)
+                backoff = min(backoff * 2, _LAST_BACKOFF_S)
+            finally:
+                await self._close()
+
+    async def _open(self) -> None:
+        """Fence, then read, then seek: in any other order a zombie's last commit could be missed."""
+        relay = self.settings.relay
+        self._producer = AIOKafkaProducer(
+            **kafka.client_options(self.settings),
+            transactional_id=f"{self.group_id}-{self.id}",
+            transaction_timeout_ms=relay.transaction_timeout_ms,
+            max_batch_size=MAX_BATCH_BYTES,
+            request_timeout_ms=min(relay.transaction_timeout_ms, 40_000),
+        )
+        async with asyncio.timeout(relay.transaction_timeout_ms / 1000):
+            await self._producer.start()
+            # begin_transaction waits for InitProducerId, which ends what the last owner had pending and fences it.
+            await self._producer.begin_transaction()
+            await self._producer.abort_transaction()
+            position = await committed_position(self.settings, self.group_id, self.id)
+        if position is None or self._horizon is None or position != self._position:
+            self._position = position or await position_from_ledger(self.settings, self.topics, self.id)
+            self._horizon = await relearn_horizon(self.settings, self.topics, self.id)
+        start = self._position
+        if start is None:
+            earliest = (await self.consumer.beginning_offsets([self.partition]))[self.partition]
+            start = self._position = Position(earliest, None)
+        self.consumer.seek(self.partition, start.next_offset)
+        self._limit = self._limit or relay.max_records
+        self.is_open = True
+        self._log("lane.opened", next_offset=start.next_offset, remembered_ids=len(self._horizon))
+
+    async def _turn(self) -> bool:
+        """One transaction, if there are records; True if one was committed."""
+        assert self._position is not None and self._horizon is not None  # noqa: S101, PT018 — _open set both
+        limit = 1 if self._give_up_on_next else self._limit
+        polled = await self.consumer.getmany(self.partition, timeout_ms=_POLL_MS, max_records=limit)
+        # A batch fetched before the seek must not be used: what lies below the position is decided already.
+        records = [record for record in polled.get(self.partition, ()) if record.offset >= self._position.next_offset]
+        if not records or self._stopping.is_set():
+            return False
+        self._in_transaction = True
+        try:
+            turn = await self._transact(records, self._position, self._horizon)
+        finally:
+            self._in_transaction = False
+        self._position = Position(turn.next_offset, turn.entry_digest)
+        self._horizon.keep()
+        self._limit = min(limit * 2, self.settings.relay.max_records)
+        self._give_up_on_next = False
+        self.observer.committed(self.id, turn)
+        return True
+
+    async def _transact(self, records: Sequence[ConsumerRecord], position: Position, horizon: Horizon) -> Turn:
+        turn = take_turn(
+            self.id, records, self.recognition(), horizon, position.previous,
+            topics=self.topics, algorithm=self.settings.ledger.digest, refused_by_broker=self._give_up_on_next,
+        )  # fmt: skip
+        assert self._producer is not None  # noqa: S101 — _open set it
+        try:
+            async with asyncio.timeout(self.settings.relay.transaction_timeout_ms / 1000):
+                offsets = {self.partition: OffsetAndMetadata(turn.next_offset, turn.entry_digest)}
+                await send_in_transaction(self._producer, turn.outputs, self.id.partition, offsets, self.group_id)
+        except REFUSED as error:
+            horizon.forget()
+            if self._give_up_on_next:
+                raise  # not even the dead letter is taken: that is a topic's setting, and no event's fault
+            # Smaller turns until the record that the broker refuses stands alone; then it becomes a dead letter.
+            self._limit, self._give_up_on_next = max(1, len(records) // 2), len(records) == 1
+            self._log("turn.refused", level="warning", records=len(records), **_describe(error))
+            raise _RefusedError from error
+        except BaseException:
+            horizon.forget()
+            raise
+        return turn
+
+    async def _close(self) -> None:
+        self.is_open = False
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            # One that failed may wait for answers that never come; the next InitProducerId ends what it left.
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(producer.stop(), _CLOSE_TIMEOUT_S)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    def _log(self, event: str, *, level: str = "info", **details: Any) -> None:
+        getattr(log, level)(event, **{TOPIC: self.id.topic, PARTITION: self.id.partition}, **details)
+
+
+def _describe(error: Exception) -> dict[str, str]:
+    """An error for the log: its type, and its own words only where they are Kafka's and so hold no event's."""
+    details = {"error.type": type(error).__name__}
+    if isinstance(error, KafkaError | TimeoutError):
+        details["error.message"] = str(error)[:300]
+    else:
+        traceback = error.__traceback__
+        while traceback is not None and traceback.tb_next is not None:
+            traceback = traceback.tb_next
+        if traceback is not None:
+            details["error.place"] = f"{traceback.tb_frame.f_code.co_qualname}:{traceback.tb_lineno}"
+    return details

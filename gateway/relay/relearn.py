@@ -1,0 +1,130 @@
+"""What a lane learns again from Kafka when it opens: where it stands, and which ids it has seen. The outputs are the state."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from gateway.adapters import kafka
+from gateway.adapters.settings import Settings
+from gateway.adapters.topics import Topics
+from gateway.core.decision import Identity
+from gateway.core.times import parse_instant
+from gateway.relay.horizon import Horizon
+from gateway.relay.ledger import digest
+from gateway.relay.turn import LaneId
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a lane stands: the next input offset, and the digest of its last ledger entry (None before its first)."""
+
+    next_offset: int
+    previous: str | None
+
+
+class _Event(msgspec.Struct):
+    id: str
+    source: str
+
+
+class _Decision(msgspec.Struct):
+    received: str
+    content_digest: str
+
+
+class _Data(msgspec.Struct):
+    event: _Event
+    decision: _Decision
+
+
+class _Sent(msgspec.Struct):
+    """Of a verification record or a rejection, what the horizon needs."""
+
+    data: _Data
+
+
+class _Span(msgspec.Struct):
+    last_offset: int
+
+
+class _Entry(msgspec.Struct):
+    data: _Span
+
+
+_decode_sent = msgspec.json.Decoder(_Sent).decode
+_decode_entry = msgspec.json.Decoder(_Entry).decode
+
+
+async def committed_position(settings: Settings, group_id: str, lane: LaneId) -> Position | None:
+    """The position that the lane's last transaction committed: its offset, with the entry's digest as metadata.
+
+    Ask only after the lane's producer has started: InitProducerId ends a transaction that was still pending.
+    """
+    partition = TopicPartition(lane.topic, lane.partition)
+    async with kafka.admin(settings) as admin:
+        offsets = await admin.list_consumer_group_offsets(group_id, partitions=[partition])
+    committed = offsets.get(partition)
+    if committed is None or committed.offset < 0:
+        return None
+    return Position(committed.offset, committed.metadata or None)
+
+
+async def position_from_ledger(settings: Settings, topics: Topics, lane: LaneId) -> Position | None:
+    """The position by the lane's last ledger entry; None where it has none.
+
+    For a group whose committed offsets are gone (Kafka drops those of a group that was empty for a week): without
+    this the lane would start over and send everything again.
+    """
+    partition, key, last = TopicPartition(topics.ledger, lane.partition), str(lane).encode(), None
+    async with kafka.consumer(settings) as consumer:
+        consumer.assign([partition])
+        async for record in _read_all(
+            consumer, {partition: (await consumer.beginning_offsets([partition]))[partition]}
+        ):
+            if record.key == key:
+                last = record
+    if last is None:
+        return None
+    entry = _decode_entry(last.value)
+    return Position(entry.data.last_offset + 1, digest(settings.ledger.digest, [last.value]))
+
+
+async def relearn_horizon(settings: Settings, topics: Topics, lane: LaneId) -> Horizon:
+    """The ids of the lane's outputs within the horizon, read from both of its output partitions."""
+    horizon = Horizon(settings.duplicates.horizon_ms, settings.duplicates.max_ids)
+    partitions = [
+        TopicPartition(topics.verification(lane.province.other), lane.partition),
+        TopicPartition(topics.rejection(lane.province), lane.partition),
+    ]
+    since = int(time.time() * 1000) - settings.duplicates.horizon_ms
+    async with kafka.consumer(settings) as consumer:
+        consumer.assign(partitions)
+        first = await consumer.offsets_for_times(dict.fromkeys(partitions, max(since, 0)))
+        starts = {partition: found.offset for partition, found in first.items() if found is not None}
+        async for record in _read_all(consumer, starts):
+            sent = _decode_sent(record.value)
+            received = parse_instant(sent.data.decision.received) or 0
+            identity = Identity(sent.data.event.source, sent.data.event.id)
+            horizon.remember(identity, sent.data.decision.content_digest, received // 1000)
+            horizon.keep()
+    return horizon
+
+
+async def _read_all(consumer: AIOKafkaConsumer, starts: dict[TopicPartition, int]) -> AsyncIterator[ConsumerRecord]:
+    """Every committed record from ``starts`` up to the end as it is now."""
+    ends = await consumer.end_offsets(list(starts))
+    for partition in consumer.assignment() - starts.keys():
+        consumer.pause(partition)
+    for partition, offset in starts.items():
+        consumer.seek(partition, offset)
+    unread = {partition for partition, offset in starts.items() if offset < ends[partition]}
+    while unread:
+        for records in (await consumer.getmany(*unread, timeout_ms=200)).values():
+            for record in records:
+                yield record
+        # The position moves past the markers of transactions too, which are no records.
+        unread = {partition for partition in unread if await consumer.position(partition) < ends[partition]}

@@ -1,0 +1,60 @@
+"""What an operator who tails the log sees of the lanes: one line a rejection, one line a batch of forwards."""
+
+from collections import Counter
+
+import structlog
+
+from gateway.adapters.logs import OFFSET, PARTITION, TOPIC
+from gateway.core.decision import Decision, Outcome
+from gateway.relay.turn import Decided, LaneId, Turn
+
+log = structlog.get_logger("gateway.relay")
+
+
+class TurnLog:
+    """Logs committed turns. Field names, codes, units and ids; never a value out of the event beyond its id."""
+
+    def __init__(self, *, log_forwards: bool) -> None:
+        self._log_forwards = log_forwards
+
+    def committed(self, lane: LaneId, turn: Turn) -> None:
+        """One line for each rejection and dead letter, one for the transaction."""
+        counts: Counter[str] = Counter()
+        for decided in turn.decided:
+            outcome = decided.decision.outcome
+            counts[outcome.value] += 1
+            if outcome is Outcome.REJECT:
+                _log_rejection(lane, decided)
+            elif outcome is Outcome.DEAD_LETTER:
+                code, message = decided.decision.error or ("", "")
+                log.warning("record.dead_lettered", code=code, message=message, **_place(lane, decided))
+            elif self._log_forwards:
+                event = "record.forwarded" if outcome is Outcome.FORWARD else "record.duplicate"
+                log.info(event, row=decided.decision.row, **_identity(decided.decision), **_place(lane, decided))
+        place = {TOPIC: lane.topic, PARTITION: lane.partition, "next_offset": turn.next_offset}
+        log.info("turn.committed", **counts, **place)
+
+
+def _log_rejection(lane: LaneId, decided: Decided) -> None:
+    decision = decided.decision
+    primary = decision.reasons[0]
+    log.warning(
+        "record.rejected",
+        code=primary.code.value,
+        codes=[code.value for code in decision.codes],
+        field=primary.field,
+        reason=primary.zh,
+        row=decision.row,
+        responsible_units=list(decision.responsible_units),
+        **_identity(decision),
+        **_place(lane, decided),
+    )
+
+
+def _identity(decision: Decision) -> dict[str, str | None]:
+    reading = decision.reading
+    return {"event_id": reading.id, "source": reading.source, "trace_id": reading.trace_id} if reading else {}
+
+
+def _place(lane: LaneId, decided: Decided) -> dict[str, str | int]:
+    return {TOPIC: lane.topic, PARTITION: lane.partition, OFFSET: decided.record.offset}

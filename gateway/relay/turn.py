@@ -1,0 +1,131 @@
+"""A lane's turn without Kafka: input records in, decisions and the records to be written out. Pure but for the horizon."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.adapters.topics import Topics
+from gateway.core.building import build_dead_letter, build_record
+from gateway.core.decision import Decision, Outcome, dead_letter, decide, digest_input
+from gateway.core.privacy import holds_personal_number
+from gateway.core.province import Province
+from gateway.core.recognition import Recognition
+from gateway.relay.horizon import Horizon
+from gateway.relay.ledger import Output, Span, build_entry, digest
+
+CONTENT_TYPE = ("content-type", b"application/cloudevents+json; charset=utf-8")
+ORIGIN_HEADER = "chuanyu-origin"
+"""Names the input record of an output, ``topic/partition/offset``, for tracing and audit."""
+
+
+class InputRecord(Protocol):
+    """What a turn reads of a Kafka record; ``timestamp`` in milliseconds, set by the broker."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """An input record and what was decided about it."""
+
+    record: InputRecord
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one transaction will hold: outputs in input order, the ledger entry last; and where the input stands after it."""
+
+    decided: tuple[Decided, ...]
+    outputs: tuple[Output, ...]
+    next_offset: int
+    entry_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaneId:
+    """Which input partition a lane reads."""
+
+    province: Province
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}"
+
+
+def take_turn(
+    lane: LaneId, records: Sequence[InputRecord], recognition: Recognition, horizon: Horizon, previous: str | None,
+    *, topics: Topics, algorithm: str, refused_by_broker: bool = False,
+) -> Turn:  # fmt: skip
+    """Decide ``records`` (not empty, in offset order) and build all that their transaction writes.
+
+    ``refused_by_broker`` makes dead letters of them: the broker has refused what they would have become.
+    """
+    decided: list[Decided] = []
+    outputs: list[Output] = []
+    for record in records:
+        decision = _refuse(lane, record) if refused_by_broker else _decide(lane, record, recognition, horizon)
+        decided.append(Decided(record, decision))
+        if (identity := decision.identity) and decision.reading and decision.outcome is not Outcome.DUPLICATE:
+            horizon.remember(identity, decision.reading.content_digest, record.timestamp)
+        if output := _output(lane, record, decision, topics):
+            outputs.append(output)
+    span = Span(
+        lane.province,
+        lane.topic,
+        lane.partition,
+        records[0].offset,
+        records[-1].offset,
+        len(records),
+        records[-1].timestamp,
+    )
+    decisions = [each.decision for each in decided]
+    entry = build_entry(span, decisions, outputs, recognition.digest, previous, algorithm=algorithm)
+    outputs.append(Output(topics.ledger, str(lane).encode(), entry, (CONTENT_TYPE,)))
+    return Turn(tuple(decided), tuple(outputs), records[-1].offset + 1, digest(algorithm, [entry]))
+
+
+def _decide(lane: LaneId, record: InputRecord, recognition: Recognition, horizon: Horizon) -> Decision:
+    raw = record.value or b""
+    try:
+        return decide(
+            raw, lane.province, record.timestamp, recognition,
+            key=record.key, headers=record.headers, seen=horizon.at(record.timestamp),
+        )  # fmt: skip
+    except Exception as error:  # noqa: BLE001 — an event that always fails becomes a dead letter, never a stuck partition
+        message = f"the decision failed with {type(error).__name__}"
+        return dead_letter(lane.province, record.timestamp, digest_input(raw, record.headers), "UNDECIDABLE", message)
+
+
+def _refuse(lane: LaneId, record: InputRecord) -> Decision:
+    input_digest = digest_input(record.value or b"", record.headers)
+    message = "the broker refused the record that this event became; see max.message.bytes of the output topic"
+    return dead_letter(lane.province, record.timestamp, input_digest, "REFUSED_BY_BROKER", message)
+
+
+def _output(lane: LaneId, record: InputRecord, decision: Decision, topics: Topics) -> Output | None:
+    match decision.outcome:
+        case Outcome.FORWARD:
+            topic, value = topics.verification(lane.province.other), build_record(decision)
+        case Outcome.REJECT:
+            topic, value = topics.rejection(lane.province), build_record(decision)
+        case Outcome.DEAD_LETTER:
+            topic = topics.deadletter
+            raw = record.value or b""
+            value = build_dead_letter(decision, raw, lane.topic, lane.partition, record.offset, record.headers)
+        case Outcome.DUPLICATE:
+            return None
+    if value is None:
+        return None
+    origin = f"{lane.topic}/{lane.partition}/{record.offset}".encode()
+    return Output(topic, _safe_key(record.key), value, (CONTENT_TYPE, (ORIGIN_HEADER, origin)))
+
+
+def _safe_key(key: bytes | None) -> bytes | None:
+    """The input's key, unless it holds a personal number: then none, as personal data leaves by no topic."""
+    return None if key is not None and holds_personal_number(key.decode("utf-8", "replace")) else key

@@ -7,7 +7,8 @@ import msgspec
 from pydantic import ValidationError
 
 from gateway.core.decision import ENGINE_VERSION, Decision, Outcome
-from gateway.core.event import DisplayData, DisplayEvent
+from gateway.core.event import DisplayData
+from gateway.core.plain import Event
 from gateway.core.privacy import holds_personal_number
 from gateway.core.reading import Headers, Reading
 from gateway.core.recognition import Dimension, Listing
@@ -148,7 +149,7 @@ def _verification(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _of(decision: Decision) -> tuple[Reading, DisplayEvent, Listing]:
+def _of(decision: Decision) -> tuple[Reading, Event, Listing]:
     assert decision.reading is not None and decision.event is not None and decision.listing is not None  # noqa: S101, PT018
     return decision.reading, decision.event, decision.listing
 

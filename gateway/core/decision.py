@@ -1,14 +1,15 @@
 """The decision: bytes, list and received time in; one outcome, its reasons and the record to send out."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from types import EllipsisType, MappingProxyType
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from gateway import __version__
 from gateway.core.checks import CHECKS, Facts
 from gateway.core.digest import sha256
-from gateway.core.event import DisplayEvent
+from gateway.core.plain import Event
 from gateway.core.province import COORDINATING_CENTRES, SOURCES, Province
 from gateway.core.reading import Headers, Reading, UnreadableError, read_event
 from gateway.core.reasons import MEANINGS, Code, Hears, Reason
@@ -44,8 +45,7 @@ class Seen(Protocol):
 NOTHING_SEEN: Seen = MappingProxyType[Identity, tuple[str, ...]]({})
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What was decided about one record, and all that explains it.
 
     ``identity``, ``reading`` are None for a dead letter, whose ``error`` is (code, message) instead. ``listing`` is set where the
@@ -64,7 +64,7 @@ class Decision:
     error: tuple[str, str] | None = None
 
     @property
-    def event(self) -> DisplayEvent | None:
+    def event(self) -> Event | None:
         """The event, where it keeps the schema."""
         return self.reading.event if self.reading else None
 
@@ -106,7 +106,7 @@ def decide(
     received_at: int,
     recognition: Recognition,
     *,
-    key: bytes | None | EllipsisType = ...,
+    key: bytes | EllipsisType | None = ...,
     headers: Headers = (),
     seen: Seen = NOTHING_SEEN,
 ) -> Decision:
@@ -135,7 +135,7 @@ def decide(
 
 
 def _check(
-    reading: Reading, event: DisplayEvent, province: Province, received_at: int, recognition: Recognition,
+    reading: Reading, event: Event, province: Province, received_at: int, recognition: Recognition,
     input_digest: str, *, id_reused: bool,
 ) -> Decision:  # fmt: skip
     certificate, display = event.data.certificate, event.data.display
@@ -148,7 +148,7 @@ def _check(
     )  # fmt: skip
     listing = recognition.listing(shown_on, shown)
     facts = Facts(event, province, shown_at, shown_on, received_at * 1000, id_reused, listing)
-    reasons = tuple(reason for check in CHECKS for reason in check(facts))
+    reasons = tuple([reason for check in CHECKS for reason in check(facts)])
     outcome = Outcome.REJECT if reasons else Outcome.FORWARD
     digest = _digest(input_digest, list_digest, outcome, reasons)
     return Decision(

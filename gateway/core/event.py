@@ -3,7 +3,7 @@
 These models are the contract: the JSON Schemas are exported from them and every event is validated by them.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -16,7 +16,7 @@ EVENT_TYPE = "cn.chuanyu.certificate.displayed.v1"
 MAX_EVENT_BYTES = 262_144
 """The largest event that is read; CloudEvents 1.0 asks for 64 KiB at least."""
 MAX_ID_LENGTH = 256
-TRACE_CONTEXT = ("traceparent", "tracestate")
+TRACE_CONTEXT = frozenset({"traceparent", "tracestate"})
 """The distributed-tracing extension: carried along, but not part of an event's content (a repetition may have its own)."""
 
 
@@ -127,8 +127,3 @@ class DisplayEvent(BaseModel):
     time: Instant = Field(description="When the certificate was shown (亮证时间), with an offset.")
     datacontenttype: Annotated[str, StringConstraints(pattern=r"^(?i:application/json)(\s*;.*)?$")] | None = None
     data: DisplayData
-
-    @property
-    def extensions(self) -> dict[str, Any]:
-        """The extension attributes that came with the event."""
-        return self.__pydantic_extra__

@@ -7,7 +7,8 @@ from functools import lru_cache
 
 from stdnum.cn import ric
 
-_SHORTEST = 11
+SHORTEST_PERSONAL_NUMBER = 11
+"""Characters of a mobile number; a shorter string holds neither."""
 _MASKS = frozenset("*＊某○")
 # Neighbours are looked at by hand: a look-behind at every position costs more than the whole decision.
 _DIGITS = re.compile(r"[0-9]{11,}[Xx]?")
@@ -24,7 +25,7 @@ def holds_personal_number(text: str) -> bool:
     A resident identity number (GB 11643) is 17 digits with a real birth date and the right check character; a mobile
     number is 11 digits, 1[3-9]…. Full-width forms count too: the string is looked at as it is and after NFKC.
     """
-    if len(text) < _SHORTEST:
+    if len(text) < SHORTEST_PERSONAL_NUMBER:
         return False
     # Most strings are names that come again and again; a long one is not worth keeping.
     return _remembered(text) if len(text) <= _CACHED_LENGTH else _look(text)

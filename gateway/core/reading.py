@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import EllipsisType
 from typing import Any
 
+import msgspec
 from pydantic import ValidationError
 
 from gateway.core.digest import canonical, sha256
 from gateway.core.event import MAX_EVENT_BYTES, MAX_ID_LENGTH, TRACE_CONTEXT, DisplayEvent
-from gateway.core.privacy import holds_personal_number
+from gateway.core.plain import Event, plain_event, valid_event
+from gateway.core.privacy import SHORTEST_PERSONAL_NUMBER, holds_personal_number
+from gateway.core.province import SOURCES
 from gateway.core.reasons import Code, Reason
 from gateway.core.strict_json import Document, NotJsonError, read
 
@@ -52,8 +54,7 @@ class UnreadableError(Exception):
         super().__init__(message)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """What a record says: ``event`` where it keeps the schema, else ``problems``.
 
     ``content_digest`` is over the event without its trace context, in canonical form: two records with equal digests say the
@@ -62,7 +63,7 @@ class Reading:
 
     id: str
     source: str
-    event: DisplayEvent | None
+    event: Event | None
     problems: tuple[Reason, ...]
     content_digest: str
     carried: Mapping[str, str | bool | int]
@@ -75,7 +76,7 @@ class Reading:
         return match.group(1) if match else None
 
 
-def read_event(raw: bytes, headers: Headers = (), *, key: bytes | None | EllipsisType = ...) -> Reading:
+def read_event(raw: bytes, headers: Headers = (), *, key: bytes | EllipsisType | None = ...) -> Reading:
     """Read one record: CloudEvents 1.0 in structured mode, or in binary mode where ``ce_`` headers say so.
 
     ``key`` is the record's key; left out, there is none to compare. Raises UnreadableError.
@@ -91,13 +92,17 @@ def read_event(raw: bytes, headers: Headers = (), *, key: bytes | None | Ellipsi
         raise UnreadableError("NOT_A_CLOUDEVENT", "the JSON text is not an object")
     ambiguous = {path[0] for path, kind in document.flaws if kind == "repeated" and len(path) == 1}
     event_id = _readable(attributes, "id", ambiguous)
-    source = _readable(attributes, "source", ambiguous)
-    event, problems = _validate(attributes, document, key)
-    return Reading(event_id, source, event, problems, _content_digest(attributes), _carried(attributes, event))
+    source = attributes.get("source")
+    if source not in SOURCES or ambiguous:
+        source = _readable(attributes, "source", ambiguous)
+    extensions = {name: attributes[name] for name in attributes.keys() - _CONTEXT}
+    event, problems = _validate(attributes, extensions, document, key)
+    content_digest = sha256(canonical(_without_trace_context(attributes)))
+    return Reading(event_id, source, event, problems, content_digest, _carried(extensions, valid=event is not None))
 
 
 def _is_binary(headers: Headers) -> bool:
-    return any(name == "ce_specversion" or name == "ce_id" for name, _ in headers)
+    return any(name in {"ce_specversion", "ce_id"} for name, _ in headers)
 
 
 def _read_binary(raw: bytes, headers: Headers) -> Document:
@@ -135,35 +140,52 @@ def _readable(attributes: Mapping[str, Any], name: str, ambiguous: set[str]) -> 
 
 
 def _validate(
-    attributes: dict[str, Any], document: Document, key: bytes | None | EllipsisType
-) -> tuple[DisplayEvent | None, tuple[Reason, ...]]:
-    problems: dict[str, str] = {_field(path): kind for path, kind in document.flaws}
-    event = None
-    try:
-        event = DisplayEvent.model_validate(attributes)
-    except ValidationError as error:
-        for each in error.errors(include_url=False, include_context=False, include_input=False):
-            known = each["loc"] and (len(each["loc"]) == 1 or each["loc"][0] == "data")
-            path = each["loc"] if known else each["loc"][:1]  # beyond an extension's name stand only a union's branches
-            problems.setdefault(_field(path), each["type"] if known else "extension")
-    for path in _personal(attributes, event):
-        problems[_field(path)] = "personal"
+    attributes: dict[str, Any], extensions: dict[str, Any], document: Document, key: bytes | EllipsisType | None
+) -> tuple[Event | None, tuple[Reason, ...]]:
+    error = None
+    event = None if document.flaws else plain_event(attributes)
+    if event is None:
+        try:
+            DisplayEvent.model_validate(attributes)
+            event = valid_event(attributes)
+        except ValidationError as validation_error:
+            error = validation_error
+    if (
+        event is not None
+        and not document.flaws
+        and (key is ... or key == event.data.holder.ref.encode())
+        and all(_is_extension(name, value) for name, value in extensions.items())
+        and not _holds_personal(event, extensions)
+    ):
+        return event, ()
+    return None, _problems(attributes, document, key, error)
+
+
+def _problems(
+    attributes: dict[str, Any], document: Document, key: bytes | EllipsisType | None, error: ValidationError | None
+) -> tuple[Reason, ...]:
+    """Everything that is wrong with the event, each field once."""
+    problems = {_field(path): kind for path, kind in document.flaws}
+    for each in error.errors(include_url=False, include_context=False, include_input=False) if error else ():
+        path = each["loc"]
+        if len(path) > 1 and path[0] != "data":  # beyond an extension's name stand only a union's branches
+            problems.setdefault(_field(path[:1]), "extension")
+        else:
+            problems.setdefault(_field(path), each["type"])
     for name, value in attributes.items():
+        for path in _personal_in(value, (name,)):
+            problems[_field(path)] = "personal"
         if name not in _CONTEXT and not _is_extension(name, value):
             problems.setdefault(_field((name,)), "extension")
-    if key is not ... and not _key_fits(key, attributes, event):
+    if key is not ... and not _key_fits(key, attributes):
         problems.setdefault("key", "key")
-    if not problems:
-        return event, ()
-    return None, tuple(
+    return tuple(
         Reason(Code.INVALID_EVENT, field, detail=_PROBLEMS.get(kind, _OTHER_PROBLEM))
         for field, kind in problems.items()
     )
 
 
-def _key_fits(key: bytes | None, attributes: Mapping[str, Any], event: DisplayEvent | None) -> bool:
-    if event is not None:
-        return key == event.data.holder.ref.encode()
+def _key_fits(key: bytes | None, attributes: Mapping[str, Any]) -> bool:
     data = attributes.get("data")
     holder = data.get("holder") if isinstance(data, dict) else None
     ref = holder.get("ref") if isinstance(holder, dict) else None
@@ -172,26 +194,24 @@ def _key_fits(key: bytes | None, attributes: Mapping[str, Any], event: DisplayEv
 
 
 def _is_extension(name: str, value: Any) -> bool:
-    if not _EXTENSION_NAME.fullmatch(name):
+    if name not in TRACE_CONTEXT and not _EXTENSION_NAME.fullmatch(name):
+        return False
+    if value is not None and not isinstance(value, str | bool | int):
         return False
     return not isinstance(value, int) or isinstance(value, bool) or -_INT32 <= value < _INT32
 
 
-def _personal(attributes: Mapping[str, Any], event: DisplayEvent | None) -> Iterable[tuple[str | int, ...]]:
-    """The paths of strings that hold a personal number: all of ``data``, and what would be carried along."""
-    if event is not None:
-        certificate, display = event.data.certificate, event.data.display
-        # Of a valid event only these can: the other fields have shapes that leave no room for one.
-        candidates = (
-            certificate.type_name, certificate.identifier, certificate.issuer_name, certificate.issuer_code,
-            event.data.holder.name_masked, display.channel, display.scenario, display.matter_name,
-            display.matter_code, display.verifier_name, display.verifier_code,
-        )  # fmt: skip
-        carried = (value for value in event.extensions.values() if isinstance(value, str))
-        if not any(text and holds_personal_number(text) for text in (*candidates, *carried)):
-            return
-    for name, value in attributes.items():
-        yield from _personal_in(value, (name,))
+def _holds_personal(event: Event, extensions: Mapping[str, Any]) -> bool:
+    """Whether a string of a valid event that has room for a personal number holds one; the others' shapes leave none."""
+    certificate, display = event.data.certificate, event.data.display
+    for text in (
+        certificate.type_name, certificate.identifier, certificate.issuer_name, certificate.issuer_code,
+        event.data.holder.name_masked, display.channel, display.scenario, display.matter_name,
+        display.matter_code, display.verifier_name, display.verifier_code, *extensions.values(),
+    ):  # fmt: skip
+        if isinstance(text, str) and len(text) >= SHORTEST_PERSONAL_NUMBER and holds_personal_number(text):
+            return True
+    return False
 
 
 def _personal_in(value: Any, path: tuple[str | int, ...]) -> Iterable[tuple[str | int, ...]]:
@@ -220,14 +240,20 @@ def _is_sayable(name: str) -> bool:
     return _SAYABLE_NAME.fullmatch(name) is not None and not holds_personal_number(name)
 
 
-def _content_digest(attributes: Mapping[str, Any]) -> str:
-    return sha256(canonical({name: value for name, value in attributes.items() if name not in TRACE_CONTEXT}))
+def _without_trace_context(attributes: dict[str, Any]) -> dict[str, Any]:
+    if TRACE_CONTEXT.isdisjoint(attributes):
+        return attributes
+    return {name: value for name, value in attributes.items() if name not in TRACE_CONTEXT}
 
 
-def _carried(attributes: Mapping[str, Any], event: DisplayEvent | None) -> dict[str, str | bool | int]:
+def _carried(extensions: Mapping[str, Any], *, valid: bool) -> dict[str, str | bool | int]:
     """A valid event's extension attributes; of an invalid one only a well-formed trace context, so that it can be followed."""
-    if event is not None:
+    if valid:
         # dataschema would describe the input's data, not the output's.
-        return {name: value for name, value in event.extensions.items() if value is not None and name != "dataschema"}
-    parent = attributes.get("traceparent")
+        return {
+            name: extensions[name]
+            for name in sorted(extensions)
+            if extensions[name] is not None and name != "dataschema"
+        }
+    parent = extensions.get("traceparent")
     return {"traceparent": parent} if isinstance(parent, str) and _TRACEPARENT.fullmatch(parent) else {}

@@ -15,6 +15,7 @@ HOUR = 60 * MINUTE
 RFC3339 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
 
 
+@lru_cache(maxsize=4096)
 def parse_instant(text: str) -> int | None:
     """Microseconds of an RFC 3339 date-time that matches ``RFC3339``; None where no such moment exists."""
     try:
@@ -25,6 +26,7 @@ def parse_instant(text: str) -> int | None:
     return instant
 
 
+@lru_cache(maxsize=4096)  # the broker stamps a whole batch with one time
 def format_instant(instant: int) -> str:
     """``instant`` as RFC 3339 in UTC with milliseconds (Kafka's resolution)."""
     moment = _EPOCH + datetime.timedelta(microseconds=instant)
@@ -41,6 +43,7 @@ def _date_of(days: int) -> str:
     return datetime.date.fromordinal(_EPOCH_ORDINAL + days).isoformat()
 
 
+@lru_cache(maxsize=4096)
 def is_date(text: str) -> bool:
     """Whether ``text`` is a calendar date, YYYY-MM-DD."""
     try:

@@ -56,15 +56,15 @@ class Verdict:
     scenario: Dimension
     scope: Dimension
 
+    misses: int
+    """How many of the five do not match."""
+    settled: bool
+    """Whether all five cells are read."""
+
     @property
     def all(self) -> tuple[Dimension, ...]:
         """All five, in order."""
         return (self.certificate, self.issuer, self.channel, self.scenario, self.scope)
-
-    @property
-    def misses(self) -> int:
-        """How many of the five do not match."""
-        return sum(dimension.finding is not Finding.MATCH for dimension in self.all)
 
 
 class RowIndex:
@@ -106,7 +106,7 @@ class RowIndex:
         row, origin, place = self.listed.row, shown.province, shown.province.other
         name = row.certificate.value if normalise_certificate(shown.type_name) in self.names else None
         scenario = self.scenario(shown.scenario)
-        return Verdict(
+        return _verdict(
             certificate=_dimension(
                 "certificate", "certificate.type_name", "certificate", row.certificate, shown.type_name,
                 (row.certificate.value,) if row.certificate.value else (), name,
@@ -148,6 +148,12 @@ class RowIndex:
         return self.listed.rules[scope.rule or ""].admits(shown.verifier_name)
 
 
+def _verdict(**dimensions: Dimension) -> Verdict:
+    findings = [dimension.finding for dimension in dimensions.values()]
+    misses = len(findings) - findings.count(Finding.MATCH)
+    return Verdict(**dimensions, misses=misses, settled=Finding.UNRESOLVED not in findings)
+
+
 def _by_name(words: Iterable[str]) -> dict[str, str]:
     return {normalise(word): word for word in words}
 
@@ -156,10 +162,8 @@ def _dimension(
     name: str, field: str, cell_name: str, cell: Cell[Any], found: str | None,
     accepted: tuple[str, ...], canonical: str | None,
 ) -> Dimension:  # fmt: skip
-    if not cell.settled:
-        finding = Finding.UNRESOLVED
-    else:
-        finding = Finding.MATCH if canonical is not None else Finding.MISMATCH
+    matched = Finding.MATCH if canonical is not None else Finding.MISMATCH
+    finding = matched if cell.settled else Finding.UNRESOLVED
     settled_words = accepted if cell.settled else ()
     return Dimension(name, field, cell_name, found, settled_words, finding, canonical, cell.provenance)
 

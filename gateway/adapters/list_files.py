@@ -45,7 +45,7 @@ def load_recognition(folder: Path) -> Recognition:
 class _Loader(yaml.SafeLoader):
     """YAML without its habit of keeping the last of two equal keys."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)

@@ -116,11 +116,11 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 — the signature is pydantic-settings'
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment over file: the file's content comes in as init arguments."""
         return env_settings, init_settings
@@ -161,7 +161,7 @@ def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
             settings = settings.model_copy(update={k: v for k, v in overrides.items() if v is not None})
     except ValidationError as error:
         raise ConfigurationError(_explain(error, path, content)) from None
-    settings._file = path.resolve()  # noqa: SLF001 — private to callers, not to its loader
+    settings._file = path.resolve()
     return settings
 
 

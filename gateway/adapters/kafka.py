@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.helpers import create_ssl_context
@@ -79,6 +79,18 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
         yield client
     finally:
         await client.close()
+
+
+async def partitions_of(settings: Settings, topics: list[str]) -> list[TopicPartition]:
+    """Every partition of ``topics``, sorted. Raises ConfigurationError where a topic is missing."""
+    async with admin(settings) as client:
+        described = {each["topic"]: each["partitions"] for each in await client.describe_topics(topics)}
+    missing = [topic for topic in topics if not described.get(topic)]
+    if missing:
+        raise ConfigurationError(
+            f"no such topic at {settings.bootstrap_servers}: {', '.join(missing)}. Run `gateway topics apply` first."
+        )
+    return sorted(TopicPartition(topic, each["partition"]) for topic in topics for each in described[topic])
 
 
 @asynccontextmanager

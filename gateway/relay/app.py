@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -103,14 +104,7 @@ async def _preflight(settings: Settings) -> None:
     """The broker answers, and the topics are there with one number of partitions: an output keeps its input's."""
     topics = Topics(settings.topic_prefix)
     needed = [name for name in topics.all if name != topics.feedback]
-    async with kafka.admin(settings) as admin:
-        described = {each["topic"]: each for each in await admin.describe_topics(needed)}
-    counts = {name: len(described.get(name, {}).get("partitions", ())) for name in needed}
-    missing = [name for name, count in counts.items() if not count]
-    if missing:
-        raise ConfigurationError(
-            f"no such topic at {settings.bootstrap_servers}: {', '.join(missing)}. Run `gateway topics apply` first."
-        )
+    counts = Counter(partition.topic for partition in await kafka.partitions_of(settings, needed))
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise ConfigurationError(f"the topics differ in partitions ({listed}); `gateway topics plan` says what to do.")

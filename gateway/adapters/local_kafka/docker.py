@@ -68,7 +68,8 @@ class DockerKafka(LocalKafka):
             try:
                 container = DockerContainer(IMAGE).with_volume_mapping(self._config.name, "/mnt/shared/config", "ro")
                 # with_bind_ports would publish on every interface.
-                container.ports = {f"{_PORT}/tcp": ("127.0.0.1", self._port)}
+                loopback: Any = {f"{_PORT}/tcp": ("127.0.0.1", self._port)}
+                container.ports = loopback
                 self._container = container.start().get_wrapped_container()
             except DockerException as error:
                 raise LocalKafkaError(

@@ -70,6 +70,14 @@ async def apply_topics(settings: Settings) -> list[TopicPlan]:
     return plans
 
 
+async def delete_topics(settings: Settings) -> None:
+    """Delete the topics of this prefix. Refuses an empty prefix: those are the provinces' own."""
+    if not settings.topic_prefix:
+        raise GatewayError("only topics with a prefix are deleted; the contract's own are not the gateway's to delete")
+    async with kafka.admin(settings) as admin:
+        await admin.delete_topics(list(Topics(settings.topic_prefix).all))
+
+
 async def _create(admin: AIOKafkaAdminClient, settings: Settings, names: list[str]) -> None:
     topics = [
         NewTopic(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from gateway.adapters.local_kafka.broker import KAFKA_VERSION, LocalKafka
-from gateway.adapters.local_kafka.docker import DockerKafka, docker_answers
+from gateway.adapters.local_kafka.docker import DockerKafka, docker_obstacle
 from gateway.adapters.local_kafka.jars import java_obstacle
 from gateway.adapters.local_kafka.java import JavaKafka
 from gateway.errors import LocalKafkaError
@@ -20,12 +20,22 @@ def local_kafka(
     properties: Mapping[str, str] | None = None,
     announce: Callable[[str], None] = lambda _: None,
 ) -> LocalKafka:
-    """A broker, not started yet: use it as a context manager. ``properties`` override config/kafka/broker.properties.
+    """A broker, not started yet: use it as a context manager.
 
-    ``announce`` is told what takes time. Raises LocalKafkaError where neither Docker nor Java with Maven is there.
+    ``properties`` override config/kafka/broker.properties; ``announce`` is told what takes time. The data live in a folder
+    (a container, with Docker) that goes when the broker does, unless ``data_dir`` names one to keep, which asks for Java.
+    Raises LocalKafkaError, in one sentence that says what to install, where neither Docker nor Java with Maven is there.
     """
-    if prefer == "docker" or (prefer == "auto" and docker_answers()):
-        return DockerKafka(properties or {}, announce)
-    if obstacle := java_obstacle():
-        raise LocalKafkaError(f"No Kafka can be started here: no Docker engine answers, and {obstacle}.")
-    return JavaKafka(properties or {}, announce, data_dir)
+    obstacles = []
+    if prefer == "docker" or (prefer == "auto" and data_dir is None):
+        obstacle = docker_obstacle(announce)
+        if obstacle is None:
+            return DockerKafka(properties or {}, announce)
+        obstacles.append(obstacle)
+    if prefer != "docker":
+        obstacle = java_obstacle()
+        if obstacle is None:
+            return JavaKafka(properties or {}, announce, data_dir)
+        obstacles.append(obstacle)
+    remedy = {"auto": "Docker, or Java 17 and Maven", "docker": "Docker", "java": "Java 17 and Maven"}[prefer]
+    raise LocalKafkaError(f"no Kafka can be started here ({'; '.join(obstacles)}): install {remedy}.")

@@ -1,28 +1,35 @@
 """What the two kinds of local broker have in common: a port of their own, and the wait until the broker works."""
 
 import asyncio
+import os
+import secrets
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Self
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, for_code
 
 from gateway.adapters.settings import packaged_config
 from gateway.errors import LocalKafkaError
 
 KAFKA_VERSION = "4.1.1"
-CLUSTER_ID = "5L6g3nShT-eMCtK--X86sw"
 _READY_TIMEOUT_S = 90
+_LAST_LINES = 15
 
 
 class LocalKafka(ABC):
     """A single-node Kafka (KRaft) on the loopback interface; a context manager that starts it, and cleans up behind it."""
 
     bootstrap_servers: str
+    """``127.0.0.1:PORT``; the port stays the same through every restart."""
     description: str
+    """What runs, for people: ``Apache Kafka 4.1.1 on Java 17``."""
 
     @abstractmethod
     def start(self) -> None:
@@ -34,7 +41,7 @@ class LocalKafka(ABC):
 
     @abstractmethod
     def kill(self) -> None:
-        """SIGKILL."""
+        """SIGKILL; the data stays until the context ends."""
 
     @abstractmethod
     def freeze(self) -> None:
@@ -46,7 +53,7 @@ class LocalKafka(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Stop, and remove what was made."""
+        """End the broker and remove what was made for it."""
 
     def __enter__(self) -> Self:
         try:
@@ -60,12 +67,22 @@ class LocalKafka(ABC):
         self.close()
 
 
-def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_ports(count: int) -> list[int]:
+    """``count`` different TCP ports of the loopback interface that nobody listens on now.
+
+    They lie below the range from which systems choose the ports of outgoing connections: while a broker is down, a client
+    that tries again and again from within that range would sooner or later take the broker's own port.
+    """
+    ports: list[int] = []
+    with ExitStack() as held:
+        while len(ports) < count:
+            probe = held.enter_context(socket.socket())
+            try:
+                probe.bind(("127.0.0.1", 20_000 + secrets.randbelow(12_000)))
+            except OSError:
+                continue
+            ports.append(probe.getsockname()[1])
+    return ports
 
 
 def broker_properties() -> dict[str, str]:
@@ -74,28 +91,55 @@ def broker_properties() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
+def heap_options() -> str:
+    """The JVM's heap: ``$KAFKA_HEAP_OPTS`` (Kafka's own variable), else at most 1 GB."""
+    return os.environ.get("KAFKA_HEAP_OPTS") or "-Xms256m -Xmx1g"
+
+
+def last_lines(text: str) -> str:
+    """The end of a log, for an error message."""
+    return "\n".join(text.splitlines()[-_LAST_LINES:])
+
+
 def wait_until_ready(bootstrap_servers: str, is_alive: Callable[[], bool], last_words: Callable[[], str]) -> None:
-    """Return once the broker answers and its transaction coordinator works. Raises LocalKafkaError, with Kafka's last words."""
+    """Return once the broker answers and its transaction and group coordinators work.
+
+    Raises LocalKafkaError, with Kafka's last words, when the broker ends or is not ready in time.
+    """
     deadline = time.monotonic() + _READY_TIMEOUT_S
     host, _, port = bootstrap_servers.rpartition(":")
     while time.monotonic() < deadline and is_alive():
         try:
+            # First a bare connection: aiokafka logs each one that is refused.
             socket.create_connection((host, int(port)), timeout=1).close()
-            asyncio.run(_make_a_transactional_producer(bootstrap_servers))
+            _run(_use_coordinators(bootstrap_servers))
         except (OSError, TimeoutError, KafkaError):
             time.sleep(0.1)
         else:
             return
-    problem = "did not become ready" if is_alive() else "ended"
-    raise LocalKafkaError(f"Kafka {problem} at {bootstrap_servers}. Its last words:\n{last_words()}")
+    problem = f"was not ready within {_READY_TIMEOUT_S} s" if is_alive() else "ended"
+    raise LocalKafkaError(f"Kafka {problem} at {bootstrap_servers}; its last words:\n{last_words()}")
 
 
-async def _make_a_transactional_producer(bootstrap_servers: str) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, transactional_id="readiness")
-    try:
-        async with asyncio.timeout(5):
-            await producer.start()
-            await producer.begin_transaction()
-            await producer.abort_transaction()
-    finally:
-        await producer.stop()
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run ``work`` to its end, whether or not this thread has an event loop already."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
+
+
+async def _use_coordinators(bootstrap_servers: str) -> None:
+    async with asyncio.timeout(10):
+        producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, transactional_id="readiness")
+        try:
+            await producer.start()  # asks the transaction coordinator for a producer id
+        finally:
+            await producer.stop()
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+        try:
+            await admin.start()
+            for response in await admin.describe_consumer_groups(["readiness"]):
+                for code, *_ in response.groups:
+                    if code and for_code(code).retriable:  # "no such group" is an answer of a working coordinator
+                        raise for_code(code)
+        finally:
+            await admin.close()

@@ -1,94 +1,119 @@
 """Apache Kafka as a container, by testcontainers, where a Docker engine answers."""
 
-import os
-import tempfile
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from gateway.adapters.local_kafka import container_guard
 from gateway.adapters.local_kafka.broker import (
     KAFKA_VERSION,
     LocalKafka,
     broker_properties,
-    free_port,
+    free_ports,
+    heap_options,
+    last_lines,
     wait_until_ready,
 )
 from gateway.errors import LocalKafkaError
 
-IMAGE = f"apache/kafka:{KAFKA_VERSION}"
+_REPOSITORY = "apache/kafka"
+_IMAGE = f"{_REPOSITORY}:{KAFKA_VERSION}"
 _PORT = 9092
+_STOP_TIMEOUT_S = 30
 
 
-def docker_answers() -> bool:
-    """Whether a Docker engine answers within two seconds."""
-    import docker  # noqa: PLC0415 — slow to import, and seldom needed
-    from docker.errors import DockerException  # noqa: PLC0415
+def docker_obstacle(announce: Callable[[str], None]) -> str | None:
+    """Why Docker cannot run Kafka on this machine, in a few words; None if it can. The image is pulled where it is missing."""
+    # The Docker libraries are slow to import, and seldom needed.
+    from docker.errors import DockerException, ImageNotFound  # noqa: PLC0415
+    from requests.exceptions import RequestException  # noqa: PLC0415
+    from testcontainers.core.docker_client import DockerClient  # noqa: PLC0415
 
     try:
-        client = docker.from_env(timeout=2)
-    except DockerException:
-        return False
+        engine = DockerClient(timeout=2).client
+    except (DockerException, RequestException):
+        return "no Docker engine answers"
     try:
-        return bool(client.ping())
-    except DockerException:
-        return False
+        if (urlsplit(engine.api.base_url).hostname or "") not in {"localhost", "127.0.0.1", "::1"}:
+            return "the Docker engine runs on another machine"
+        engine.ping()
+        engine.images.get(_IMAGE)
+    except ImageNotFound:
+        return _pull(engine, announce)
+    except (DockerException, RequestException):
+        return "no Docker engine answers"
     finally:
-        client.close()
+        engine.close()
+    return None
+
+
+def _pull(engine: Any, announce: Callable[[str], None]) -> str | None:
+    from docker.errors import DockerException  # noqa: PLC0415
+    from requests.exceptions import RequestException  # noqa: PLC0415
+
+    announce(f"pulling {_IMAGE}, once")
+    engine.api.timeout = 30  # seconds without a word from the engine
+    try:
+        for step in engine.api.pull(_REPOSITORY, KAFKA_VERSION, stream=True, decode=True):
+            if "error" in step:
+                break
+        else:
+            return None
+    except (DockerException, RequestException):
+        pass
+    return f"Docker has no {_IMAGE} and cannot pull it"
 
 
 class DockerKafka(LocalKafka):
-    """The official image with our broker properties mounted, its port published on the loopback interface only."""
+    """The official image with our broker properties, its port published on the loopback interface only."""
 
     def __init__(self, properties: Mapping[str, str], announce: Callable[[str], None]) -> None:
         self._announce = announce
-        port = free_port()
-        self.bootstrap_servers = f"127.0.0.1:{port}"
-        self.description = f"{IMAGE} in Docker"
+        (self._port,) = free_ports(1)
+        self.bootstrap_servers = f"127.0.0.1:{self._port}"
+        self.description = f"{_IMAGE} in Docker"
         own = {
             "listeners": f"PLAINTEXT://0.0.0.0:{_PORT},CONTROLLER://127.0.0.1:9093",
             "advertised.listeners": f"PLAINTEXT://{self.bootstrap_servers}",
             "controller.quorum.voters": "1@127.0.0.1:9093",
-            "log.dirs": "/tmp/kafka",  # noqa: S108 — in the container
         }
-        self._config = tempfile.TemporaryDirectory(prefix="chuanyu-kafka-")
-        os.chmod(self._config.name, 0o755)  # noqa: S103 — the container's user is another one, and it holds no secret
         content = broker_properties() | own | dict(properties)
-        path = Path(self._config.name) / "server.properties"
-        path.write_text("".join(f"{key}={value}\n" for key, value in content.items()), encoding="utf-8")
-        self._port = port
+        # Not a mounted file: the engine may not see this machine's folders as we do (Docker Desktop, a container).
+        self._environment = {_variable(key): value for key, value in content.items()}
+        self._environment["KAFKA_HEAP_OPTS"] = heap_options()
+        self._client: Any = None
         self._container: Any = None
+        self._guard: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """See LocalKafka."""
         from docker.errors import DockerException  # noqa: PLC0415
-        from testcontainers.core.container import DockerContainer  # noqa: PLC0415
 
-        if self._container is None:
-            self._announce(f"starting {IMAGE} in Docker")
-            try:
-                container = DockerContainer(IMAGE).with_volume_mapping(self._config.name, "/mnt/shared/config", "ro")
-                # with_bind_ports would publish on every interface.
-                loopback: Any = {f"{_PORT}/tcp": ("127.0.0.1", self._port)}
-                container.ports = loopback
-                self._container = container.start().get_wrapped_container()
-            except DockerException as error:
-                raise LocalKafkaError(
-                    f"{IMAGE} could not be started: {str(error)[:300]}. Is a Docker engine running?"
-                ) from None
-        else:
-            self._container.start()
+        self._announce(f"starting {self.description} at {self.bootstrap_servers}")
+        try:
+            if self._container is None:
+                self._create()
+            else:
+                self._container.start()
+        except DockerException as error:
+            raise LocalKafkaError(f"{_IMAGE} could not be started: {str(error)[:300]}") from None
         wait_until_ready(self.bootstrap_servers, self._is_alive, self._last_words)
 
     def stop(self) -> None:
         """See LocalKafka."""
-        self._container.stop(timeout=30)
+        if self._container is not None:
+            self._container.stop(timeout=_STOP_TIMEOUT_S)
 
     def kill(self) -> None:
         """See LocalKafka."""
-        self._container.kill()
+        if self._container is not None:
+            self._container.kill()
+            self._container.wait()
 
     def freeze(self) -> None:
-        """See LocalKafka."""
+        """See LocalKafka; the container is paused."""
         self._container.pause()
 
     def thaw(self) -> None:
@@ -100,11 +125,43 @@ class DockerKafka(LocalKafka):
         if self._container is not None:
             self._container.remove(force=True, v=True)
             self._container = None
-        self._config.cleanup()
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        if self._guard is not None:
+            self._guard.kill()
+            self._guard.communicate()
+            self._guard = None
+
+    def _create(self) -> None:
+        from testcontainers.core.config import testcontainers_config  # noqa: PLC0415
+        from testcontainers.core.container import DockerContainer  # noqa: PLC0415
+
+        testcontainers_config.ryuk_disabled = True  # container_guard.py does its work, without an image of its own
+        container = DockerContainer(_IMAGE, env=self._environment)
+        self._client = container.get_docker_client().client
+        # with_bind_ports would publish on every interface.
+        loopback: Any = {f"{_PORT}/tcp": ("127.0.0.1", self._port)}
+        container.ports = loopback
+        try:
+            self._container = container.start().get_wrapped_container()
+        except BaseException:
+            container.stop()  # it may have been made, and then not started
+            raise
+        self._guard = subprocess.Popen(
+            [sys.executable, container_guard.__file__, self._container.id],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
 
     def _is_alive(self) -> bool:
         self._container.reload()
         return str(self._container.status) in {"created", "running"}
 
     def _last_words(self) -> str:
-        return "\n".join(self._container.logs(tail=15).decode("utf-8", "replace").splitlines())
+        return last_lines(self._container.logs(tail=50).decode("utf-8", "replace"))
+
+
+def _variable(key: str) -> str:
+    """A broker property as the environment variable that the image reads it from."""
+    return "KAFKA_" + key.replace("_", "__").replace("-", "___").replace(".", "_").upper()

@@ -9,24 +9,32 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.adapters.local_kafka.broker import KAFKA_VERSION
+from gateway.adapters.local_kafka.broker import KAFKA_VERSION, last_lines
 from gateway.adapters.settings import packaged_config
 from gateway.errors import LocalKafkaError
 
 _OLDEST_JAVA = 17
 
 
-def java_obstacle() -> str | None:
-    """Why Kafka cannot run on this machine's Java, as half a sentence that says what to install; None if it can."""
+def java_version() -> int | None:
+    """The major version of the ``java`` on the path; None where there is none that runs."""
     java = shutil.which("java")
     if java is None:
-        return f"there is no java: install Java {_OLDEST_JAVA} and Maven, or Docker"
+        return None
     described = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     version = re.search(r'version "(\d+)', described)
-    if version is None or int(version.group(1)) < _OLDEST_JAVA:
-        return f"java is older than {_OLDEST_JAVA}: install Java {_OLDEST_JAVA} or Docker"
+    return int(version.group(1)) if version else None
+
+
+def java_obstacle() -> str | None:
+    """Why Kafka cannot run on this machine's Java, in a few words; None if it can."""
+    version = java_version()
+    if version is None:
+        return "no Java runs"
+    if version < _OLDEST_JAVA:
+        return f"Java {version} is too old"
     if not _folder().is_dir() and shutil.which("mvn") is None:
-        return "there is no mvn to fetch Kafka's jars with: install Maven or Docker"
+        return "no Maven to fetch Kafka's jars with"
     return None
 
 
@@ -39,22 +47,26 @@ def kafka_jars(announce: Callable[[str], None]) -> Path:
     with (folder.parent / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be fetching them
         if not folder.is_dir():
-            announce(f"fetching Apache Kafka {KAFKA_VERSION} with Maven, once (about 45 MB)")
+            announce(f"fetching Apache Kafka {KAFKA_VERSION} with Maven, once (about 54 MB)")
             _fetch(folder)
     return folder
 
 
 def _fetch(folder: Path) -> None:
-    pom = (packaged_config() / "kafka" / "pom.xml").read_text(encoding="utf-8")
+    pom = packaged_config() / "kafka" / "pom.xml"
+    # Beside the cache, so that the rename is atomic: the folder is there whole or not at all.
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
-        (Path(work) / "pom.xml").write_text(pom, encoding="utf-8")
+        shutil.copy(pom, work)
         maven = subprocess.run(
-            ["mvn", "-q", "-B", "-f", f"{work}/pom.xml", "dependency:copy-dependencies", f"-DoutputDirectory={work}/jars"],
+            [
+                "mvn", "-q", "-B", "-f", f"{work}/pom.xml", f"-Dkafka.version={KAFKA_VERSION}",
+                "dependency:copy-dependencies", f"-DoutputDirectory={work}/jars",
+            ],
             capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         if maven.returncode != 0:
-            words = "\n".join((maven.stdout + maven.stderr).splitlines()[-15:])
-            raise LocalKafkaError(f"Maven could not fetch Apache Kafka {KAFKA_VERSION}:\n{words}")
+            words = last_lines(maven.stdout + maven.stderr)
+            raise LocalKafkaError(f"Maven could not fetch Apache Kafka {KAFKA_VERSION}; its last words:\n{words}")
         os.rename(f"{work}/jars", folder)
 
 

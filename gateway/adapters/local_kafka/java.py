@@ -11,53 +11,47 @@ from pathlib import Path
 
 from gateway.adapters.local_kafka import guard
 from gateway.adapters.local_kafka.broker import (
-    CLUSTER_ID,
     KAFKA_VERSION,
     LocalKafka,
     broker_properties,
-    free_port,
+    free_ports,
+    heap_options,
+    last_lines,
     wait_until_ready,
 )
-from gateway.adapters.local_kafka.jars import kafka_jars
+from gateway.adapters.local_kafka.jars import java_version, kafka_jars
 from gateway.errors import LocalKafkaError
 
 _STOP_TIMEOUT_S = 30
+# Any 16 bytes in base64; a cluster of one is known by its data folder.
+_CLUSTER_ID = "Y2h1YW55dS1nYXRld2F5MQ"
+# Warnings only, and into the broker's own log file: standard error belongs to the gateway.
+_LOGGING = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"]
 
 
 class JavaKafka(LocalKafka):
     """The broker under a guard process (``guard.py``), with a data folder of its own."""
 
     def __init__(self, properties: Mapping[str, str], announce: Callable[[str], None], data_dir: Path | None) -> None:
-        self._announce = announce
-        self._owns_dir = data_dir is None
-        self._dir = data_dir or Path(tempfile.mkdtemp(prefix="chuanyu-kafka-"))
-        self._dir.mkdir(parents=True, exist_ok=True)
-        port, controller = free_port(), free_port()
-        self.bootstrap_servers = f"127.0.0.1:{port}"
-        self.description = f"Apache Kafka {KAFKA_VERSION} on this machine's Java"
-        own = {
-            "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
-            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "log.dirs": str(self._dir / "data"),
-        }
-        content = broker_properties() | own | dict(properties)
-        self._properties = self._dir / "server.properties"
-        self._properties.write_text("".join(f"{key}={value}\n" for key, value in content.items()), encoding="utf-8")
-        self._log = self._dir / "kafka.log"
+        self._overrides, self._announce, self._given_dir = dict(properties), announce, data_dir
+        self._port, self._controller_port = free_ports(2)
+        self.bootstrap_servers = f"127.0.0.1:{self._port}"
+        self.description = f"Apache Kafka {KAFKA_VERSION} on Java {java_version() or '?'}"
+        self._dir: Path | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         self._pid = 0
 
     def start(self) -> None:
         """See LocalKafka."""
-        jars = kafka_jars(self._announce)
-        java = ["java", "-cp", f"{jars}/*", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
-        if not (self._dir / "data").exists():
-            self._format([*java, "kafka.tools.StorageTool"])
-        command = [*java, "-Xms256m", "-Xmx1g", "kafka.Kafka", str(self._properties)]
-        with self._log.open("ab") as log:
+        java = ["java", "-cp", f"{kafka_jars(self._announce)}/*", *_LOGGING]
+        folder = self._dir or self._prepare(java)
+        self._announce(f"starting {self.description} at {self.bootstrap_servers}")
+        command = [*java, *heap_options().split(), "kafka.Kafka", str(folder / "server.properties")]
+        remove_when_orphaned = "" if self._given_dir else str(folder)
+        with (folder / "kafka.log").open("ab") as log:
             self._guard = subprocess.Popen(
-                [sys.executable, guard.__file__, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+                [sys.executable, guard.__file__, remove_when_orphaned, *command],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
                 start_new_session=True,  # a Ctrl-C at the terminal is the gateway's, which drains first
             )  # fmt: skip
         assert self._guard.stdout is not None  # noqa: S101 — asked for above
@@ -68,12 +62,12 @@ class JavaKafka(LocalKafka):
         """See LocalKafka."""
         self._signal(signal.SIGCONT)
         self._signal(signal.SIGTERM)
-        self._wait(_STOP_TIMEOUT_S)
+        self._wait()
 
     def kill(self) -> None:
         """See LocalKafka."""
         self._signal(signal.SIGKILL)
-        self._wait(_STOP_TIMEOUT_S)
+        self._wait()
 
     def freeze(self) -> None:
         """See LocalKafka."""
@@ -85,17 +79,37 @@ class JavaKafka(LocalKafka):
 
     def close(self) -> None:
         """See LocalKafka."""
+        if self._given_dir:
+            self.stop()
+            return
         self.kill()  # the data goes too: there is nothing to flush
-        if self._owns_dir:
+        if self._dir:
             shutil.rmtree(self._dir, ignore_errors=True)
+            self._dir = None
 
-    def _format(self, storage_tool: list[str]) -> None:
+    def _prepare(self, java: list[str]) -> Path:
+        """Make and format the data folder; nothing is formatted twice."""
+        folder = self._dir = self._given_dir or Path(tempfile.mkdtemp(prefix="chuanyu-kafka-"))
+        folder.mkdir(parents=True, exist_ok=True)
+        listener, controller = f"127.0.0.1:{self._port}", f"127.0.0.1:{self._controller_port}"
+        own = {
+            "listeners": f"PLAINTEXT://{listener},CONTROLLER://{controller}",
+            "advertised.listeners": f"PLAINTEXT://{listener}",
+            "controller.quorum.voters": f"1@{controller}",
+            "log.dirs": str(folder / "data"),
+        }
+        content = broker_properties() | own | self._overrides
+        properties = folder / "server.properties"
+        properties.write_text("".join(f"{key}={value}\n" for key, value in content.items()), encoding="utf-8")
+        storage_tool = [*java, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", _CLUSTER_ID]
         formatted = subprocess.run(
-            [*storage_tool, "format", "-t", CLUSTER_ID, "-c", str(self._properties)],
-            capture_output=True, text=True, check=False,
+            [*storage_tool, "-c", str(properties)],
+            capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         if formatted.returncode != 0:
-            raise LocalKafkaError(f"Kafka's data folder could not be formatted:\n{formatted.stdout}{formatted.stderr}")
+            words = last_lines(formatted.stdout + formatted.stderr)
+            raise LocalKafkaError(f"Kafka's data folder could not be formatted; its last words:\n{words}")
+        return folder
 
     def _is_alive(self) -> bool:
         return self._guard is not None and self._guard.poll() is None
@@ -104,18 +118,19 @@ class JavaKafka(LocalKafka):
         if self._is_alive() and self._pid:
             os.kill(self._pid, number)
 
-    def _wait(self, timeout_s: float) -> None:
+    def _wait(self) -> None:
         if self._guard is None:
             return
         try:
-            self._guard.wait(timeout_s)
+            self._guard.wait(_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            os.kill(self._pid, signal.SIGKILL)
-            self._guard.wait(timeout_s)
+            self._signal(signal.SIGKILL)
+            self._guard.wait(_STOP_TIMEOUT_S)
         for pipe in (self._guard.stdin, self._guard.stdout):
             if pipe is not None:
                 pipe.close()
         self._guard = None
 
     def _last_words(self) -> str:
-        return "\n".join(self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+        log = (self._dir or Path()) / "kafka.log"
+        return last_lines(log.read_text(encoding="utf-8", errors="replace"))

@@ -1,0 +1,56 @@
+# `make` lists what there is. Needs Python 3.11 and, for a local Kafka, Java 17 with Maven, or Docker.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: help setup demo test check bench compose-test schemas format requirements clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/ready: pyproject.toml .ci/requirements-dev.txt
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing: install Python 3.11 with its venv module, or set PYTHON=…" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r .ci/requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(VENV)/ready ## make the virtual environment
+
+demo: setup ## the main job on a real Kafka (ARGS="--events 20000")
+	$(BIN)/gateway demo $(ARGS)
+
+test: setup ## all tests but the containers' (ARGS="-k horizon")
+	$(BIN)/pytest $(ARGS)
+
+check: setup ## style, types, imports, contract files, list
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/gateway schema check
+	$(BIN)/gateway list validate
+
+bench: setup ## events per second and latency, beside the peers
+	$(BIN)/python -m benchmarks $(ARGS)
+
+compose-test: setup ## image, docker-compose.yml and testcontainers, run for real (needs a Docker engine)
+	$(BIN)/pytest tests/compose -p no:randomly $(ARGS)
+
+schemas: setup ## write schemas/ anew from the code
+	$(BIN)/gateway schema export
+
+format: setup ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+requirements: ## pin the dependencies anew, with hashes and without addresses
+	$(PYTHON) -m venv $(VENV)-pins
+	$(VENV)-pins/bin/pip install --quiet pip-tools
+	for extra in "" "--extra=dev"; do $(VENV)-pins/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --upgrade $$extra \
+		-o .ci/requirements$${extra:+-dev}.txt pyproject.toml; done
+
+clean: ## remove what was made
+	rm -rf $(VENV) $(VENV)-pins .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

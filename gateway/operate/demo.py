@@ -1,0 +1,149 @@
+"""``gateway demo``: a real Kafka, both provinces simulated, the gateway between them, and what came of it, read back."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Literal
+
+from aiokafka import AIOKafkaProducer
+from rich.console import Console
+
+from gateway.adapters import kafka
+from gateway.adapters.list_files import load_recognition
+from gateway.adapters.local_kafka import local_kafka
+from gateway.adapters.settings import Settings, load_settings
+from gateway.adapters.topics import Topics
+from gateway.errors import GatewayError
+from gateway.operate.demo_view import LiveView, print_summary
+from gateway.operate.simulate import Simulated, Simulator
+from gateway.operate.topics import apply_topics, delete_topics
+from gateway.operate.verify import Tally, Verifier
+
+_IDLE_LIMIT_S = 60.0
+"""How long nothing may come out before the demo stops waiting and counts what is missing as lost."""
+_PUBLISH_CHUNK = 100
+
+
+def run_demo(
+    *, events: int, partitions: int, output: Literal["text", "json"], external_gateway: bool, config: Path | None,
+    bootstrap_servers: str | None, seed: int,
+) -> int:  # fmt: skip
+    """Run the demo; returns the exit code: 1 if anything was lost or sent twice. Raises GatewayError."""
+    console = Console(stderr=True)
+    with ExitStack() as stack:
+        configured = bootstrap_servers or os.environ.get("GATEWAY_BOOTSTRAP_SERVERS")
+        broker = "configured"
+        if not configured:
+            console.print("Starting a Kafka on this machine …", highlight=False)
+            server = stack.enter_context(local_kafka(announce=lambda line: console.print(line, highlight=False)))
+            configured, broker = server.bootstrap_servers, server.description
+        settings = load_settings(config, bootstrap_servers=configured)
+        settings = settings.model_copy(update={"topics": settings.topics.model_copy(update={"partitions": partitions})})
+        console.print(f"Kafka: {broker} at {configured}", highlight=False)
+        if not external_gateway:
+            if asyncio.run(_is_in_use(settings)):
+                # Somebody's own topics: made-up events do not belong there.
+                settings = settings.model_copy(update={"topic_prefix": f"demo-{time.time_ns()}."})
+                stack.callback(lambda: asyncio.run(delete_topics(settings)))
+                console.print(
+                    f"The gateway's topics are in use here; the demo's own begin with {settings.topic_prefix}"
+                )
+            asyncio.run(apply_topics(settings))
+            stack.enter_context(_relay(settings))
+        if broker == "configured":
+            seed += time.time_ns()  # ids that an earlier demo on this broker has not used
+        started = time.monotonic()
+        tally = asyncio.run(_publish_and_watch(settings, events, seed, console))
+        seconds = time.monotonic() - started
+    if output == "json":
+        sys.stdout.write(json.dumps({**tally.summary(), "seconds": round(seconds, 3), "broker": broker}) + "\n")
+    else:
+        print_summary(tally, seconds, broker)
+    return 0 if tally.is_proper else 1
+
+
+async def _is_in_use(settings: Settings) -> bool:
+    async with kafka.admin(settings) as admin:
+        return not set(Topics(settings.topic_prefix).all).isdisjoint(await admin.list_topics())
+
+
+async def _publish_and_watch(settings: Settings, events: int, seed: int, console: Console) -> Tally:
+    recognition = load_recognition(settings.recognition_dir)
+    simulator = Simulator(recognition, seed)
+    tally = Tally()
+    async with Verifier(settings, tally).watching() as verifier:
+        with LiveView(tally, events, console) as view:
+            publishing = asyncio.create_task(_publish(settings, simulator, events, tally))
+            quiet_since, seen = time.monotonic(), -1
+            while not (publishing.done() and tally.is_complete):
+                await verifier.poll()
+                view.update()
+                if publishing.done():
+                    publishing.result()
+                if tally.received != seen:
+                    quiet_since, seen = time.monotonic(), tally.received
+                elif time.monotonic() - quiet_since > _IDLE_LIMIT_S:
+                    break
+            await publishing
+            # Once all is there, whatever still comes was sent twice: look once more.
+            await verifier.poll_to_end()
+            view.update()
+    return tally
+
+
+async def _publish(settings: Settings, simulator: Simulator, events: int, tally: Tally) -> None:
+    topics = Topics(settings.topic_prefix)
+    async with kafka.producer(settings, enable_idempotence=True, linger_ms=5) as producer:
+        for first in range(0, events, _PUBLISH_CHUNK):
+            chunk = [
+                simulator.next_event(int(time.time() * 1000)) for _ in range(first, min(first + _PUBLISH_CHUNK, events))
+            ]
+            for record in chunk:
+                tally.publish(record)
+            await asyncio.gather(*[await _send(producer, topics, record) for record in chunk])
+
+
+async def _send(producer: AIOKafkaProducer, topics: Topics, record: Simulated) -> "asyncio.Future[object]":
+    topic = topics.display(record.province)
+    future: asyncio.Future[object] = await producer.send(
+        topic, value=record.value, key=record.key, headers=record.headers
+    )
+    return future
+
+
+@contextmanager
+def _relay(settings: Settings) -> Iterator[None]:
+    """``gateway run`` as a process of its own, as in production; its log is kept where it can be read after a failure."""
+    environment = os.environ | {
+        "GATEWAY_CONFIG": str(settings.file),
+        "GATEWAY_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
+        "GATEWAY_TOPIC_PREFIX": settings.topic_prefix,
+        "GATEWAY_LOG__FORMAT": "json",
+    }
+    with tempfile.NamedTemporaryFile(prefix="gateway-demo-", suffix=".log", delete=False) as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "run"], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield
+        if process.poll() is not None:
+            raise GatewayError(
+                f"the gateway ended by itself with exit code {process.returncode}; its log is {log.name}"
+            )
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if process.returncode == 0:
+        Path(log.name).unlink(missing_ok=True)

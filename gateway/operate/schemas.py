@@ -1,0 +1,136 @@
+"""``gateway schema``: the contract as files: JSON Schema 2020-12, AsyncAPI 3.0 and examples, all made from the code."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from gateway import __version__
+from gateway.adapters.topics import Topics
+from gateway.core.event import DisplayEvent
+from gateway.core.province import Province
+from gateway.core.recognition import Recognition
+from gateway.core.records import DeadLetter, LedgerEntry, RejectionRecord, VerificationRecord
+from gateway.errors import GatewayError
+from gateway.operate.examples import examples
+
+CONTENT_TYPE = "application/cloudevents+json"
+MODELS: dict[str, type[BaseModel]] = {
+    "display-event": DisplayEvent,
+    "verification-record": VerificationRecord,
+    "rejection-record": RejectionRecord,
+    "dead-letter": DeadLetter,
+    "ledger-entry": LedgerEntry,
+}
+
+
+class DriftError(GatewayError):
+    """The files in ``schemas/`` are not what the code says."""
+
+
+def contract_files(recognition: Recognition) -> dict[str, str]:
+    """Every file of ``schemas/`` by its relative name, with its content."""
+    files = {f"{name}.schema.json": _as_json(json_schema(name)) for name in MODELS}
+    files["asyncapi.yaml"] = yaml.safe_dump(asyncapi(), allow_unicode=True, sort_keys=False, width=120)
+    return files | {f"examples/{name}.json": _as_json(content) for name, content in examples(recognition).items()}
+
+
+def json_schema(name: str) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of the message called ``name`` in ``MODELS``."""
+    schema = MODELS[name].model_json_schema(mode="validation")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"urn:chuanyu:schema:{name}:v1", **schema}
+
+
+def export_schemas(folder: Path, recognition: Recognition) -> list[Path]:
+    """Write the files into ``folder``; returns their paths."""
+    paths = []
+    for name, content in contract_files(recognition).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def check_schemas(folder: Path, recognition: Recognition) -> int:
+    """Compare ``folder`` with the code; returns the number of files. Raises DriftError naming each that differs."""
+    expected = contract_files(recognition)
+    drifted = [
+        name for name, content in expected.items()
+        if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != content
+    ]  # fmt: skip
+    present = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    drifted += sorted(present - expected.keys())
+    if drifted:
+        raise DriftError(
+            f"these files are not what the code says: {', '.join(str(folder / name) for name in drifted)}. "
+            "Run `gateway schema export`, and read the difference before you commit it."
+        )
+    return len(expected)
+
+
+def asyncapi() -> dict[str, Any]:
+    """The AsyncAPI 3.0 document: channels, and what the gateway does with each."""
+    topics = Topics()
+    traffic = [(topics.display(p), "display-event", "receive", f"{p.value} platform only writes") for p in Province]
+    traffic += [(topics.verification(p), "verification-record", "send", f"{p.value} only reads") for p in Province]
+    traffic += [(topics.rejection(p), "rejection-record", "send", f"{p.value} and feedback read") for p in Province]
+    traffic += [
+        (topics.deadletter, "dead-letter", "send", "operators read"),
+        (topics.ledger, "ledger-entry", "send", "audit and feedback read"),
+    ]
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Chuanyu display gateway",
+            "version": __version__,
+            "description": "Certificate displays (亮证) between Sichuan and Chongqing: in by Kafka, decided, out by Kafka. "
+            "Consumers must read with isolation.level=read_committed.",
+        },
+        "defaultContentType": CONTENT_TYPE,
+        "servers": {
+            "local": {"host": "localhost:9092", "protocol": "kafka", "description": "The broker of docker-compose.yml."}
+        },
+        "channels": {
+            _channel(topic): {
+                "address": topic,
+                "description": who,
+                "messages": {message: {"$ref": f"#/components/messages/{message}"}},
+                "bindings": {"kafka": {"topic": topic, "partitions": 12, "bindingVersion": "0.5.0"}},
+            }
+            for topic, message, _, who in traffic
+        },
+        "operations": {
+            f"{action}_{_channel(topic)}": {
+                "action": action,
+                "channel": {"$ref": f"#/channels/{_channel(topic)}"},
+                "messages": [{"$ref": f"#/channels/{_channel(topic)}/messages/{message}"}],
+            }
+            for topic, message, action, _ in traffic
+        },
+        "components": {"messages": {name: _message(name, model) for name, model in MODELS.items()}},
+    }
+
+
+def _message(name: str, model: type[BaseModel]) -> dict[str, Any]:
+    key = "The holder's reference, data.holder.ref." if name != "ledger-entry" else "The lane: topic-partition."
+    return {
+        "name": model.__name__,
+        "title": (model.__doc__ or "").splitlines()[0],
+        "contentType": CONTENT_TYPE,
+        "payload": {
+            "schemaFormat": "application/schema+json;version=draft-2020-12",
+            "schema": {"$ref": f"./{name}.schema.json"},
+        },
+        "bindings": {"kafka": {"key": {"type": ["string", "null"], "description": key}, "bindingVersion": "0.5.0"}},
+    }
+
+
+def _channel(topic: str) -> str:
+    return topic.replace(".", "_")
+
+
+def _as_json(content: Any) -> str:
+    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"

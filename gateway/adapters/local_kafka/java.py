@@ -26,7 +26,10 @@ _STOP_TIMEOUT_S = 30
 # Any 16 bytes in base64; a cluster of one is known by its data folder.
 _CLUSTER_ID = "Y2h1YW55dS1nYXRld2F5MQ"
 # Warnings only, and into the broker's own log file: standard error belongs to the gateway.
-_LOGGING = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"]
+_LOGGING = [
+    f"-Dorg.slf4j.simpleLogger.{option}"
+    for option in ("defaultLogLevel=warn", "showDateTime=true", "dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX")
+]
 
 
 class JavaKafka(LocalKafka):

@@ -34,7 +34,11 @@ def contract_files(recognition: Recognition) -> dict[str, str]:
     """Every file of ``schemas/`` by its relative name, with its content."""
     files = {f"{name}.schema.json": _as_json(json_schema(name)) for name in MODELS}
     files["asyncapi.yaml"] = yaml.safe_dump(asyncapi(), allow_unicode=True, sort_keys=False, width=120)
-    return files | {f"examples/{name}.json": _as_json(content) for name, content in examples(recognition).items()}
+    messages = examples(recognition)
+    files |= {f"examples/{name}.json": _as_json(content) for name, content in messages.items()}
+    displays = [content for name, content in messages.items() if name.startswith("display-event")]
+    files["examples/display-events.ndjson"] = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in displays)
+    return files
 
 
 def json_schema(name: str) -> dict[str, Any]:

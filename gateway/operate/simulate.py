@@ -56,17 +56,19 @@ class Simulated(NamedTuple):
 class Simulator:
     """Makes records one by one; it never reads a clock, the caller says what time it is.
 
-    Shares are of 1; what is left of them is forwarded. ``duplicate_share`` and ID_REUSED repeat events of the last 1,000.
+    Shares are of 1; what is left of them is forwarded, ``binary_share`` of that in binary mode. Repetitions and ID_REUSED
+    go back to one of about the last 1,000 events.
     """
 
     def __init__(
         self, recognition: Recognition, seed: int, *, reject_share: float = 0.09, duplicate_share: float = 0.02,
-        garbage_share: float = 0.01, codes: tuple[Code, ...] | None = None,
+        garbage_share: float = 0.01, binary_share: float = 0.05, codes: tuple[Code, ...] | None = None,
     ) -> None:  # fmt: skip
         self._random = random.Random(seed)  # noqa: S311 — a simulation, no secret
         self._seed = seed
         self._rows = recognition.editions[-1].rows
         self._reject, self._duplicate, self._garbage = reject_share, duplicate_share, garbage_share
+        self._binary = binary_share
         self._mistakes = tuple(_MISTAKES[code] for code in codes or tuple(_MISTAKES))
         self._listed = [each for each in self._rows if all(_resolved(each.row, province) for province in Province)]
         self._unresolved = [
@@ -92,7 +94,9 @@ class Simulator:
         if dice < self._garbage + self._duplicate + self._reject:
             return self._remember(self._random.choice(self._mistakes)(self, province, now_ms))
         event = self.display(province, now_ms)
-        return self._remember(self._record(province, event, Outcome.FORWARD, (), binary=self._random.random() < 0.05))
+        return self._remember(
+            self._record(province, event, Outcome.FORWARD, (), binary=self._random.random() < self._binary)
+        )
 
     def display(self, province: Province, now_ms: int, listed: ListedRow | None = None) -> Event:
         """A display that the list recognises, as an event; of ``listed``, else of any resolved row."""

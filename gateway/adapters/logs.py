@@ -53,6 +53,7 @@ def configure_logs(settings: LogSettings) -> dict[str, Any]:
             "faust": {"level": "WARNING"},
             "mode": {"level": "WARNING"},
             "gateway": {"level": settings.level.upper()},
+            "gateway.relay.app": {"level": "WARNING"},  # mode's logger of the app as a service, not ours
         },
     }
     logging.config.dictConfig(config)

@@ -11,6 +11,7 @@ SHORTEST_PERSONAL_NUMBER = 11
 """Characters of a mobile number; a shorter string holds neither."""
 _MASKS = frozenset("*＊某○")
 # Neighbours are looked at by hand: a look-behind at every position costs more than the whole decision.
+_LONG_ENOUGH = re.compile(r"[0-9]{11}")
 _DIGITS = re.compile(r"[0-9]{11,}[Xx]?")
 _MOBILE = re.compile(r"1[3-9][0-9]{9}")
 _EARLIEST_BIRTH, _LATEST_BIRTH = 1800, 2099
@@ -32,15 +33,19 @@ def holds_personal_number(text: str) -> bool:
 
 
 def _look(text: str) -> bool:
+    if text.isascii():
+        return _found_in(text)
     if _found_in(text):
         return True
-    return not text.isascii() and (folded := unicodedata.normalize("NFKC", text)) != text and _found_in(folded)
+    return (folded := unicodedata.normalize("NFKC", text)) != text and _found_in(folded)
 
 
 _remembered = lru_cache(maxsize=16_384)(_look)
 
 
 def _found_in(text: str) -> bool:
+    if _LONG_ENOUGH.search(text) is None:  # nearly always
+        return False
     return any(
         not _touches(text, run.start() - 1) and not _touches(text, run.end()) and _is_personal(run.group())
         for run in _DIGITS.finditer(text)

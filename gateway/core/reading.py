@@ -207,11 +207,15 @@ def _holds_personal(event: Event, extensions: Mapping[str, Any]) -> bool:
     for text in (
         certificate.type_name, certificate.identifier, certificate.issuer_name, certificate.issuer_code,
         event.data.holder.name_masked, display.channel, display.scenario, display.matter_name,
-        display.matter_code, display.verifier_name, display.verifier_code, *extensions.values(),
+        display.matter_code, display.verifier_name, display.verifier_code,
     ):  # fmt: skip
-        if isinstance(text, str) and len(text) >= SHORTEST_PERSONAL_NUMBER and holds_personal_number(text):
+        if text is not None and len(text) >= SHORTEST_PERSONAL_NUMBER and holds_personal_number(text):
             return True
-    return False
+    return any(
+        isinstance(text, str) and holds_personal_number(text)
+        for name, text in extensions.items()
+        if name != "traceparent" or not _TRACEPARENT.fullmatch(text)  # no run of digits in one is of such a length
+    )
 
 
 def _personal_in(value: Any, path: tuple[str | int, ...]) -> Iterable[tuple[str | int, ...]]:

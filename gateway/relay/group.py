@@ -15,6 +15,8 @@ from gateway.core.recognition import Recognition
 from gateway.relay.lane import Lane, Observer
 from gateway.relay.turn import LaneId
 
+_FETCH_BYTES = 4_194_304  # a full turn of ordinary events, so that catching up does not fetch twice for each
+
 log = structlog.get_logger("gateway.relay")
 
 
@@ -51,6 +53,7 @@ class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
+            max_partition_fetch_bytes=_FETCH_BYTES,
             session_timeout_ms=relay.session_timeout_ms,
             heartbeat_interval_ms=relay.session_timeout_ms // 5,
             # A lane's turns are bounded by their own timeout; the group must not be left while one waits for the broker.

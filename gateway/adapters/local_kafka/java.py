@@ -53,7 +53,7 @@ class JavaKafka(LocalKafka):
         remove_when_orphaned = "" if self._given_dir else str(folder)
         with (folder / "kafka.log").open("ab") as log:
             self._guard = subprocess.Popen(
-                [sys.executable, guard.__file__, remove_when_orphaned, *command],
+                [sys.executable, "-P", guard.__file__, remove_when_orphaned, *command],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
                 start_new_session=True,  # a Ctrl-C at the terminal is the gateway's, which drains first
             )  # fmt: skip

@@ -20,7 +20,6 @@ from gateway.errors import LocalKafkaError
 
 _REPOSITORY = "apache/kafka"
 _IMAGE = f"{_REPOSITORY}:{KAFKA_VERSION}"
-_PORT = 9092
 _STOP_TIMEOUT_S = 30
 
 
@@ -74,8 +73,9 @@ class DockerKafka(LocalKafka):
         (self._port,) = free_ports(1)
         self.bootstrap_servers = f"127.0.0.1:{self._port}"
         self.description = f"{_IMAGE} in Docker"
+        # The same port inside as outside: the broker reaches its own transaction coordinator at its advertised address.
         own = {
-            "listeners": f"PLAINTEXT://0.0.0.0:{_PORT},CONTROLLER://127.0.0.1:9093",
+            "listeners": f"PLAINTEXT://0.0.0.0:{self._port},CONTROLLER://127.0.0.1:9093",
             "advertised.listeners": f"PLAINTEXT://{self.bootstrap_servers}",
             "controller.quorum.voters": "1@127.0.0.1:9093",
         }
@@ -141,7 +141,7 @@ class DockerKafka(LocalKafka):
         container = DockerContainer(_IMAGE, env=self._environment)
         self._client = container.get_docker_client().client
         # with_bind_ports would publish on every interface.
-        loopback: Any = {f"{_PORT}/tcp": ("127.0.0.1", self._port)}
+        loopback: Any = {f"{self._port}/tcp": ("127.0.0.1", self._port)}
         container.ports = loopback
         try:
             self._container = container.start().get_wrapped_container()
@@ -149,7 +149,7 @@ class DockerKafka(LocalKafka):
             container.stop()  # it may have been made, and then not started
             raise
         self._guard = subprocess.Popen(
-            [sys.executable, container_guard.__file__, self._container.id],
+            [sys.executable, "-P", container_guard.__file__, self._container.id],
             stdin=subprocess.PIPE,
             start_new_session=True,
         )

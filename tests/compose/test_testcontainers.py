@@ -1,0 +1,98 @@
+"""The local broker's other way: the official image, started by testcontainers."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from docker.errors import NotFound
+
+from gateway.adapters.local_kafka import KAFKA_VERSION, local_kafka
+from gateway.adapters.local_kafka import docker as docker_module
+
+ROOT = Path(__file__).resolve().parents[2]
+
+HOLDER = """
+import time
+from gateway.adapters.local_kafka import local_kafka
+with local_kafka(prefer="docker") as broker:
+    print(broker._container.id, flush=True)
+    time.sleep(60)
+"""
+
+
+async def round_trip(servers: str, topic: str) -> None:
+    """A transactional record goes in, and a consumer of committed records gets it."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, 1, 1)])
+    await admin.close()
+    producer = AIOKafkaProducer(bootstrap_servers=servers, transactional_id="round-trip")
+    await producer.start()
+    async with producer.transaction():
+        await producer.send_and_wait(topic, b"committed", partition=0)
+    await producer.stop()
+    await read(servers, topic)
+
+
+async def read(servers: str, topic: str) -> None:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=servers, isolation_level="read_committed", auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        consumer.assign([TopicPartition(topic, 0)])
+        record = await asyncio.wait_for(consumer.getone(), 20)
+    finally:
+        await consumer.stop()
+    assert record.value == b"committed"
+    assert record.timestamp_type == 1  # LogAppendTime: config/kafka/broker.properties is in force
+
+
+def test_auto_takes_docker_where_an_engine_answers_and_keeps_port_and_data(engine: Any) -> None:
+    with local_kafka() as broker:
+        servers = broker.bootstrap_servers
+        assert broker.description == f"apache/kafka:{KAFKA_VERSION} in Docker"
+        asyncio.run(round_trip(servers, "first"))
+        broker.stop()
+        broker.start()
+        asyncio.run(read(servers, "first"))
+        broker.kill()
+        broker.start()
+        broker.freeze()
+        with pytest.raises(TimeoutError):
+            asyncio.run(asyncio.wait_for(round_trip(servers, "while-frozen"), 2))
+        broker.thaw()
+        asyncio.run(read(servers, "first"))
+        container_id = broker._container.id
+        published = engine.containers.get(container_id).ports.values()
+        assert {binding["HostIp"] for bindings in published for binding in bindings or ()} == {"127.0.0.1"}
+    with pytest.raises(NotFound):
+        engine.containers.get(container_id)
+
+
+def test_the_container_ends_with_its_parent_even_when_that_is_killed(engine: Any) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLDER], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        container_id = parent.stdout.readline().strip()
+        assert engine.containers.get(container_id).status == "running"
+        parent.kill()
+    deadline = time.monotonic() + 20
+    while engine.api.containers(all=True, filters={"id": container_id}):
+        assert time.monotonic() < deadline, "the container outlived the process that started it"
+        time.sleep(0.2)
+
+
+@pytest.mark.usefixtures("engine")
+def test_java_takes_over_where_docker_has_no_image_and_cannot_pull_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker_module, "KAFKA_VERSION", "0.0.0-none")
+    monkeypatch.setattr(docker_module, "_IMAGE", "apache/kafka:0.0.0-none")
+    said: list[str] = []
+    broker = local_kafka(announce=said.append)
+    assert broker.description.startswith(f"Apache Kafka {KAFKA_VERSION} on Java")
+    assert said == ["pulling apache/kafka:0.0.0-none, once"]

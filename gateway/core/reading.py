@@ -92,9 +92,7 @@ def read_event(raw: bytes, headers: Headers = (), *, key: bytes | EllipsisType |
         raise UnreadableError("NOT_A_CLOUDEVENT", "the JSON text is not an object")
     ambiguous = {path[0] for path, kind in document.flaws if kind == "repeated" and len(path) == 1}
     event_id = _readable(attributes, "id", ambiguous)
-    source = attributes.get("source")
-    if source not in SOURCES or ambiguous:
-        source = _readable(attributes, "source", ambiguous)
+    source = _readable(attributes, "source", ambiguous)
     extensions = {name: attributes[name] for name in attributes.keys() - _CONTEXT}
     event, problems = _validate(attributes, extensions, document, key)
     content_digest = sha256(canonical(_without_trace_context(attributes)))
@@ -128,6 +126,8 @@ def _read_binary(raw: bytes, headers: Headers) -> Document:
 
 def _readable(attributes: Mapping[str, Any], name: str, ambiguous: set[str]) -> str:
     value = attributes.get(name)
+    if isinstance(value, str) and value in SOURCES and name not in ambiguous:
+        return value
     if (
         isinstance(value, str)
         and 0 < len(value) <= MAX_ID_LENGTH
@@ -194,7 +194,7 @@ def _key_fits(key: bytes | None, attributes: Mapping[str, Any]) -> bool:
 
 
 def _is_extension(name: str, value: Any) -> bool:
-    if name not in TRACE_CONTEXT and not _EXTENSION_NAME.fullmatch(name):
+    if name not in TRACE_CONTEXT and (not _EXTENSION_NAME.fullmatch(name) or holds_personal_number(name)):
         return False
     if value is not None and not isinstance(value, str | bool | int):
         return False

@@ -1,0 +1,152 @@
+"""The decision, case by case: each YAML entry is an event, what happens to it, and why. See README.md beside this file."""
+
+import base64
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gateway.adapters.list_files import load_recognition
+from gateway.adapters.settings import packaged_config
+from gateway.core.building import build_dead_letter, build_record
+from gateway.core.decision import Decision, Identity, Outcome, decide
+from gateway.core.province import Province
+from gateway.core.reasons import Code
+from gateway.core.recognition import Amendment, Batch, Recognition
+from gateway.core.records import RejectionRecord, VerificationRecord
+from gateway.core.times import parse_instant
+
+HERE = Path(__file__).parent
+BASES: dict[str, Any] = yaml.safe_load((HERE / "bases.yaml").read_text(encoding="utf-8"))
+CASES = [
+    (file.stem, case)
+    for file in sorted(HERE.glob("*.yaml"))
+    if file.stem != "bases"
+    for case in yaml.safe_load(file.read_text(encoding="utf-8"))
+]
+RECEIVED = "2026-11-23T00:00:03.000Z"
+LIST = load_recognition(packaged_config() / "recognition")
+
+
+def event_of(case: dict[str, Any]) -> dict[str, Any]:
+    """The base event with the case's changes; a path that begins with a part of data goes there."""
+    event = copy.deepcopy(BASES[case.get("base", "sichuan")])
+    for path, value in case.get("change", {}).items():
+        parent, name = _parent(event, path)
+        parent[name] = value
+    for path in case.get("remove", []):
+        parent, name = _parent(event, path)
+        del parent[name]
+    return event
+
+
+def _parent(event: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
+    steps = path.split(".")
+    place = event["data"] if steps[0] in {"certificate", "holder", "display"} else event
+    for step in steps[:-1]:
+        place = place[step]
+    return place, steps[-1]
+
+
+def raw_of(case: dict[str, Any]) -> bytes:
+    if "raw" in case:
+        return case["raw"].encode()
+    if "raw_base64" in case:
+        return base64.b64decode(case["raw_base64"])
+    if "raw_repeat" in case:
+        return "".join(part * times for part, times in case["raw_repeat"]).encode()
+    event = event_of(case)
+    text = json.dumps(event["data"] if case.get("mode") == "binary" else event, ensure_ascii=case.get("ascii", False))
+    for old, new in case.get("replace", {}).items():
+        assert old in text, f"nothing to replace: {old}"
+        text = text.replace(old, new)
+    return text.encode("utf-8", "surrogatepass")
+
+
+def headers_of(case: dict[str, Any]) -> list[tuple[str, bytes]]:
+    if case.get("mode") != "binary":
+        return [(name, value.encode()) for name, value in case.get("headers", {}).items()]
+    event = event_of(case)
+    return [(f"ce_{name}", value.encode()) for name, value in event.items() if name not in {"data", "datacontenttype"}]
+
+
+def recognition_of(case: dict[str, Any]) -> Recognition:
+    if "amendment" not in case:
+        return LIST
+    content = yaml.safe_load((packaged_config() / "recognition" / "batch-1.yaml").read_text(encoding="utf-8"))
+    amendment = Amendment.model_validate(case["amendment"])
+    return Recognition([("batch-1.yaml", Batch.model_validate(content))], [("amendment.yaml", amendment)])
+
+
+def decide_case(case: dict[str, Any]) -> Decision:
+    seen: dict[Identity, tuple[str, ...]] = {}
+    for earlier in case.get("after", []):
+        decision = _decide(earlier, seen)
+        assert decision.reading is not None
+        identity = Identity(decision.reading.source, decision.reading.id)
+        seen[identity] = (*seen.get(identity, ()), decision.reading.content_digest)
+    return _decide(case, seen)
+
+
+def _decide(case: dict[str, Any], seen: dict[Identity, tuple[str, ...]]) -> Decision:
+    province = Province(case.get("province") or case.get("base", "sichuan"))
+    received = parse_instant(case.get("received", RECEIVED))
+    assert received is not None
+    key = case["key"].encode() if case.get("key") else ...
+    raw, headers, recognition = raw_of(case), headers_of(case), recognition_of(case)
+    return decide(raw, province, received // 1000, recognition, key=key, headers=headers, seen=seen)
+
+
+@pytest.mark.parametrize(("file", "case"), CASES, ids=[f"{file}: {case['case']}" for file, case in CASES])
+def test_case(file: str, case: dict[str, Any]) -> None:
+    decision, expect = decide_case(case), case["expect"]
+    got = {"outcome": decision.outcome.value, "row": decision.row, "reasons": [code.value for code in decision.codes]}
+    wanted = {"outcome": expect["outcome"], "row": expect.get("row"), "reasons": expect.get("reasons", [])}
+    assert got == wanted, [f"{reason.field}: {reason.en}" for reason in decision.reasons] or decision.error
+    if "fields" in expect:
+        assert [reason.field for reason in decision.reasons] == expect["fields"]
+    if "units" in expect:
+        assert list(decision.responsible_units) == expect["units"]
+    if "error" in expect:
+        assert decision.error is not None
+        assert decision.error[0] == expect["error"]
+    record = build_record(decision)
+    letter = build_dead_letter(decision, raw_of(case), "sichuan.display", 0, 0) if record is None else b""
+    if decision.outcome is Outcome.FORWARD:
+        VerificationRecord.model_validate_json(record or b"")
+    elif decision.outcome is Outcome.REJECT:
+        RejectionRecord.model_validate_json(record or b"")
+    content = json.loads(record or letter)
+    for path, value in expect.get("record", {}).items():
+        found = content["data"]
+        for step in path.split("."):
+            found = found[int(step) if step.isdigit() else step]
+        assert found == value, path
+    # What a case calls secret is in nothing that goes out, and in nothing that could be logged.
+    for secret in case.get("secret", []):
+        bytes_out = content["data"].get("bytes_base64") or ""
+        everything = (
+            (record or letter).decode()
+            + base64.b64decode(bytes_out).decode("utf-8", "replace")
+            + repr(decision.reasons)
+        )
+        assert secret not in everything
+
+
+def test_cases_cover_every_code_and_outcome_in_both_directions() -> None:
+    assert len(CASES) >= 80
+    decisions = [decide_case(case) for _, case in CASES]
+    assert {decision.outcome for decision in decisions} == set(Outcome)
+    for province in Province:
+        codes = {code for decision in decisions if decision.province is province for code in decision.codes}
+        assert codes == set(Code), f"{province.value}: {set(Code) - codes}"
+
+
+def test_every_row_that_is_resolved_forwards_and_no_other() -> None:
+    decisions = [decide_case(case) for _, case in CASES if "amendment" not in case]
+    for province in Province:
+        forwarded = {each.row for each in decisions if each.outcome is Outcome.FORWARD and each.province is province}
+        assert forwarded == {1, 2, 3, 4, 5, 8, 9, 11, 12, 13, 15, 18}

@@ -45,12 +45,15 @@ format: setup ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+PINS := --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --upgrade \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
 requirements: ## pin the dependencies anew, with hashes and without addresses
 	$(PYTHON) -m venv $(VENV)-pins
 	$(VENV)-pins/bin/pip install --quiet pip-tools
-	for extra in "" "--extra=dev"; do $(VENV)-pins/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
-		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --upgrade $$extra \
-		-o .ci/requirements$${extra:+-dev}.txt pyproject.toml; done
+	$(VENV)-pins/bin/pip-compile $(PINS) -o .ci/requirements.txt pyproject.toml
+	$(VENV)-pins/bin/pip-compile $(PINS) --extra=dev -o .ci/requirements-dev.txt pyproject.toml
+	$(VENV)-pins/bin/pip-compile $(PINS) --build-deps-for=wheel --only-build-deps -o .ci/requirements-build.txt pyproject.toml
 
 clean: ## remove what was made
 	rm -rf $(VENV) $(VENV)-pins .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

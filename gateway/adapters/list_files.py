@@ -73,6 +73,8 @@ def _explain(error: ValidationError, file: str, content: Any) -> list[str]:
             entry = content[steps[0]][steps[1]]
             number = entry.get("row", f"#{steps[1] + 1}") if isinstance(entry, dict) else f"#{steps[1] + 1}"
             place, steps = f"{file}: row {number}", steps[2:]
-        cell = ".".join(str(step) for step in steps) or "document"
-        problems.append(f"{place}: {cell}: {problem['msg']}")
+        cell = ".".join(str(step) for step in steps)
+        # A check over several cells names them itself.
+        message = problem["msg"].removeprefix("Value error, ")
+        problems.append(": ".join(part for part in (place, cell, message) if part))
     return problems

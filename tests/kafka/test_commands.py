@@ -1,0 +1,139 @@
+"""The commands that speak to Kafka, as a user calls them, on a real broker."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from aiokafka.admin import NewTopic
+
+from gateway.adapters import kafka
+from gateway.adapters.settings import Settings
+from gateway.adapters.topics import Topics
+from gateway.core.province import Province
+from gateway.operate.examples import display_event
+from tests.kafka.harness import workers
+
+ROOT = Path(__file__).parents[2]
+
+
+def gateway(
+    settings: Settings, *arguments: str, stdin: bytes = b"", prefix: str | None = None
+) -> "subprocess.CompletedProcess[bytes]":
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "COLUMNS": "160",
+        "GATEWAY_CONFIG": str(settings.file),
+        "GATEWAY_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
+        "GATEWAY_TOPIC_PREFIX": settings.topic_prefix if prefix is None else prefix,
+        "GATEWAY_TOPICS__PARTITIONS": "4",
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *arguments], input=stdin, capture_output=True, check=False, env=environment
+    )
+
+
+def test_topics_plan_apply_and_refusal(settings: Settings) -> None:
+    planned = gateway(settings, "topics", "plan", "--format", "json")
+    assert {json.loads(line)["action"] for line in planned.stdout.splitlines()} == {"create"}
+    dry = gateway(settings, "topics", "apply", "--dry-run")
+    assert dry.returncode == 0
+    assert {
+        json.loads(line)["action"]
+        for line in gateway(settings, "topics", "plan", "--format", "json").stdout.splitlines()
+    } == {"create"}
+    assert gateway(settings, "topics", "apply").returncode == 0
+    plans = [json.loads(line) for line in gateway(settings, "topics", "plan", "--format", "json").stdout.splitlines()]
+    assert {plan["topic"] for plan in plans} == set(Topics(settings.topic_prefix).all)
+    assert {plan["action"] for plan in plans} == {"fits"}
+    assert gateway(settings, "topics", "apply").returncode == 0
+
+
+async def test_topic_with_other_partitions_is_refused_before_anything_is_done(settings: Settings) -> None:
+    topics = Topics(settings.topic_prefix)
+    async with kafka.admin(settings) as admin:
+        await admin.create_topics([NewTopic(topics.display(Province.SICHUAN), 3, 1)])
+    refused = await asyncio.to_thread(gateway, settings, "topics", "apply")
+    assert refused.returncode == 78
+    assert f"{topics.display(Province.SICHUAN)} has 3 partitions, needs 4" in refused.stderr.decode()
+    async with kafka.admin(settings) as admin:
+        assert set(topics.all) & set(await admin.list_topics()) == {topics.display(Province.SICHUAN)}
+
+
+async def test_topic_with_the_producers_time_is_set_right(settings: Settings) -> None:
+    name = Topics(settings.topic_prefix).display(Province.SICHUAN)
+    async with kafka.admin(settings) as admin:
+        await admin.create_topics([NewTopic(name, 4, 1, topic_configs={"message.timestamp.type": "CreateTime"})])
+    await asyncio.sleep(0.5)
+    planned = await asyncio.to_thread(gateway, settings, "topics", "plan")
+    assert f"retime  {name}" in planned.stdout.decode()
+    await asyncio.to_thread(gateway, settings, "topics", "apply")
+    await asyncio.sleep(0.5)
+    planned = await asyncio.to_thread(gateway, settings, "topics", "plan")
+    assert f"fits    {name}" in planned.stdout.decode()
+
+
+def test_publish_run_and_tail(settings: Settings, tmp_path: Path) -> None:
+    gateway(settings, "topics", "apply")
+    passed, refused = display_event(Province.CHONGQING), display_event(Province.CHONGQING) | {"id": "refused"}
+    del passed["time"], refused["time"]
+    import datetime
+
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    refused["data"]["display"]["channel"] = "微信小程序"
+    file = tmp_path / "events.ndjson"
+    events = [json.dumps(event | {"time": now}, ensure_ascii=False) for event in (passed, refused)]
+    file.write_text("\n".join([*events, "no event", "", ""]), encoding="utf-8")
+    published = gateway(settings, "publish", str(file), "--province", "chongqing")
+    assert published.returncode == 0
+    assert b"3 events sent" in published.stderr
+    assert b"1 of them have no holder.ref" in published.stderr
+    with workers(settings, 1):
+        options = ("--from-beginning", "--limit", "1", "--timeout", "60")
+        verified = gateway(settings, "tail", "sichuan.verification", *options, "--format", "json")
+        rejected = gateway(settings, "tail", "chongqing.rejection", *options)
+        dead = gateway(settings, "tail", "gateway.deadletter", *options)
+        other = gateway(
+            settings, "tail", "chongqing.rejection", "--from-beginning", "--code", "STALE_EVENT", "--timeout", "3"
+        )
+    record = json.loads(verified.stdout)
+    assert record["data"]["event"]["id"] == "example-chongqing-1"
+    assert record["data"]["certificate"]["type_name"] == "中华人民共和国机动车驾驶证"
+    text = rejected.stdout.decode()
+    assert "CHANNEL_NOT_RECOGNISED" in text
+    assert "亮证渠道不在清单该行所列渠道内" in text
+    assert "重庆市公安局" in text
+    assert "李**" not in text
+    assert "NOT_JSON" in dead.stdout.decode()
+    assert other.stdout == b""
+
+
+def test_demo_on_a_configured_broker_verifies_and_leaves_its_topics_alone(settings: Settings) -> None:
+    gateway(settings, "topics", "apply")
+    done = gateway(settings, "demo", "--events", "1500", "--partitions", "4", "--format", "json")
+    assert done.returncode == 0, done.stderr.decode()
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert list(summary) == [
+        "published", "forwarded", "rejected", "duplicates", "dead_letters", "lost", "duplicated", "seconds", "broker",
+    ]  # fmt: skip
+    assert summary["published"] == 1500
+    assert summary["lost"] == summary["duplicated"] == 0
+    assert sum(summary[name] for name in ("forwarded", "rejected", "duplicates", "dead_letters")) == 1500
+    quiet = gateway(settings, "tail", "gateway.ledger", "--from-beginning", "--limit", "1", "--timeout", "3")
+    assert quiet.stdout == b""
+
+
+def test_demo_in_text_shows_both_directions() -> None:
+    """With nothing configured it brings a Kafka of its own."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")} | {
+        "PYTHONPATH": str(ROOT)
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "demo", "--events", "800"], capture_output=True, check=False, env=environment
+    )
+    text = done.stdout.decode()
+    assert done.returncode == 0, done.stderr.decode()
+    assert "四川 → 重庆" in text
+    assert "every event has exactly one outcome" in text

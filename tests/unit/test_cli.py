@@ -1,0 +1,157 @@
+"""The command line as a user meets it: data on stdout, the rest on stderr, exit codes as in the contract."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.core.province import Province
+from gateway.operate.examples import display_event
+
+ROOT = Path(__file__).parents[2]
+
+
+def gateway(
+    *arguments: str, stdin: bytes = b"", cwd: Path = ROOT, **environment: str
+) -> "subprocess.CompletedProcess[bytes]":
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *arguments],
+        input=stdin,
+        capture_output=True,
+        check=False,
+        cwd=cwd,
+        env=clean | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"} | environment,
+    )
+
+
+def lines(*events: Any) -> bytes:
+    return b"".join(json.dumps(event, ensure_ascii=False).encode() + b"\n" for event in events)
+
+
+def test_check_decides_in_input_order_and_exits_zero() -> None:
+    sichuan, chongqing = display_event(Province.SICHUAN), display_event(Province.CHONGQING)
+    refused = display_event(Province.SICHUAN) | {"id": "other"}
+    refused["data"]["display"]["channel"] = "微信小程序"
+    stdin = lines(sichuan, chongqing, sichuan, refused) + b"garbage\n\n" + lines({**sichuan, "source": "urn:x"})
+    done = gateway("check", "-", "--format", "json", stdin=stdin)
+    assert done.returncode == 0
+    assert done.stderr == b""
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"id": "example-sichuan-1", "province": "sichuan", "outcome": "forward", "row": 5, "reasons": []},
+        {"id": "example-chongqing-1", "province": "chongqing", "outcome": "forward", "row": 1, "reasons": []},
+        {"id": "example-sichuan-1", "province": "sichuan", "outcome": "duplicate", "row": None, "reasons": []},
+        {"id": "other", "province": "sichuan", "outcome": "reject", "row": 5, "reasons": ["CHANNEL_NOT_RECOGNISED"]},
+        {"id": None, "province": None, "outcome": "dead_letter", "row": None, "reasons": []},
+        {"id": "example-sichuan-1", "province": None, "outcome": "reject", "row": None, "reasons": ["INVALID_EVENT"]},
+    ]
+
+
+def test_check_takes_province_and_received_at() -> None:
+    event = display_event(Province.SICHUAN)
+    done = gateway("check", "-", "--format", "json", "--province", "chongqing", stdin=lines(event))
+    assert json.loads(done.stdout)["reasons"][0] == "SOURCE_MISMATCH"
+    done = gateway("check", "-", "--format", "json", "--received-at", "2026-12-01T00:00:00Z", stdin=lines(event))
+    assert json.loads(done.stdout)["reasons"] == ["STALE_EVENT"]
+
+
+def test_check_in_text_says_why_in_chinese_and_shows_no_holder() -> None:
+    event = display_event(Province.SICHUAN)
+    event["data"]["display"]["channel"] = "微信小程序"
+    done = gateway("check", "-", stdin=lines(event))
+    text = done.stdout.decode()
+    assert "亮证渠道不在清单该行所列渠道内" in text
+    assert "四川省交通运输厅" in text
+    assert "成都**" not in text
+    assert "reject 1" in done.stderr.decode()
+
+
+def test_check_works_in_an_empty_folder(tmp_path: Path) -> None:
+    done = gateway("check", "-", "--format", "json", stdin=lines(display_event(Province.SICHUAN)), cwd=tmp_path)
+    assert json.loads(done.stdout)["outcome"] == "forward"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["bogus"], 2, "No such command"),
+        (["check"], 2, "Missing argument"),
+        (["check", "no-such-file"], 2, "no-such-file cannot be read"),
+        (["check", "-", "--received-at", "yesterday"], 2, "--received-at"),
+        (["check", "-", "--list", "no-such-folder"], 78, "no-such-folder"),
+        (["check", "-", "--province", "hubei"], 2, "hubei"),
+        (["list", "show", "--date", "2026-02-30"], 2, "--date"),
+        (["list", "show", "--row", "99"], 2, "--row"),
+        (["list", "validate", "--config", "none.yaml"], 78, "none.yaml"),
+        (["schema", "check", "no-such-folder"], 1, "gateway schema export"),
+        (["topics", "plan", "--bootstrap-servers", "127.0.0.1:1"], 69, "127.0.0.1:1"),
+        (["tail", "sichuan.rejection", "--bootstrap-servers", "127.0.0.1:1"], 69, "127.0.0.1:1"),
+        (["tail", "sichuan.nothing", "--bootstrap-servers", "127.0.0.1:1"], 2, "sichuan.verification"),
+        (["publish", "-", "--province", "sichuan", "--bootstrap-servers", "127.0.0.1:1"], 69, "127.0.0.1:1"),
+        (["run", "--bootstrap-servers", "127.0.0.1:1"], 69, "127.0.0.1:1"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_exit_codes_and_messages(arguments: list[str], code: int, said: str) -> None:
+    done = gateway(*arguments)
+    assert done.returncode == code, done.stderr.decode()
+    assert said in done.stderr.decode()
+    assert "Traceback" not in done.stderr.decode()
+    assert done.stdout == b""
+
+
+def test_list_show_marks_unresolved_cells() -> None:
+    text = gateway("list", "show", "--date", "2026-11-23").stdout.decode()
+    assert "〔缺失〕" in text
+    assert "〔推断〕" in text
+    assert "20 rows in force" in text
+    rows = [json.loads(line) for line in gateway("list", "show", "--format", "json").stdout.splitlines()]
+    assert [row["row"] for row in rows] == list(range(1, 21))
+    assert rows[18]["unresolved"] == ["scenarios", "matters", "scope.sichuan", "scope.chongqing"]
+    assert rows[4]["channels"] == {
+        "provenance": "read",
+        "value": ["天府通办", "渝快办"],
+        "note": None,
+        "document": None,
+    }
+
+
+def test_list_validate_names_mistakes(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("batch: 1\n", encoding="utf-8")
+    done = gateway("list", "validate", "--list", str(tmp_path))
+    assert done.returncode == 78
+    assert "x.yaml: rows: Field required" in done.stderr.decode()
+    assert gateway("list", "validate").returncode == 0
+
+
+def test_help_teaches_every_command_with_an_example() -> None:
+    for command in (
+        "run",
+        "demo",
+        "check",
+        "publish",
+        "tail",
+        "list show",
+        "list validate",
+        "topics plan",
+        "topics apply",
+        "schema export",
+        "schema check",
+    ):
+        done = gateway(*command.split(), "--help", NO_COLOR="1")
+        assert done.returncode == 0
+        assert "Example" in done.stdout.decode(), command
+        assert "\x1b[" not in done.stdout.decode()
+
+
+def test_closed_pipe_is_no_error(tmp_path: Path) -> None:
+    file = tmp_path / "events.ndjson"
+    file.write_bytes(lines(*[display_event(Province.SICHUAN) | {"id": str(number)} for number in range(3000)]))
+    command = f"{sys.executable} -m gateway check {file} --format json | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, check=False, cwd=ROOT)
+    assert len(done.stdout.splitlines()) == 1
+    assert b"Traceback" not in done.stderr

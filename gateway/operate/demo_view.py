@@ -58,7 +58,11 @@ def outcome_table(tally: Tally) -> Table:
         "无法识别 dead letters",
     )
     for heading in headings:
-        table.add_column(heading, justify="left" if heading == headings[0] else "right", no_wrap=True)
+        table.add_column(
+            heading,
+            justify="left" if heading == headings[0] else "right",
+            min_width=12 if heading == headings[0] else None,
+        )
     counters = (tally.published, tally.forwarded, tally.rejected, tally.duplicates, tally.dead_letters)
     for province in Province:
         direction = f"{province.chinese} → {province.other.chinese}"

@@ -58,7 +58,7 @@ async def test_what_ships_forwards_scales_and_stops_with_nothing_lost(stack: Sta
     assert again.ledger == account.ledger
 
     # The demo's profile publishes through the same stack, and verifies by reading back.
-    await asyncio.to_thread(stack.compose, "--profile", "demo", "run", "--rm", "-T", "demo-publisher")
+    await asyncio.to_thread(stack.compose, "--profile", "demo", "run", "--rm", "-T", "demo")
 
 
 def simulate(settings: Settings, count: int) -> list[Simulated]:

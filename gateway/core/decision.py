@@ -184,6 +184,6 @@ def digest_input(raw: bytes, headers: Headers = ()) -> str:
 
 def _digest(input_digest: str, list_digest: str, outcome: Outcome, reasons: tuple[Reason, ...], error: str = "") -> str:
     """``decision.digest``: whoever has the log and the list can compute it again and so prove the decision."""
-    parts = [input_digest, list_digest, ENGINE_VERSION, outcome.value, error]
-    parts += [f"{reason.code.value} {reason.field}" for reason in reasons]
+    parts = [input_digest, list_digest, ENGINE_VERSION, outcome, error]
+    parts += [f"{reason.code} {reason.field}" for reason in reasons]
     return sha256("\n".join(parts).encode())

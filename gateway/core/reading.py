@@ -245,9 +245,10 @@ def _is_sayable(name: str) -> bool:
 
 
 def _without_trace_context(attributes: dict[str, Any]) -> dict[str, Any]:
-    if TRACE_CONTEXT.isdisjoint(attributes):
-        return attributes
-    return {name: value for name, value in attributes.items() if name not in TRACE_CONTEXT}
+    content = attributes.copy()
+    for name in TRACE_CONTEXT:
+        content.pop(name, None)
+    return content
 
 
 def _carried(extensions: Mapping[str, Any], *, valid: bool) -> dict[str, str | bool | int]:

@@ -108,5 +108,5 @@ def _facets(decision: Decision) -> tuple[str, int | None, str | None, str | None
         scenario = verdict.scenario.canonical if verdict.scenario.finding is Finding.MATCH else None
     if decision.event:
         region = decision.event.data.display.region_code
-    reason = decision.reasons[0].code.value if decision.reasons else None
-    return decision.outcome.value, decision.row, channel, scenario, region, reason
+    reason = decision.reasons[0].code if decision.reasons else None
+    return decision.outcome, decision.row, channel, scenario, region, reason

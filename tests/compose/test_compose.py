@@ -18,7 +18,7 @@ STOP_GRACE_S = 15  # docker-compose.yml: relay.stop_grace_period
 
 
 async def test_what_ships_forwards_scales_and_stops_with_nothing_lost(stack: Stack) -> None:
-    await asyncio.to_thread(stack.compose, "up", "--build", "--detach")
+    await asyncio.to_thread(stack.compose, "up", "--build", "--wait")
     relay = wait_until_healthy(stack, 1)[0]
     assert_confined(relay)
 

@@ -128,11 +128,10 @@ def check(
 
     Example: `gateway check events.ndjson --province sichuan --format json`
     """
-    from gateway.operate.check import parse_received_at, run_check
+    from gateway.operate.check import Terms, parse_received_at, run_check
 
     received = parse_received_at(received_at) if received_at is not None else None
-    recognition = _recognition(list_dir, config)
-    _exit(run_check(files, recognition, province=province, received_at=received, output=output.value))
+    _exit(run_check(files, Terms(_list_dir(list_dir, config), province, received, output.value)))
 
 
 @list_app.command("show")
@@ -165,7 +164,7 @@ def list_validate(list_dir: ListDir = None, config: Config = None) -> None:
     """
     from gateway.operate.lists import validate_list
 
-    _exit(validate_list(list_dir or _settings(config).recognition_dir))
+    _exit(validate_list(_list_dir(list_dir, config)))
 
 
 @topics_app.command("plan")
@@ -283,7 +282,11 @@ def _settings(config: Path | None, bootstrap_servers: str | None = None) -> Any:
 def _recognition(list_dir: Path | None, config: Path | None) -> Any:
     from gateway.adapters.list_files import load_recognition
 
-    return load_recognition(list_dir or _settings(config).recognition_dir)
+    return load_recognition(_list_dir(list_dir, config))
+
+
+def _list_dir(list_dir: Path | None, config: Path | None) -> Path:
+    return list_dir or Path(_settings(config).recognition_dir)
 
 
 def _print_plans(plans: list[Any], output: Output) -> None:

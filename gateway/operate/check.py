@@ -1,19 +1,25 @@
 """``gateway check``: decide events out of a file, without a broker."""
 
+import gc
+import multiprocessing
 import re
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
-from typing import Literal
+from collections import Counter, deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import BinaryIO, Literal, NamedTuple
 
 import msgspec
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from gateway.adapters.list_files import load_recognition
 from gateway.core.decision import Decision, Identity, Outcome, decide
 from gateway.core.province import Province
-from gateway.core.recognition import Recognition
 from gateway.core.times import RFC3339, parse_instant
 from gateway.errors import UsageError
 from gateway.operate.files import open_input
@@ -21,7 +27,8 @@ from gateway.operate.files import open_input
 Format = Literal["text", "json"]
 
 _encode = msgspec.json.Encoder().encode
-_PROGRESS_EVERY = 5000
+_CHUNK_LINES = 2000
+_CHUNKS_AHEAD = 16
 _OUTCOMES_ZH = {
     Outcome.FORWARD: "通过",
     Outcome.REJECT: "不通过",
@@ -40,23 +47,72 @@ def parse_received_at(text: str) -> int:
     return instant // 1000
 
 
-def decide_lines(
-    lines: Iterable[bytes], recognition: Recognition, province: Province | None, received_at: int | None
-) -> Iterator[Decision]:
-    """Decide each line that is not empty; all of them are one horizon for duplicates.
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms events are decided.
 
-    ``received_at`` in milliseconds since the epoch; None counts each event's own time as received.
+    ``province`` None lets each event's source say it; ``received_at`` (milliseconds since the epoch) None counts each event's
+    own time as received.
     """
-    seen: dict[Identity, tuple[str, ...]] = {}
-    for line in lines:
-        raw = line.rstrip(b"\r\n")
-        if not raw:
-            continue  # an empty line is no record: files end with one
-        decision = decide(raw, province, _received(raw) if received_at is None else received_at, recognition, seen=seen)
-        if decision.reading and decision.outcome is not Outcome.DUPLICATE:
-            identity = Identity(decision.reading.source, decision.reading.id)
-            seen[identity] = (*seen.get(identity, ()), decision.reading.content_digest)
-        yield decision
+
+    list_dir: Path
+    province: Province | None
+    received_at: int | None
+    output: Format
+
+
+class Decider:
+    """Decides one line after the other; all of them are one horizon for duplicates."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._recognition = load_recognition(terms.list_dir)
+        self._show = _json_line if terms.output == "json" else _text_line
+        self._seen: dict[Identity, tuple[str, ...]] = {}
+
+    def decide(self, raw: bytes) -> tuple[Decision, bytes]:
+        """The decision of one event, and how it is printed; nothing is remembered."""
+        received_at = self._terms.received_at
+        if received_at is None:
+            received_at = _received(raw)
+        decision = decide(raw, self._terms.province, received_at, self._recognition, seen=self._seen)
+        return decision, self._show(decision)
+
+    def settle(self, raw: bytes, first: "Decided") -> "Decided":
+        """What was decided of ``raw`` without regard to earlier lines, with regard to them; and remember it."""
+        if first.identity is None or first.content is None:
+            return first
+        known = self._seen.get(first.identity)
+        if known is None:
+            self._seen[first.identity] = (first.content,)
+            return first
+        decision, line = self.decide(raw)
+        if decision.outcome is not Outcome.DUPLICATE:
+            self._seen[first.identity] = (*known, first.content)
+        return first._replace(outcome=decision.outcome, line=line)
+
+
+class Decided(NamedTuple):
+    """A line's outcome, how it is printed, and what tells it from others."""
+
+    outcome: Outcome
+    line: bytes
+    identity: Identity | None
+    content: str | None
+
+
+def decide_chunk(terms: Terms, chunk: list[bytes]) -> list[Decided]:
+    """Decide each line of ``chunk`` by itself; run in a worker process, which keeps its decider."""
+    decider = _deciders.get(terms) or _deciders.setdefault(terms, Decider(terms))
+    results = []
+    for raw in chunk:
+        decision, line = decider.decide(raw)
+        content = decision.reading.content_digest if decision.reading else None
+        results.append(Decided(decision.outcome, line, decision.identity, content))
+    return results
+
+
+_deciders: dict[Terms, Decider] = {}
 
 
 class _Time(msgspec.Struct):
@@ -75,32 +131,65 @@ def _received(raw: bytes) -> int:
     return -(-instant // 1000) if instant is not None else 0
 
 
-def run_check(
-    files: list[str], recognition: Recognition, *, province: Province | None, received_at: int | None, output: Format
-) -> int:
-    """Decide the events of ``files`` (``-`` is standard input) and print what becomes of each; returns the exit code."""
-    counts: Counter[str] = Counter()
+def run_check(files: list[str], terms: Terms) -> int:
+    """Decide the events of ``files`` (``-`` is standard input) and print what becomes of each; returns the exit code.
+
+    The work is spread over all cores: an event's decision depends on earlier ones only where its id came before, and that is
+    settled here, in input order.
+    """
+    # Thousands of objects come and go a chunk, and none in cycles.
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+    decider = Decider(terms)
+    counts: Counter[Outcome] = Counter()
     console = Console(stderr=True)
     with ExitStack() as stack:
         streams = [stack.enter_context(open_input(name)) for name in files]
+        decided = stack.enter_context(closing(_decide_all(_chunks(streams), terms)))
         columns = (SpinnerColumn(), TextColumn("{task.completed} events decided"), TimeElapsedColumn())
         progress = stack.enter_context(
             Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         )
         task = progress.add_task("check", total=None)
-        write = sys.stdout.buffer.write
-        show = _json_line if output == "json" else _text_line
-        lines = (line for stream in streams for line in stream)
-        for number, decision in enumerate(decide_lines(lines, recognition, province, received_at), start=1):
-            counts[decision.outcome.value] += 1
-            write(show(decision))
-            if number % _PROGRESS_EVERY == 0:
-                progress.update(task, completed=number)
+        for chunk, results in decided:
+            settled = [decider.settle(raw, result) for raw, result in zip(chunk, results, strict=True)]
+            counts.update(result.outcome for result in settled)
+            sys.stdout.buffer.write(b"".join(result.line for result in settled))
+            progress.advance(task, len(chunk))
         sys.stdout.buffer.flush()
-    if output == "text":
-        summary = ", ".join(f"{outcome.value} {counts[outcome.value]}" for outcome in Outcome)
-        console.print(f"{sum(counts.values())} events: {summary}", highlight=False)
+    if terms.output == "text":
+        summary = ", ".join(f"{outcome.value} {counts[outcome]}" for outcome in Outcome)
+        console.print(f"{counts.total()} events: {summary}", highlight=False)
     return 0
+
+
+def _chunks(streams: Iterable[BinaryIO]) -> Iterator[list[bytes]]:
+    """The lines that are not empty, some thousands at a time: an empty line is no record, files end with one."""
+    lines = (raw for stream in streams for line in stream if (raw := line.rstrip(b"\r\n")))
+    while chunk := list(islice(lines, _CHUNK_LINES)):
+        yield chunk
+
+
+def _decide_all(
+    chunks: Iterator[list[bytes]], terms: Terms
+) -> Generator[tuple[list[bytes], list[Decided]], None, None]:
+    """Each chunk with its decisions, in order; a single chunk is decided in this process."""
+    first, second = next(chunks, []), next(chunks, [])
+    if not second:
+        yield first, decide_chunk(terms, first)
+        return
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        under_way: deque[tuple[list[bytes], Future[list[Decided]]]] = deque()
+        for chunk in chain([first, second], chunks):
+            under_way.append((chunk, pool.submit(decide_chunk, terms, chunk)))
+            if len(under_way) > _CHUNKS_AHEAD:
+                yield _result(under_way.popleft())
+        while under_way:
+            yield _result(under_way.popleft())
+
+
+def _result(pair: "tuple[list[bytes], Future[list[Decided]]]") -> tuple[list[bytes], list[Decided]]:
+    return pair[0], pair[1].result()
 
 
 def _json_line(decision: Decision) -> bytes:

@@ -51,6 +51,19 @@ def test_check_decides_in_input_order_and_exits_zero() -> None:
     ]
 
 
+def test_check_of_many_lines_is_one_horizon_in_input_order(tmp_path: Path) -> None:
+    """Several thousand lines are decided in several processes; a repetition is known all the same."""
+    events = [display_event(Province.SICHUAN) | {"id": str(number % 5000)} for number in range(9000)]
+    events[7000]["data"]["display"]["channel"] = "渝快办"
+    file = tmp_path / "events.ndjson"
+    file.write_bytes(lines(*events))
+    results = [json.loads(line) for line in gateway("check", str(file), "--format", "json").stdout.splitlines()]
+    assert [result["id"] for result in results] == [event["id"] for event in events]
+    assert {result["outcome"] for result in results[:5000]} == {"forward"}
+    assert results[7000]["reasons"] == ["ID_REUSED"]
+    assert {result["outcome"] for number, result in enumerate(results[5000:], 5000) if number != 7000} == {"duplicate"}
+
+
 def test_check_takes_province_and_received_at() -> None:
     event = display_event(Province.SICHUAN)
     done = gateway("check", "-", "--format", "json", "--province", "chongqing", stdin=lines(event))

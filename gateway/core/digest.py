@@ -19,9 +19,10 @@ def sha256(content: bytes) -> str:
 def canonical(value: Any) -> bytes:
     """``value`` (what JSON can say) as canonical JSON: sorted keys, no spaces, UTF-8.
 
-    What has no such form (a lone surrogate, a number beyond 64 bits) is written with ASCII escapes and all its digits.
+    What has no such form (a lone surrogate, a number beyond 64 bits or a double) is written with ASCII escapes and all
+    its digits; a number beyond a double as Infinity, so that it is not taken for null.
     """
     try:
         return _CANONICAL.encode(value)
-    except (UnicodeError, OverflowError, msgspec.MsgspecError):
+    except (UnicodeError, OverflowError, TypeError, msgspec.MsgspecError):
         return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()

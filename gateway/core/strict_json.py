@@ -5,6 +5,7 @@ times as fast but keeps the last of two equal keys; that it has dropped none is 
 """
 
 import json
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ def _read_strictly(raw: bytes) -> Document:
     except UnicodeDecodeError as error:
         raise NotJsonError("NOT_UTF8", f"not UTF-8 at byte {error.start}") from None
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_float)
     except json.JSONDecodeError as error:
         raise NotJsonError("NOT_JSON", f"not JSON: {error.msg} at character {error.pos}") from None
     except ValueError:  # a number of more digits than Python converts; NaN and Infinity
@@ -83,6 +84,15 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     repeated = _Repeated(members)
     repeated.keys_repeated = tuple(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
     return repeated
+
+
+class _BeyondDouble(float):
+    """A number too large for a double, which no encoder may write as null."""
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else _BeyondDouble(number)
 
 
 def _refuse_constant(_: str) -> NoReturn:

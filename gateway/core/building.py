@@ -1,25 +1,29 @@
 """Builds the bytes of what goes out from what was decided; same decision, same bytes."""
 
 import base64
+import re
+import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 from pydantic import ValidationError
 
 from gateway.core.decision import ENGINE_VERSION, Decision, Outcome
-from gateway.core.event import DisplayData
+from gateway.core.event import DisplayData, DisplayEvent
 from gateway.core.plain import Event
 from gateway.core.privacy import holds_personal_number
-from gateway.core.reading import Headers, Reading
+from gateway.core.reading import Headers, Reading, is_extension
 from gateway.core.recognition import Dimension, Listing
 from gateway.core.records import DEADLETTER_TYPE, GATEWAY_SOURCE, REJECTED_TYPE, VERIFIED_TYPE
-from gateway.core.strict_json import NotJsonError, read
+from gateway.core.strict_json import Document, NotJsonError, read
 from gateway.core.times import format_instant
 
 MAX_DEADLETTER_BYTES = 65_536
 """Input bytes that a dead letter holds at the most; longer ones stay where they are, at the origin's offset."""
 
 encode = msgspec.json.Encoder().encode
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
 def build_record(decision: Decision) -> bytes | None:
@@ -32,7 +36,7 @@ def build_record(decision: Decision) -> bytes | None:
 def build_dead_letter(
     decision: Decision, raw: bytes, topic: str, partition: int, offset: int, headers: Headers = ()
 ) -> bytes:
-    """The dead letter of ``decision``, with the bytes unless they are too large or hold a personal number.
+    """The dead letter of ``decision``, with the bytes unless they are too large or may hold what is personal.
 
     Bytes are never altered: they are there whole, or withheld with the reason. The original stands at its origin.
     """
@@ -58,37 +62,57 @@ def build_dead_letter(
 def _withheld(raw: bytes) -> str | None:
     if len(raw) > MAX_DEADLETTER_BYTES:
         return "too large"
-    if _may_hold_a_name(raw):
-        return "personal data"
-    # UTF-16 and escaped digits count too: what a person could read out of the bytes must not leave.
-    texts = (raw.decode("utf-8", "replace"), raw.replace(b"\0", b"").decode("latin-1"), _unescaped(raw))
-    return "personal data" if any(holds_personal_number(text) for text in texts) else None
-
-
-def _may_hold_a_name(raw: bytes) -> bool:
-    """Whether these are an object whose ``data`` is not the contract's: what stands in it could be anybody's name."""
+    texts = list(_readings_of(raw))
     try:
-        value = read(raw).value
+        may_name = _may_hold_a_name(read(raw))
     except NotJsonError:
-        return False
+        # No field to say what a word is: where there are Chinese (Yi, Tibetan …) letters there may be a person's name.
+        may_name = any(_has_letters(text) for text in texts)
+    # What a person could read out of the bytes must not leave: UTF-16, GB 18030 and escaped digits count too.
+    digits = (*texts, raw.replace(b"\0", b"").decode("latin-1"))
+    return "personal data" if may_name or any(holds_personal_number(text) for text in digits) else None
+
+
+def _may_hold_a_name(document: Document) -> bool:
+    """Whether this is more than an event of the contract without id or source: what else stands there could be a name."""
+    value = document.value
+    if document.flaws:  # the first of two equal keys is still in the bytes
+        return True
+    if not isinstance(value, dict):
+        return isinstance(value, str | list)
+    if not all(
+        isinstance(member, str | bool | int | None) if name in DisplayEvent.model_fields else is_extension(name, member)
+        for name, member in value.items()
+        if name != "data"
+    ):
+        return True
     try:
-        DisplayData.model_validate(value.get("data") if isinstance(value, dict) else value)
+        DisplayData.model_validate(value.get("data"))
     except ValidationError:
         return True
     return False
 
 
-def _unescaped(raw: bytes) -> str:
-    if b"\\u" not in raw:
-        return ""
-    parts = raw.split(b"\\u")
-    text = parts[0].decode("utf-8", "replace")
-    for part in parts[1:]:
-        try:
-            text += chr(int(part[:4], 16)) + part[4:].decode("utf-8", "replace")
-        except ValueError:
-            text += part.decode("utf-8", "replace")
-    return text
+def _readings_of(raw: bytes) -> Iterable[str]:
+    """``raw`` as whoever opens it may read it."""
+    text = raw.decode("utf-8", "replace")
+    yield text
+    if "\\u" in text:
+        yield (
+            _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), text)
+            .encode("utf-16", "surrogatepass")
+            .decode("utf-16", "replace")
+        )
+    if "\ufffd" in text:
+        yield raw.decode("gb18030", "replace")
+    if b"\0" in raw or raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        yield raw.decode("utf-16-le", "replace")
+        yield raw.decode("utf-16-be", "replace")
+
+
+def _has_letters(text: str) -> bool:
+    """Whether there is a letter of a script without case in it."""
+    return not text.isascii() and any(unicodedata.category(character) == "Lo" for character in text)
 
 
 def _envelope(event_type: str, decision: Decision) -> dict[str, Any]:

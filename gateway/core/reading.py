@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from types import EllipsisType
 from typing import Any
 
@@ -20,8 +21,10 @@ Headers = Sequence[tuple[str, bytes]]
 
 _CONTEXT = frozenset(DisplayEvent.model_fields)
 _INT32 = 2**31
+_MOST_PROBLEMS = 100
 _EXTENSION_NAME = re.compile(r"[a-z0-9]+")  # CloudEvents 1.0, naming conventions
 _SAYABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+_STRUCTURED = re.compile(rb"application/cloudevents", re.IGNORECASE)
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
 
 _PROBLEMS = {
@@ -38,6 +41,7 @@ _PROBLEMS = {
     "instant": ("应为带时区的有效时间（RFC 3339）", "must be an existing date-time with an offset, RFC 3339"),
     "unmasked": ("姓名未脱敏", "must be masked with *, ＊, 某 or ○"),
     "repeated": ("同一字段重复出现", "stands more than once in its object"),
+    "not_json": ("不是UTF-8编码的JSON", "must be JSON in UTF-8"),
     "surrogate": ("含非法字符", "not valid Unicode"),
     "personal": ("含居民身份证号或手机号", "holds a resident identity number or a mobile number"),
     "extension": ("扩展属性名称或取值不符合CloudEvents 1.0", "extension attribute that CloudEvents 1.0 does not allow"),
@@ -100,7 +104,10 @@ def read_event(raw: bytes, headers: Headers = (), *, key: bytes | EllipsisType |
 
 
 def _is_binary(headers: Headers) -> bool:
-    return any(name in {"ce_specversion", "ce_id"} for name, _ in headers)
+    if not any(name in {"ce_specversion", "ce_id"} for name, _ in headers):
+        return False
+    # The content type has the first word (CloudEvents Kafka binding 1.0.2, clause 3): ce_ headers may stand beside it.
+    return not any(name == "content-type" and _STRUCTURED.match(value or b"") for name, value in headers)
 
 
 def _read_binary(raw: bytes, headers: Headers) -> Document:
@@ -119,7 +126,11 @@ def _read_binary(raw: bytes, headers: Headers) -> Document:
             attributes[name] = (value or b"").decode("utf-8")
         except UnicodeDecodeError:
             raise NotJsonError("NOT_UTF8", "a ce_ header is not UTF-8") from None
-    document = read(raw)
+    try:
+        document = read(raw)
+    except NotJsonError:
+        # The headers say whose event it is, so its platform hears of it. What it says is told apart by digest.
+        document = Document(sha256(raw), (((), "not_json"),))
     attributes["data"] = document.value
     return Document(attributes, (*flaws, *((("data", *path), kind) for path, kind in document.flaws)))
 
@@ -154,7 +165,7 @@ def _validate(
         event is not None
         and not document.flaws
         and (key is ... or key == event.data.holder.ref.encode())
-        and all(_is_extension(name, value) for name, value in extensions.items())
+        and all(is_extension(name, value) for name, value in extensions.items())
         and not _holds_personal(event, extensions)
     ):
         return event, ()
@@ -164,7 +175,10 @@ def _validate(
 def _problems(
     attributes: dict[str, Any], document: Document, key: bytes | EllipsisType | None, error: ValidationError | None
 ) -> tuple[Reason, ...]:
-    """Everything that is wrong with the event, each field once."""
+    """Everything that is wrong with the event, each field once; beyond the first hundred only how many there are.
+
+    A rejection must not outgrow what the broker takes, however many fields a small event breaks.
+    """
     problems = {_field(path): kind for path, kind in document.flaws}
     for each in error.errors(include_url=False, include_context=False, include_input=False) if error else ():
         path = each["loc"]
@@ -175,14 +189,17 @@ def _problems(
     for name, value in attributes.items():
         for path in _personal_in(value, (name,)):
             problems[_field(path)] = "personal"
-        if name not in _CONTEXT and not _is_extension(name, value):
+        if name not in _CONTEXT and not is_extension(name, value):
             problems.setdefault(_field((name,)), "extension")
     if key is not ... and not _key_fits(key, attributes):
         problems.setdefault("key", "key")
-    return tuple(
+    named = [
         Reason(Code.INVALID_EVENT, field, detail=_PROBLEMS.get(kind, _OTHER_PROBLEM))
-        for field, kind in problems.items()
-    )
+        for field, kind in islice(problems.items(), _MOST_PROBLEMS)
+    ]
+    if more := len(problems) - len(named):
+        named.append(Reason(Code.INVALID_EVENT, "event", detail=(f"另有{more}处错误", f"and {more} more problems")))
+    return tuple(named)
 
 
 def _key_fits(key: bytes | None, attributes: Mapping[str, Any]) -> bool:
@@ -193,7 +210,8 @@ def _key_fits(key: bytes | None, attributes: Mapping[str, Any]) -> bool:
     return not isinstance(ref, str) or key == ref.encode("utf-8", "surrogatepass")
 
 
-def _is_extension(name: str, value: Any) -> bool:
+def is_extension(name: str, value: Any) -> bool:
+    """Whether CloudEvents 1.0 allows an extension attribute of this name and value, and the name is nobody's number."""
     if name not in TRACE_CONTEXT and (not _EXTENSION_NAME.fullmatch(name) or holds_personal_number(name)):
         return False
     if value is not None and not isinstance(value, str | bool | int):

@@ -45,6 +45,7 @@ def compile_editions(
     by_number = {batch.batch: batch for _, batch in batches}
     for file, amendment in amendments:
         problems += _misfits(file, amendment, by_number)
+    problems += _settled_twice(amendments)
     if problems:
         raise RecognitionListError(problems)
     days = sorted(_boundaries([batch for _, batch in batches], [amendment for _, amendment in amendments]))
@@ -90,6 +91,18 @@ def _misfits(file: str, amendment: Amendment, batches: dict[int, Batch]) -> Iter
             yield f"{place}: {'.'.join(str(step) for step in problem['loc'])}: {problem['msg']}"
         except ValueError as error:
             yield f"{place}: {error}"
+
+
+def _settled_twice(amendments: list[tuple[str, Amendment]]) -> Iterable[str]:
+    """Cells that two changes set from the same day on: which one holds must not depend on a file's name."""
+    files: dict[tuple[object, ...], str] = {}
+    for file, amendment in amendments:
+        for change in amendment.set:
+            cell = (amendment.amends, amendment.effective_from, change.row, change.cell)
+            if cell in files:
+                other = "it twice" if files[cell] == file else f"what {files[cell]} sets too"
+                yield f"{file}: row {change.row}: {change.cell}: sets {other}, from {amendment.effective_from} on"
+            files.setdefault(cell, file)
 
 
 def _boundaries(batches: list[Batch], amendments: list[Amendment]) -> set[datetime.date]:

@@ -39,8 +39,8 @@ class LiveView:
 
     def _newest(self) -> RenderableType:
         table = Table(title="最新不通过 · newest rejections", expand=True)
-        for heading in ("来自", "code", "原因", "反馈"):
-            table.add_column(heading, no_wrap=True, overflow="ellipsis")
+        for heading, ratio in (("来自", 1), ("code", 5), ("原因", 8), ("反馈", 6)):
+            table.add_column(heading, no_wrap=True, overflow="ellipsis", ratio=ratio)
         for province, code, message, unit in reversed(self._tally.newest):
             table.add_row(Province(province).chinese, code, message, unit)
         return table

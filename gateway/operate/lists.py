@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from rich.table import Table
 from gateway.adapters.list_files import load_recognition
 from gateway.core.province import Province
 from gateway.core.recognition import Provenance, Recognition
+from gateway.core.recognition.document import Cell, Sides
 from gateway.core.recognition.editions import ListedRow
 from gateway.core.times import is_date
 from gateway.errors import UsageError
@@ -59,13 +61,13 @@ def _table(rows: list[ListedRow], date: str) -> Table:
             _mark(row.certificate, [row.certificate.value or ""]),
             _sides(row.issuers),
             _mark(row.channels, row.channels.value or ()),
-            _mark(row.scenarios, scenarios),
+            _mark(row.scenarios, scenarios, "\n"),
             _sides(row.scope),
         )
     return table
 
 
-def _sides(sides: Any) -> str:
+def _sides(sides: Sides[Any]) -> str:
     parts = []
     for province in Province:
         cell = sides.of(province)
@@ -75,8 +77,8 @@ def _sides(sides: Any) -> str:
     return "\n".join(parts)
 
 
-def _mark(cell: Any, words: Any) -> str:
-    return "、".join(words) + _MARK[cell.provenance] if len(words) < 3 else "\n".join(words) + _MARK[cell.provenance]
+def _mark(cell: Cell[Any], words: Iterable[str], separator: str = "、") -> str:
+    return separator.join(words) + _MARK[cell.provenance]
 
 
 def validate_list(folder: Path) -> int:

@@ -34,8 +34,8 @@ async def use(servers):
     await producer.stop()
 
 with local_kafka(prefer="java") as broker:
-    print(broker._pid, broker._dir, flush=True)
     try:
+        print(broker._pid, broker._dir, flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
         asyncio.run(use(broker.bootstrap_servers))

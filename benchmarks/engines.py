@@ -60,12 +60,7 @@ class Process:
 @contextmanager
 def running(engine: Engine, settings: Settings, log: Path) -> Iterator[Process]:
     """``engine`` on the broker and topics of ``settings``; its log goes to ``log``."""
-    environment = os.environ | {
-        "GATEWAY_CONFIG": str(settings.file),
-        "GATEWAY_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
-        "GATEWAY_TOPIC_PREFIX": settings.topic_prefix,
-        "GATEWAY_LOG__FORMAT": "json",
-    }
+    environment = os.environ | settings.as_environment() | {"GATEWAY_LOG__FORMAT": "json"}
     with log.open("ab") as stream:
         process = subprocess.Popen(
             [sys.executable, *engine.command], env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream

@@ -135,6 +135,14 @@ class Settings(BaseSettings):
         """The folder of list files, absolute."""
         return (self._file.parent / self.recognition).resolve()
 
+    def as_environment(self) -> dict[str, str]:
+        """The environment that makes a ``gateway`` process of its own use this file, this broker and these topics."""
+        return {
+            "GATEWAY_CONFIG": str(self._file),
+            "GATEWAY_BOOTSTRAP_SERVERS": self.bootstrap_servers,
+            "GATEWAY_TOPIC_PREFIX": self.topic_prefix,
+        }
+
     def beside_file(self, path: Path) -> Path:
         """``path`` as meant in the settings file: relative to that file's folder."""
         return (self._file.parent / path).resolve()

@@ -121,12 +121,7 @@ async def _send(producer: AIOKafkaProducer, topics: Topics, record: Simulated) -
 @contextmanager
 def _relay(settings: Settings) -> Iterator[None]:
     """``gateway run`` as a process of its own, as in production; its log is kept where it can be read after a failure."""
-    environment = os.environ | {
-        "GATEWAY_CONFIG": str(settings.file),
-        "GATEWAY_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
-        "GATEWAY_TOPIC_PREFIX": settings.topic_prefix,
-        "GATEWAY_LOG__FORMAT": "json",
-    }
+    environment = os.environ | settings.as_environment() | {"GATEWAY_LOG__FORMAT": "json"}
     with tempfile.NamedTemporaryFile(prefix="gateway-demo-", suffix=".log", delete=False) as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "gateway", "run"], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,

@@ -26,9 +26,7 @@ class Worker:
 
     def __init__(self, settings: Settings, **environment: str) -> None:
         self._environment = os.environ | {
-            "GATEWAY_CONFIG": str(settings.file),
-            "GATEWAY_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
-            "GATEWAY_TOPIC_PREFIX": settings.topic_prefix,
+            **settings.as_environment(),
             "GATEWAY_RELAY__SESSION_TIMEOUT_MS": str(settings.relay.session_timeout_ms),
             "GATEWAY_RELAY__MAX_RECORDS": str(settings.relay.max_records),
             "GATEWAY_LOG__FORMAT": "json",

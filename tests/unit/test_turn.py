@@ -1,0 +1,187 @@
+"""A lane's turn without Kafka: the horizon, the outputs and the ledger entry."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.adapters.list_files import load_recognition
+from gateway.adapters.settings import packaged_config
+from gateway.adapters.topics import Topics
+from gateway.core.decision import Identity
+from gateway.core.province import Province
+from gateway.core.records import LedgerEntry
+from gateway.operate.examples import display_event
+from gateway.relay import turn as turns
+from gateway.relay.horizon import Horizon
+from gateway.relay.ledger import Output, digest, outputs_digest
+from gateway.relay.turn import LaneId, Turn, take_turn
+
+LIST = load_recognition(packaged_config() / "recognition")
+TOPICS = Topics("x.")
+LANE = LaneId(Province.SICHUAN, TOPICS.display(Province.SICHUAN), 3)
+NOW = 1_795_392_003_000
+HOUR = 3_600_000
+A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+
+
+@dataclass
+class Record:
+    offset: int
+    value: bytes | None
+    key: bytes | None = None
+    timestamp: int = NOW
+    headers: list[tuple[str, bytes]] = field(default_factory=list)
+
+
+def displays(*changes: dict[str, Any], first_offset: int = 100) -> list[Record]:
+    records = []
+    for number, change in enumerate(changes):
+        event = display_event(Province.SICHUAN) | {"id": f"id-{number}"} | change
+        records.append(
+            Record(first_offset + number, json.dumps(event).encode(), event["data"]["holder"]["ref"].encode())
+        )
+    return records
+
+
+def turn(records: list[Record], horizon: Horizon | None = None, previous: str | None = None, **options: Any) -> Turn:
+    horizon = Horizon(HOUR, 100) if horizon is None else horizon
+    return take_turn(LANE, records, LIST, horizon, previous, topics=TOPICS, algorithm="sm3", **options)
+
+
+def entry_of(done: Turn) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(done.outputs[-1].value)
+    LedgerEntry.model_validate(content)
+    return content["data"]
+
+
+def test_entry_counts_what_became_of_every_record() -> None:
+    records = [
+        *displays({}, {}, {"source": "urn:chuanyu:chongqing"}),
+        Record(107, b"garbage"),
+        *displays({}, first_offset=110),
+    ]
+    done = turn(records)
+    entry = entry_of(done)
+    assert (entry["first_offset"], entry["last_offset"], entry["records"], entry["outputs"]) == (100, 110, 5, 4)
+    counted = {(item["outcome"], item["row"], item["reason"]): item["count"] for item in entry["counts"]}
+    assert counted == {
+        ("forward", 5, None): 2, ("reject", 5, "SOURCE_MISMATCH"): 1, ("dead_letter", None, None): 1, ("duplicate", None, None): 1,
+    }  # fmt: skip
+    assert done.next_offset == 111
+    assert [output.topic for output in done.outputs] == [
+        "x.chongqing.verification", "x.chongqing.verification", "x.sichuan.rejection", "x.gateway.deadletter", "x.gateway.ledger",
+    ]  # fmt: skip
+    assert dict(done.outputs[0].headers)["chuanyu-origin"] == b"x.sichuan.display/3/100"
+    assert done.outputs[0].key == records[0].key
+
+
+def test_entries_are_chained_and_vouch_for_the_outputs() -> None:
+    first = turn(displays({}))
+    second = turn(displays({}, first_offset=101), previous=first.entry_digest)
+    assert entry_of(first)["previous"] is None
+    assert entry_of(second)["previous"] == first.entry_digest == digest("sm3", [first.outputs[-1].value])
+    assert entry_of(first)["outputs_digest"] == outputs_digest("sm3", first.outputs[:-1])
+
+
+@given(
+    st.lists(
+        st.tuples(st.text(max_size=3), st.none() | st.binary(max_size=3), st.binary(max_size=3)),
+        min_size=2,
+        max_size=4,
+        unique=True,
+    )
+)
+def test_outputs_digest_tells_any_two_sequences_apart(parts: list[tuple[str, bytes | None, bytes]]) -> None:
+    outputs = [Output(topic, key, value, (("h", b"v"),)) for topic, key, value in parts]
+    known = outputs_digest("sm3", outputs)
+    assert outputs_digest("sm3", outputs) == known
+    assert outputs_digest("sm3", outputs[::-1]) != known
+    assert outputs_digest("sm3", outputs[:-1]) != known
+    assert outputs_digest("sm3", [outputs[0], *outputs]) != known
+
+
+def test_event_that_cannot_be_decided_becomes_a_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("13900000000")
+
+    monkeypatch.setattr(turns, "decide", fail)
+    done = turn(displays({}))
+    letter = json.loads(done.outputs[0].value)["data"]
+    assert letter["error"] == {"code": "UNDECIDABLE", "message": "the decision failed with ZeroDivisionError"}
+
+
+def test_refused_records_become_dead_letters_with_their_origin() -> None:
+    done = turn(displays({}), refused_by_broker=True)
+    letter = json.loads(done.outputs[0].value)["data"]
+    assert letter["error"]["code"] == "REFUSED_BY_BROKER"
+    assert letter["origin"] == {"topic": "x.sichuan.display", "partition": 3, "offset": 100}
+
+
+def test_key_that_is_somebodys_number_does_not_go_out() -> None:
+    records = displays({})
+    records[0].key = b"13900000000"
+    assert turn(records).outputs[0].key is None
+    records[0].key = b"other"
+    assert turn(records).outputs[0].key == b"other"
+
+
+def test_record_without_value_is_a_dead_letter() -> None:
+    assert json.loads(turn([Record(5, None)]).outputs[0].value)["data"]["error"]["code"] == "NOT_JSON"
+
+
+def test_horizon_remembers_until_it_is_past_and_not_longer() -> None:
+    horizon, event = Horizon(HOUR, 100), Identity("s", "1")
+    horizon.remember(event, A, NOW)
+    assert horizon.at(NOW).get(event, ()) == (A,)
+    horizon.keep()
+    assert horizon.at(NOW + HOUR).get(event, ()) == (A,)
+    assert horizon.at(NOW + HOUR + 1).get(event, ()) == ()
+    horizon.remember(event, B, NOW + 2 * HOUR)
+    assert horizon.at(NOW + 2 * HOUR).get(event, ()) == (B,)
+
+
+def test_horizon_keeps_every_content_of_an_id_from_its_first_coming() -> None:
+    horizon, event = Horizon(HOUR, 100), Identity("s", "1")
+    horizon.remember(event, A, NOW)
+    horizon.keep()
+    horizon.remember(event, B, NOW + HOUR // 2)
+    assert horizon.at(NOW + HOUR).get(event, ()) == (A, B)
+    assert horizon.at(NOW + HOUR + 1).get(event, ()) == ()
+
+
+def test_aborted_turn_leaves_no_memory() -> None:
+    horizon, records = Horizon(HOUR, 100), displays({})
+    turn(records, horizon)
+    horizon.forget()
+    assert entry_of(turn(records, horizon))["counts"][0]["outcome"] == "forward"
+    horizon.keep()
+    assert entry_of(turn(records, horizon))["counts"][0]["outcome"] == "duplicate"
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3 * HOUR)), max_size=60), st.integers(1, 5))
+def test_horizon_agrees_with_a_plain_one(steps: list[tuple[int, int]], batch: int) -> None:
+    """Whatever is remembered when: what lies within the horizon is known, what lies before it is not."""
+    horizon, plain = Horizon(HOUR, 10_000), dict[Identity, int]()
+    for number, (name, moment) in enumerate(sorted(steps, key=lambda step: step[1])):
+        event = Identity("s", str(name))
+        expected = event in plain and plain[event] >= moment - HOUR
+        assert bool(horizon.at(moment).get(event, ())) == expected
+        if not expected:
+            horizon.remember(event, A, moment)
+            plain[event] = moment
+        if number % batch == 0:
+            horizon.keep()
+
+
+def test_horizon_is_bounded_and_says_when_it_had_to_forget() -> None:
+    horizon = Horizon(HOUR, 1000)
+    for number in range(5000):
+        horizon.remember(Identity("s", str(number)), A, NOW)
+        horizon.keep()
+    assert len(horizon) <= 1000
+    assert horizon.truncated
+    assert horizon.get(Identity("s", "4999"), ()) == (A,)

@@ -82,22 +82,23 @@ class Decider:
         """What was decided of ``raw`` without regard to earlier lines, with regard to them; and remember it."""
         if first.identity is None or first.content is None:
             return first
-        known = self._seen.get(first.identity)
+        identity = Identity(*first.identity)
+        known = self._seen.get(identity)
         if known is None:
-            self._seen[first.identity] = (first.content,)
+            self._seen[identity] = (first.content,)
             return first
         decision, line = self.decide(raw)
         if decision.outcome is not Outcome.DUPLICATE:
-            self._seen[first.identity] = (*known, first.content)
-        return first._replace(outcome=decision.outcome, line=line)
+            self._seen[identity] = (*known, first.content)
+        return first._replace(outcome=decision.outcome.value, line=line)
 
 
 class Decided(NamedTuple):
-    """A line's outcome, how it is printed, and what tells it from others."""
+    """A line's outcome, how it is printed, and what tells it from others; plain values, as they pass between processes."""
 
-    outcome: Outcome
+    outcome: str
     line: bytes
-    identity: Identity | None
+    identity: tuple[str, str] | None
     content: str | None
 
 
@@ -107,8 +108,11 @@ def decide_chunk(terms: Terms, chunk: list[bytes]) -> list[Decided]:
     results = []
     for raw in chunk:
         decision, line = decider.decide(raw)
-        content = decision.reading.content_digest if decision.reading else None
-        results.append(Decided(decision.outcome, line, decision.identity, content))
+        reading = decision.reading
+        if reading is None:
+            results.append(Decided(decision.outcome.value, line, None, None))
+        else:
+            results.append(Decided(decision.outcome.value, line, (reading.source, reading.id), reading.content_digest))
     return results
 
 
@@ -141,24 +145,26 @@ def run_check(files: list[str], terms: Terms) -> int:
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     decider = Decider(terms)
-    counts: Counter[Outcome] = Counter()
+    counts: Counter[str] = Counter()
     console = Console(stderr=True)
     with ExitStack() as stack:
         streams = [stack.enter_context(open_input(name)) for name in files]
         decided = stack.enter_context(closing(_decide_all(_chunks(streams), terms)))
+        # The first result before the progress bar: its thread must not be there yet when the workers are forked.
+        ready = [each for each in [next(decided, None)] if each is not None]
         columns = (SpinnerColumn(), TextColumn("{task.completed} events decided"), TimeElapsedColumn())
         progress = stack.enter_context(
             Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         )
         task = progress.add_task("check", total=None)
-        for chunk, results in decided:
+        for chunk, results in chain(ready, decided):
             settled = [decider.settle(raw, result) for raw, result in zip(chunk, results, strict=True)]
             counts.update(result.outcome for result in settled)
             sys.stdout.buffer.write(b"".join(result.line for result in settled))
             progress.advance(task, len(chunk))
         sys.stdout.buffer.flush()
     if terms.output == "text":
-        summary = ", ".join(f"{outcome.value} {counts[outcome]}" for outcome in Outcome)
+        summary = ", ".join(f"{outcome.value} {counts[outcome.value]}" for outcome in Outcome)
         console.print(f"{counts.total()} events: {summary}", highlight=False)
     return 0
 
@@ -178,7 +184,10 @@ def _decide_all(
     if not second:
         yield first, decide_chunk(terms, first)
         return
-    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+    method = (
+        "fork" if "fork" in multiprocessing.get_all_start_methods() else None
+    )  # a fork has everything imported already
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context(method)) as pool:
         under_way: deque[tuple[list[bytes], Future[list[Decided]]]] = deque()
         for chunk in chain([first, second], chunks):
             under_way.append((chunk, pool.submit(decide_chunk, terms, chunk)))

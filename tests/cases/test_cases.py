@@ -16,7 +16,7 @@ from gateway.core.decision import Decision, Identity, Outcome, decide
 from gateway.core.province import Province
 from gateway.core.reasons import Code
 from gateway.core.recognition import Amendment, Batch, Recognition
-from gateway.core.records import RejectionRecord, VerificationRecord
+from gateway.core.records import DeadLetter, RejectionRecord, VerificationRecord
 from gateway.core.times import parse_instant
 
 HERE = Path(__file__).parent
@@ -29,6 +29,7 @@ CASES = [
 ]
 RECEIVED = "2026-11-23T00:00:03.000Z"
 LIST = load_recognition(packaged_config() / "recognition")
+SHIPPED = yaml.safe_load((packaged_config() / "recognition" / "batch-1.yaml").read_text(encoding="utf-8"))
 
 
 def event_of(case: dict[str, Any]) -> dict[str, Any]:
@@ -58,27 +59,34 @@ def raw_of(case: dict[str, Any]) -> bytes:
         return base64.b64decode(case["raw_base64"])
     if "raw_repeat" in case:
         return "".join(part * times for part, times in case["raw_repeat"]).encode()
+    if "raw_text" in case:
+        return case["raw_text"]["text"].encode(case["raw_text"]["as"])
     event = event_of(case)
     text = json.dumps(event["data"] if case.get("mode") == "binary" else event, ensure_ascii=case.get("ascii", False))
     for old, new in case.get("replace", {}).items():
         assert old in text, f"nothing to replace: {old}"
         text = text.replace(old, new)
-    return text.encode("utf-8", "surrogatepass")
+    text = case.get("before", "") + text + case.get("behind", "")
+    return text.encode("utf-8", "surrogatepass") + b" " * max(0, case.get("size", 0) - len(text.encode()))
 
 
 def headers_of(case: dict[str, Any]) -> list[tuple[str, bytes]]:
+    headers = [(name, value.encode()) for name, value in case.get("headers", {}).items()]
     if case.get("mode") != "binary":
-        return [(name, value.encode()) for name, value in case.get("headers", {}).items()]
+        return headers
     event = event_of(case)
-    return [(f"ce_{name}", value.encode()) for name, value in event.items() if name not in {"data", "datacontenttype"}]
+    own = [
+        (f"ce_{name}", str(value).encode()) for name, value in event.items() if name not in {"data", "datacontenttype"}
+    ]
+    return own + headers
 
 
 def recognition_of(case: dict[str, Any]) -> Recognition:
-    if "amendment" not in case:
+    if not case.keys() & {"amendment", "list"}:
         return LIST
-    content = yaml.safe_load((packaged_config() / "recognition" / "batch-1.yaml").read_text(encoding="utf-8"))
-    amendment = Amendment.model_validate(case["amendment"])
-    return Recognition([("batch-1.yaml", Batch.model_validate(content))], [("amendment.yaml", amendment)])
+    content = SHIPPED | case.get("list", {})
+    amendments = [("amendment.yaml", Amendment.model_validate(case["amendment"]))] if "amendment" in case else []
+    return Recognition([("batch-1.yaml", Batch.model_validate(content))], amendments)
 
 
 def decide_case(case: dict[str, Any]) -> Decision:
@@ -95,7 +103,7 @@ def _decide(case: dict[str, Any], seen: dict[Identity, tuple[str, ...]]) -> Deci
     province = Province(case.get("province") or case.get("base", "sichuan"))
     received = parse_instant(case.get("received", RECEIVED))
     assert received is not None
-    key = case["key"].encode() if case.get("key") else ...
+    key = ... if "key" not in case else case["key"] and case["key"].encode()
     raw, headers, recognition = raw_of(case), headers_of(case), recognition_of(case)
     return decide(raw, province, received // 1000, recognition, key=key, headers=headers, seen=seen)
 
@@ -114,24 +122,29 @@ def test_case(file: str, case: dict[str, Any]) -> None:
         assert decision.error is not None
         assert decision.error[0] == expect["error"]
     record = build_record(decision)
-    letter = build_dead_letter(decision, raw_of(case), "sichuan.display", 0, 0) if record is None else b""
+    raw, headers = raw_of(case), headers_of(case)
+    letter = build_dead_letter(decision, raw, "sichuan.display", 0, 0, headers) if record is None else b""
     if decision.outcome is Outcome.FORWARD:
         VerificationRecord.model_validate_json(record or b"")
     elif decision.outcome is Outcome.REJECT:
         RejectionRecord.model_validate_json(record or b"")
+    elif decision.outcome is Outcome.DEAD_LETTER:
+        DeadLetter.model_validate_json(letter)
     content = json.loads(record or letter)
     for path, value in expect.get("record", {}).items():
         found = content["data"]
         for step in path.split("."):
             found = found[int(step) if step.isdigit() else step]
         assert found == value, path
+    for name, value in expect.get("carried", {}).items():
+        assert content.get(name) == value, name
     # What a case calls secret is in nothing that goes out, and in nothing that could be logged.
     for secret in case.get("secret", []):
         bytes_out = content["data"].get("bytes_base64") or ""
         everything = (
             (record or letter).decode()
-            + base64.b64decode(bytes_out).decode("utf-8", "replace")
-            + repr(decision.reasons)
+            + "".join(base64.b64decode(bytes_out).decode(code, "replace") for code in ("utf-8", "gb18030", "utf-16"))
+            + repr((decision.reasons, decision.error))
         )
         assert secret not in everything
 
@@ -146,7 +159,7 @@ def test_cases_cover_every_code_and_outcome_in_both_directions() -> None:
 
 
 def test_every_row_that_is_resolved_forwards_and_no_other() -> None:
-    decisions = [decide_case(case) for _, case in CASES if "amendment" not in case]
+    decisions = [decide_case(case) for _, case in CASES if not case.keys() & {"amendment", "list"}]
     for province in Province:
         forwarded = {each.row for each in decisions if each.outcome is Outcome.FORWARD and each.province is province}
         assert forwarded == {1, 2, 3, 4, 5, 8, 9, 11, 12, 13, 15, 18}

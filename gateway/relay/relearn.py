@@ -1,14 +1,17 @@
 """What a lane learns again from Kafka when it opens: where it stands, and which ids it has seen. The outputs are the state."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from gateway.adapters import kafka
+from gateway.adapters.logs import OFFSET, PARTITION, TOPIC
 from gateway.adapters.settings import Settings
 from gateway.adapters.topics import Topics
 from gateway.core.decision import Identity
@@ -16,6 +19,9 @@ from gateway.core.times import parse_instant
 from gateway.relay.horizon import Horizon
 from gateway.relay.ledger import digest
 from gateway.relay.turn import LaneId
+
+log = structlog.get_logger("gateway.relay")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +85,16 @@ async def position_from_ledger(settings: Settings, topics: Topics, lane: LaneId)
     For a group whose committed offsets are gone (Kafka drops those of a group that was empty for a week): without
     this the lane would start over and send everything again.
     """
-    partition, key, last = TopicPartition(topics.ledger, lane.partition), str(lane).encode(), None
+    partition, key = TopicPartition(topics.ledger, lane.partition), str(lane).encode()
+    last: Position | None = None
     async with kafka.consumer(settings) as consumer:
         consumer.assign([partition])
         async for record in _read_all(
             consumer, {partition: (await consumer.beginning_offsets([partition]))[partition]}
         ):
-            if record.key == key:
-                last = record
-    if last is None:
-        return None
-    entry = _decode_entry(last.value)
-    return Position(entry.data.last_offset + 1, digest(settings.ledger.digest, [last.value]))
+            if record.key == key and (entry := _read(_decode_entry, record)):
+                last = Position(entry.data.last_offset + 1, digest(settings.ledger.digest, [record.value]))
+    return last
 
 
 async def relearn_horizon(settings: Settings, topics: Topics, lane: LaneId) -> Horizon:
@@ -106,12 +110,24 @@ async def relearn_horizon(settings: Settings, topics: Topics, lane: LaneId) -> H
         first = await consumer.offsets_for_times(dict.fromkeys(partitions, max(since, 0)))
         starts = {partition: found.offset for partition, found in first.items() if found is not None}
         async for record in _read_all(consumer, starts):
-            sent = _decode_sent(record.value)
+            sent = _read(_decode_sent, record)
+            if sent is None:
+                continue
             received = parse_instant(sent.data.decision.received) or 0
             identity = Identity(sent.data.event.source, sent.data.event.id)
             horizon.remember(identity, sent.data.decision.content_digest, received // 1000)
             horizon.keep()
     return horizon
+
+
+def _read(decode: Callable[[bytes], T], record: ConsumerRecord) -> T | None:
+    """What the gateway wrote; None, and a word in the log, for what somebody else did: it must not keep the lane shut."""
+    try:
+        return decode(record.value or b"")
+    except msgspec.MsgspecError:
+        place = {TOPIC: record.topic, PARTITION: record.partition, OFFSET: record.offset}
+        log.warning("output.foreign_record", **place)
+        return None
 
 
 async def _read_all(consumer: AIOKafkaConsumer, starts: dict[TopicPartition, int]) -> AsyncIterator[ConsumerRecord]:

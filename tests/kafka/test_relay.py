@@ -185,6 +185,49 @@ async def test_lost_group_offsets_do_not_send_anything_again(settings: Settings)
     account.assert_proper(len(records) + len(more))
 
 
+async def test_offsets_set_by_hand_and_foreign_records_change_nothing(settings: Settings) -> None:
+    """Somebody sets the group back to the beginning and writes garbage into the gateway's own topics."""
+    await apply_topics(settings)
+    topics, records = Topics(settings.topic_prefix), simulate(settings, 400, seed=11)
+    with workers(settings, 1) as (worker,):
+        await publish(settings, records)
+        await wait_until_accounted(settings, len(records), 60)
+        assert worker.terminate(10) == 0
+    inputs = await kafka.partitions_of(settings, list(topics.displays))
+    group_id = settings.topic_prefix + settings.relay.group_id
+    async with kafka.consumer(settings, group_id=group_id) as consumer:
+        consumer.assign(inputs)
+        await consumer.commit(dict.fromkeys(inputs, 0))
+    async with kafka.producer(settings) as producer:
+        for partition in range(4):
+            await producer.send_and_wait(topics.verification(Province.CHONGQING), b"garbage", partition=partition)
+    more = simulate(settings, 200, seed=12)
+    with workers(settings, 1) as (worker,):
+        await publish(settings, more)
+        worker.wait_for("lane.opened", LANES)
+        deadline = time.monotonic() + 60
+        while (
+            time.monotonic() < deadline
+            and sum(line.get("forward", 0) for line in worker.events("turn.committed")) < 100
+        ):
+            await asyncio.sleep(0.2)
+        worker.wait_for("output.foreign_record", 4)
+        assert worker.terminate(10) == 0
+    async with kafka.consumer(settings) as consumer:
+        consumer.assign(await kafka.partitions_of(settings, [topics.ledger]))
+        await consumer.seek_to_beginning()
+        entries = [
+            json.loads(each.value)["data"]
+            for batch in (await consumer.getmany(timeout_ms=5000)).values()
+            for each in batch
+        ]
+    first_offsets = [(entry["topic"], entry["partition"], entry["first_offset"]) for entry in entries]
+    assert len(first_offsets) == len(set(first_offsets)), "an offset was decided twice"
+    assert not [entry for entry in entries if entry["previous"] is None and entry["first_offset"] > 0], (
+        "a chain was broken"
+    )
+
+
 async def test_broker_restart_in_the_middle_is_survived(own_broker: LocalKafka, settings: Settings) -> None:
     settings = settings.model_copy(update={"bootstrap_servers": own_broker.bootstrap_servers})
     await apply_topics(settings)

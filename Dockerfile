@@ -7,7 +7,7 @@ COPY .ci/requirements.txt .ci/requirements-build.txt .ci/
 RUN python -m venv /opt/build \
  && /opt/build/bin/pip install --require-hashes --only-binary=:all: -r .ci/requirements-build.txt \
  && python -m venv --without-pip /opt/gateway \
- && /opt/build/bin/pip --python /opt/gateway/bin/python install --require-hashes -r .ci/requirements.txt
+ && /opt/build/bin/pip --python /opt/gateway/bin/python install --require-hashes --only-binary=:all: -r .ci/requirements.txt
 COPY pyproject.toml README.md ./
 COPY config config
 COPY gateway gateway

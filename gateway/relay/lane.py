@@ -127,7 +127,7 @@ class Lane:
             await self._producer.abort_transaction()
             position = await committed_position(self.settings, self.group_id, self.id)
         if position is None or position.previous is None:
-            # No commit, or one that is not ours (an offset set by hand): the ledger knows what was done, and nothing is done twice.
+            # No commit, or one that is not ours (set by hand): the ledger knows what was done, and nothing is done twice.
             position = await position_from_ledger(self.settings, self.topics, self.id) or position
         if self._horizon is None or position != self._position:
             self._position = position

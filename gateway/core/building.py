@@ -4,7 +4,8 @@ import base64
 import re
 import unicodedata
 from collections.abc import Iterable
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import msgspec
 from pydantic import ValidationError
@@ -138,39 +139,64 @@ def _decision(decision: Decision, reading: Reading) -> dict[str, Any]:
 
 def _verification(decision: Decision) -> dict[str, Any]:
     reading, event, listing = _of(decision)
-    row, verdict = listing.row, listing.verdict
-    assert row is not None and verdict is not None  # noqa: S101, PT018 — a forward has passed all five checks
-    certificate, holder, display = event.data.certificate, event.data.holder, event.data.display
-    scenario = row.scenario(display.scenario)
-    assert scenario is not None  # noqa: S101 — as above
+    certificate, display = event.data.certificate, event.data.display
+    listed = _listed_parts(
+        listing, decision.list_digest, display.matter_name, display.matter_code, display.verifier_code
+    )
     return {
         **_envelope(VERIFIED_TYPE, decision),
         **reading.carried,
         "data": {
             "event": {"id": event.id, "source": event.source, "time": event.time},
-            "list": {"batch": row.batch, "row": row.number, "digest": decision.list_digest},
+            "list": listed.list,
             "certificate": {
-                "type_name": verdict.certificate.canonical,
+                "type_name": listed.type_name,
                 "type_code": certificate.type_code,
                 "identifier": certificate.identifier,
-                "issuer_name": verdict.issuer.canonical,
+                "issuer_name": listed.issuer_name,
                 "issuer_code": certificate.issuer_code,
                 "valid_from": certificate.valid_from,
                 "valid_until": certificate.valid_until,
             },
-            "holder": {"kind": holder.kind, "ref": holder.ref, "name_masked": holder.name_masked},
-            "display": {
-                "channel": verdict.channel.canonical,
-                "scenario": {"code": scenario.code, "text": scenario.text},
-                "matter_name": display.matter_name,
-                "matter_code": display.matter_code,
-                "region_code": display.region_code,
-                "verifier_name": display.verifier_name,
-                "verifier_code": display.verifier_code,
-            },
+            "holder": event.data.holder,
+            "display": listed.display,
             "decision": _decision(decision, reading),
         },
     }
+
+
+class _Listed(NamedTuple):
+    list: msgspec.Raw
+    type_name: str | None
+    issuer_name: str | None
+    display: msgspec.Raw
+
+
+@lru_cache(maxsize=16_384)  # few are distinct: what was shown where, before whom, without the holder
+def _listed_parts(
+    listing: Listing, list_digest: str | None, matter_name: str | None, matter_code: str | None,
+    verifier_code: str | None,
+) -> _Listed:  # fmt: skip
+    """The parts of a verification record that follow from the listing, as JSON already."""
+    row, verdict, shown = listing.row, listing.verdict, listing.shown
+    assert row is not None and verdict is not None  # noqa: S101, PT018 — a forward has passed all five checks
+    scenario = row.scenario(shown.scenario)
+    assert scenario is not None  # noqa: S101 — as above
+    display = {
+        "channel": verdict.channel.canonical,
+        "scenario": {"code": scenario.code, "text": scenario.text},
+        "matter_name": matter_name,
+        "matter_code": matter_code,
+        "region_code": shown.region_code,
+        "verifier_name": shown.verifier_name,
+        "verifier_code": verifier_code,
+    }
+    return _Listed(
+        msgspec.Raw(encode({"batch": row.batch, "row": row.number, "digest": list_digest})),
+        verdict.certificate.canonical,
+        verdict.issuer.canonical,
+        msgspec.Raw(encode(display)),
+    )
 
 
 def _of(decision: Decision) -> tuple[Reading, Event, Listing]:

@@ -1,11 +1,14 @@
 """The checks, one function each, in the order in which they become the primary reason (CONTRACT: reason codes).
 
-A check takes the facts and returns a reason for each thing that is wrong; none is the answer that lets an event through.
-All checks are made and all reasons reported. To add one: write the function, put it into ``CHECKS``, add its code
-to ``gateway.core.reasons``.
+A check returns a reason for each thing that is wrong; none is the answer that lets an event through. All checks are made and
+all reasons reported. One kind looks at the event, the other only at what the list says of it, which is the same for all
+events that show the same, and is remembered. To add one: write the function, put it into ``CHECKS``, add its code to
+``gateway.core.reasons``.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -29,7 +32,7 @@ _CELLS_ZH = {
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """All that a check may look at. Instants in microseconds since the epoch; ``shown_on`` is YYYY-MM-DD in UTC+8."""
+    """All that a check of the event may look at. Instants in microseconds since the epoch; ``shown_on`` a date in UTC+8."""
 
     event: Event
     province: Province
@@ -41,7 +44,6 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 Reasons = tuple[Reason, ...]
-Check = Callable[[Facts], Reasons]
 NONE: Reasons = ()
 
 
@@ -71,9 +73,9 @@ def stale_event(facts: Facts) -> Reasons:
     return (Reason(Code.STALE_EVENT, "time", facts.event.time),)
 
 
-def not_cross_province(facts: Facts) -> Reasons:
+def not_cross_province(listing: Listing) -> Reasons:
     """``region_code`` does not lie in the other province."""
-    other, region = facts.province.other, facts.event.data.display.region_code
+    other, region = listing.shown.province.other, listing.shown.region_code
     if region.startswith(other.region_prefix):
         return NONE
     return (
@@ -83,18 +85,18 @@ def not_cross_province(facts: Facts) -> Reasons:
     )
 
 
-def certificate_not_listed(facts: Facts) -> Reasons:
+def certificate_not_listed(listing: Listing) -> Reasons:
     """No row has this certificate; the nearest row's name is what would have been accepted."""
-    if facts.listing.row is not None:
+    if listing.row is not None:
         return NONE
-    nearest, found = facts.listing.nearest, facts.event.data.certificate.type_name
+    nearest, found = listing.nearest, listing.shown.type_name
     accepted = (nearest.certificate,) if nearest and nearest.certificate else ()
     return (Reason(Code.CERTIFICATE_NOT_LISTED, "certificate.type_name", found, accepted),)
 
 
-def list_row_unresolved(facts: Facts) -> Reasons:
+def list_row_unresolved(listing: Listing) -> Reasons:
     """A cell that a check needs is inferred or missing: the row fails closed."""
-    row, verdict = facts.listing.row, facts.listing.verdict
+    row, verdict = listing.row, listing.verdict
     if row is None or verdict is None or verdict.settled:
         return NONE
     return tuple(
@@ -119,24 +121,24 @@ def identifier_invalid(facts: Facts) -> Reasons:
     return (Reason(Code.IDENTIFIER_INVALID, "certificate.identifier"),)
 
 
-def issuer_not_recognised(facts: Facts) -> Reasons:
+def issuer_not_recognised(listing: Listing) -> Reasons:
     """The issuer is not the row's."""
-    return _mismatch(facts.listing, "issuer", Code.ISSUER_NOT_RECOGNISED)
+    return _mismatch(listing, "issuer", Code.ISSUER_NOT_RECOGNISED)
 
 
-def channel_not_recognised(facts: Facts) -> Reasons:
+def channel_not_recognised(listing: Listing) -> Reasons:
     """The channel is not the row's."""
-    return _mismatch(facts.listing, "channel", Code.CHANNEL_NOT_RECOGNISED)
+    return _mismatch(listing, "channel", Code.CHANNEL_NOT_RECOGNISED)
 
 
-def scenario_not_recognised(facts: Facts) -> Reasons:
+def scenario_not_recognised(listing: Listing) -> Reasons:
     """The scenario is not the row's."""
-    return _mismatch(facts.listing, "scenario", Code.SCENARIO_NOT_RECOGNISED)
+    return _mismatch(listing, "scenario", Code.SCENARIO_NOT_RECOGNISED)
 
 
-def out_of_pilot_scope(facts: Facts) -> Reasons:
+def out_of_pilot_scope(listing: Listing) -> Reasons:
     """The place or the unit is outside the row's scope on the other side."""
-    return _mismatch(facts.listing, "scope", Code.OUT_OF_PILOT_SCOPE)
+    return _mismatch(listing, "scope", Code.OUT_OF_PILOT_SCOPE)
 
 
 def certificate_not_yet_valid(facts: Facts) -> Reasons:
@@ -170,20 +172,49 @@ def _cell_in_words(row: int, dimension: Dimension) -> tuple[str, str]:
     return f"第{row}行“{column}”{state}", f"row {row}, cell {dimension.cell}, {dimension.provenance.value}"
 
 
-CHECKS: tuple[Check, ...] = (
-    source_mismatch,
-    id_reused,
-    future_event,
-    stale_event,
-    not_cross_province,
-    certificate_not_listed,
-    list_row_unresolved,
-    list_not_in_effect,
-    identifier_invalid,
-    issuer_not_recognised,
-    channel_not_recognised,
-    scenario_not_recognised,
-    out_of_pilot_scope,
-    certificate_not_yet_valid,
-    certificate_expired,
+class Check(NamedTuple):
+    """A reason code, and the function that finds it: in the event, or in what the list says."""
+
+    code: Code
+    in_event: Callable[[Facts], Reasons] | None = None
+    in_listing: Callable[[Listing], Reasons] | None = None
+
+
+CHECKS = (
+    Check(Code.SOURCE_MISMATCH, in_event=source_mismatch),
+    Check(Code.ID_REUSED, in_event=id_reused),
+    Check(Code.FUTURE_EVENT, in_event=future_event),
+    Check(Code.STALE_EVENT, in_event=stale_event),
+    Check(Code.NOT_CROSS_PROVINCE, in_listing=not_cross_province),
+    Check(Code.CERTIFICATE_NOT_LISTED, in_listing=certificate_not_listed),
+    Check(Code.LIST_ROW_UNRESOLVED, in_listing=list_row_unresolved),
+    Check(Code.LIST_NOT_IN_EFFECT, in_event=list_not_in_effect),
+    Check(Code.IDENTIFIER_INVALID, in_event=identifier_invalid),
+    Check(Code.ISSUER_NOT_RECOGNISED, in_listing=issuer_not_recognised),
+    Check(Code.CHANNEL_NOT_RECOGNISED, in_listing=channel_not_recognised),
+    Check(Code.SCENARIO_NOT_RECOGNISED, in_listing=scenario_not_recognised),
+    Check(Code.OUT_OF_PILOT_SCOPE, in_listing=out_of_pilot_scope),
+    Check(Code.CERTIFICATE_NOT_YET_VALID, in_event=certificate_not_yet_valid),
+    Check(Code.CERTIFICATE_EXPIRED, in_event=certificate_expired),
 )
+
+_IN_EVENT = tuple(check.in_event for check in CHECKS if check.in_event)
+_IN_LISTING = tuple(check.in_listing for check in CHECKS if check.in_listing)
+_RANK = {check.code: rank for rank, check in enumerate(CHECKS)}
+
+
+def find_reasons(facts: Facts) -> Reasons:
+    """What all checks find, in their order."""
+    found = _found_in_listing(facts.listing)
+    for check in _IN_EVENT:
+        found += check(facts)
+    return tuple(sorted(found, key=_rank)) if len(found) > 1 else found
+
+
+def _rank(reason: Reason) -> int:
+    return _RANK[reason.code]
+
+
+@lru_cache(maxsize=8192)
+def _found_in_listing(listing: Listing) -> Reasons:
+    return tuple(reason for check in _IN_LISTING for reason in check(listing))

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from gateway import __version__
-from gateway.core.checks import CHECKS, Facts
+from gateway.core.checks import Facts, find_reasons
 from gateway.core.digest import sha256
 from gateway.core.plain import Event
 from gateway.core.province import COORDINATING_CENTRES, SOURCES, Province
@@ -148,7 +148,7 @@ def _check(
     )  # fmt: skip
     listing = recognition.listing(shown_on, shown)
     facts = Facts(event, province, shown_at, shown_on, received_at * 1000, id_reused, listing)
-    reasons = tuple([reason for check in CHECKS for reason in check(facts)])
+    reasons = find_reasons(facts)
     outcome = Outcome.REJECT if reasons else Outcome.FORWARD
     digest = _digest(input_digest, list_digest, outcome, reasons)
     return Decision(

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from gateway.core.digest import canonical, sha256
 from gateway.core.event import MAX_EVENT_BYTES, MAX_ID_LENGTH, TRACE_CONTEXT, DisplayEvent
-from gateway.core.plain import Event, plain_event, valid_event
-from gateway.core.privacy import SHORTEST_PERSONAL_NUMBER, holds_personal_number
+from gateway.core.plain import Event, decode_plain, holds_personal, plain_event, valid_event
+from gateway.core.privacy import holds_personal_number
 from gateway.core.province import SOURCES
 from gateway.core.reasons import Code, Reason
 from gateway.core.strict_json import Document, NotJsonError, read
@@ -85,10 +85,36 @@ def read_event(raw: bytes, headers: Headers = (), *, key: bytes | EllipsisType |
 
     ``key`` is the record's key; left out, there is none to compare. Raises UnreadableError.
     """
-    if len(raw) + sum(len(value or b"") for _, value in headers) > MAX_EVENT_BYTES:
+    if len(raw) + (sum(len(value or b"") for _, value in headers) if headers else 0) > MAX_EVENT_BYTES:
         raise UnreadableError("TOO_LARGE", f"larger than {MAX_EVENT_BYTES} bytes")
+    is_binary = bool(headers) and _is_binary(headers)
+    # Nearly every event is as it should be and is told so by the short way; whatever else there is takes the long one.
+    return (None if is_binary else _read_plainly(raw, key)) or _read_fully(raw, headers if is_binary else (), key)
+
+
+def _read_plainly(raw: bytes, key: bytes | EllipsisType | None) -> Reading | None:
+    decoded = decode_plain(raw)
+    if decoded is None:
+        return None
+    event, content, parent, state = decoded
+    if (
+        not (event.id.isprintable() and not holds_personal_number(event.id))
+        or (key is not ... and key != event.data.holder.ref.encode())
+        or (parent is not None and not _TRACEPARENT.fullmatch(parent) and holds_personal_number(parent))
+        or (state is not None and holds_personal_number(state))
+    ):
+        return None
+    carried: dict[str, str | bool | int] = {}
+    if parent is not None:
+        carried["traceparent"] = parent
+    if state is not None:
+        carried["tracestate"] = state
+    return Reading(event.id, event.source, event, (), sha256(content), carried)
+
+
+def _read_fully(raw: bytes, headers: Headers, key: bytes | EllipsisType | None) -> Reading:
     try:
-        document = _read_binary(raw, headers) if _is_binary(headers) else read(raw)
+        document = _read_binary(raw, headers) if headers else read(raw)
     except NotJsonError as error:
         raise UnreadableError(error.code, str(error)) from None
     attributes = document.value
@@ -166,7 +192,8 @@ def _validate(
         and not document.flaws
         and (key is ... or key == event.data.holder.ref.encode())
         and all(is_extension(name, value) for name, value in extensions.items())
-        and not _holds_personal(event, extensions)
+        and not holds_personal(event)
+        and not _extensions_hold_personal(extensions)
     ):
         return event, ()
     return None, _problems(attributes, document, key, error)
@@ -219,16 +246,7 @@ def is_extension(name: str, value: Any) -> bool:
     return not isinstance(value, int) or isinstance(value, bool) or -_INT32 <= value < _INT32
 
 
-def _holds_personal(event: Event, extensions: Mapping[str, Any]) -> bool:
-    """Whether a string of a valid event that has room for a personal number holds one; the others' shapes leave none."""
-    certificate, display = event.data.certificate, event.data.display
-    for text in (
-        certificate.type_name, certificate.identifier, certificate.issuer_name, certificate.issuer_code,
-        event.data.holder.name_masked, display.channel, display.scenario, display.matter_name,
-        display.matter_code, display.verifier_name, display.verifier_code,
-    ):  # fmt: skip
-        if text is not None and len(text) >= SHORTEST_PERSONAL_NUMBER and holds_personal_number(text):
-            return True
+def _extensions_hold_personal(extensions: Mapping[str, Any]) -> bool:
     return any(
         isinstance(text, str) and holds_personal_number(text)
         for name, text in extensions.items()

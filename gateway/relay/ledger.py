@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.core.building import encode
 from gateway.core.decision import ENGINE_VERSION, Decision
@@ -16,8 +17,7 @@ from gateway.core.times import format_instant
 Headers = tuple[tuple[str, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """A record to be written, in the partition of its input."""
 
     topic: str

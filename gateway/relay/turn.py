@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.adapters.topics import Topics
 from gateway.core.building import build_dead_letter, build_record
@@ -37,8 +37,7 @@ class InputRecord(Protocol):
     def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(NamedTuple):
     """An input record and what was decided about it."""
 
     record: InputRecord
@@ -77,13 +76,18 @@ def take_turn(
     """
     decided: list[Decided] = []
     outputs: list[Output] = []
+    destinations = {
+        Outcome.FORWARD: topics.verification(lane.province.other),
+        Outcome.REJECT: topics.rejection(lane.province),
+        Outcome.DEAD_LETTER: topics.deadletter,
+    }
     for record in records:
         decision = _refuse(lane, record) if refused_by_broker else _decide(lane, record, recognition, horizon)
         decided.append(Decided(record, decision))
         if (identity := decision.identity) and decision.reading and decision.outcome is not Outcome.DUPLICATE:
             horizon.remember(identity, decision.reading.content_digest, record.timestamp)
-        if output := _output(lane, record, decision, topics):
-            outputs.append(output)
+        if topic := destinations.get(decision.outcome):  # a duplicate goes nowhere
+            outputs.append(_output(lane, record, decision, topic))
     span = Span(
         lane.province,
         lane.topic,
@@ -117,22 +121,15 @@ def _refuse(lane: LaneId, record: InputRecord) -> Decision:
     return dead_letter(lane.province, record.timestamp, input_digest, "REFUSED_BY_BROKER", message)
 
 
-def _output(lane: LaneId, record: InputRecord, decision: Decision, topics: Topics) -> Output | None:
-    match decision.outcome:
-        case Outcome.FORWARD:
-            topic, value = topics.verification(lane.province.other), build_record(decision)
-        case Outcome.REJECT:
-            topic, value = topics.rejection(lane.province), build_record(decision)
-        case Outcome.DEAD_LETTER:
-            topic = topics.deadletter
-            raw = record.value or b""
-            value = build_dead_letter(decision, raw, lane.topic, lane.partition, record.offset, record.headers)
-        case Outcome.DUPLICATE:
-            return None
+def _output(lane: LaneId, record: InputRecord, decision: Decision, topic: str) -> Output:
+    value = build_record(decision)
     if value is None:
-        return None
-    origin = f"{lane.topic}/{lane.partition}/{record.offset}".encode()
-    return Output(topic, _safe_key(record.key), value, (CONTENT_TYPE, (ORIGIN_HEADER, origin)))
+        raw = record.value or b""
+        value = build_dead_letter(decision, raw, lane.topic, lane.partition, record.offset, record.headers)
+    origin = b"%b/%d/%d" % (lane.topic.encode(), lane.partition, record.offset)
+    # The key of an event that keeps the contract is its holder's reference, and so nobody's number.
+    key = record.key if decision.event else _safe_key(record.key)
+    return Output(topic, key, value, (CONTENT_TYPE, (ORIGIN_HEADER, origin)))
 
 
 def _safe_key(key: bytes | None) -> bytes | None:

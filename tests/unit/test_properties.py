@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import packaged_config
-from gateway.core import strict_json
+from gateway.core import reading, strict_json
 from gateway.core.building import build_dead_letter, build_record
 from gateway.core.decision import Decision, Outcome, decide
 from gateway.core.event import DisplayEvent
@@ -235,6 +235,30 @@ def test_the_plain_reading_says_yes_only_where_the_models_do(event: dict[str, An
         assert plain is None
     else:
         assert plain is None or msgspec.structs.replace(plain, datacontenttype=None) == valid_event(event)
+
+
+@settings(max_examples=500, deadline=None)
+@given(mutated_events(), st.booleans(), st.none() | st.binary(max_size=70) | st.just(...))
+def test_the_short_way_reads_what_the_long_one_reads(event: dict[str, Any], ascii_only: bool, key: Any) -> None:
+    raw = json.dumps(event, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    short = reading._read_plainly(raw, key)
+    if short is not None:
+        assert short == reading._read_fully(raw, (), key)
+
+
+def test_ordinary_events_go_the_short_way() -> None:
+    for province in Province:
+        for event in (display_event(province), display_event(province) | {"traceparent": None, "tracestate": "a=1"}):
+            assert reading._read_plainly(json.dumps(event).encode(), ...) is not None
+
+
+@settings(max_examples=500, deadline=None)
+@given(mutated_events())
+def test_a_repeated_key_never_goes_the_short_way(event: dict[str, Any]) -> None:
+    raw = json.dumps(event)
+    for name in ("id", "time", "type_name", "identifier", "ref"):
+        doubled = raw.replace(f'"{name}":', f'"{name}": null, "{name}":', 1)
+        assert doubled == raw or reading._read_plainly(doubled.encode(), ...) is None
 
 
 KEYS = st.sampled_from(['"a"', '"b"', '"\\u0061"', '"a:b"', '" a"'])

@@ -12,14 +12,15 @@ from gateway.core.recognition.listing import NearestRow, RowIndex, Shown, Verdic
 _REMEMBERED = 8192
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Listing:
-    """What the list says of a display.
+    """What the list says of a display, ``shown``.
 
     ``row`` is the row that lists the certificate, None where none ever did; ``nearest`` is that row, or the one that
     comes closest; ``verdict`` holds the display against it. ``in_effect`` is whether the row is in force on the day.
     """
 
+    shown: Shown
     row: RowIndex | None
     nearest: RowIndex | None
     verdict: Verdict | None
@@ -48,13 +49,13 @@ class Recognition:
         name = normalise_certificate(shown.type_name)
         if rows := today.by_name.get(name):
             row, verdict = _best(rows, shown)
-            return Listing(row, row, verdict, in_effect=True)
+            return Listing(shown, row, row, verdict, in_effect=True)
         for edition in reversed(self.editions):  # not in force today: the newest words on it explain best
             if rows := self._indexes[id(edition)].by_name.get(name):
                 row, verdict = _best(rows, shown)
-                return Listing(row, row, verdict, in_effect=False)
+                return Listing(shown, row, row, verdict, in_effect=False)
         nearest = today.nearest.find(shown)
-        return Listing(None, nearest, nearest.judge(shown) if nearest else None, in_effect=False)
+        return Listing(shown, None, nearest, nearest.judge(shown) if nearest else None, in_effect=False)
 
 
 class _Index:

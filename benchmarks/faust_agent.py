@@ -1,5 +1,7 @@
 """What users would write first: Faust agents that decide each event and send the record on, at least once."""
 
+import tempfile
+
 import faust
 
 from gateway.adapters.list_files import load_recognition
@@ -22,6 +24,7 @@ def main() -> None:
         settings.topic_prefix + "faust", broker=f"kafka://{settings.bootstrap_servers}", store="memory://",
         topic_disable_leader=True, web_enabled=False, worker_redirect_stdouts=False, consumer_auto_offset_reset="earliest",
         key_serializer="raw", value_serializer="raw", broker_session_timeout=20,
+        datadir=tempfile.mkdtemp(prefix="chuanyu-faust-"),
     )  # fmt: skip
     outputs = {name: app.topic(name, key_serializer="raw", value_serializer="raw") for name in topics.all}
 

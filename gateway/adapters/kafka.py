@@ -7,7 +7,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 
 from gateway.adapters.settings import Settings
@@ -72,7 +72,7 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     client = AIOKafkaAdminClient(**client_options(settings))
     try:
         await client.start()
-    except KafkaError as error:
+    except (KafkaError, OSError) as error:
         await client.close()
         raise unreachable(settings, error) from None
     try:
@@ -97,7 +97,7 @@ async def partitions_of(settings: Settings, topics: list[str]) -> list[TopicPart
 async def _started(client: Any, settings: Settings) -> AsyncIterator[None]:
     try:
         await client.start()
-    except (KafkaConnectionError, OSError) as error:
+    except (KafkaError, OSError) as error:
         await client.stop()
         raise unreachable(settings, error) from None
     try:

@@ -1,12 +1,11 @@
 """Reads the recognition list's files: one file a published document, amendments beside the batches."""
 
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from gateway.adapters.strict_yaml import NotYamlError, read_yaml
 from gateway.core.recognition import Amendment, Batch, Recognition
 from gateway.errors import RecognitionListError
 
@@ -18,14 +17,17 @@ def load_recognition(folder: Path) -> Recognition:
         raise RecognitionListError(
             [f"{folder}: holds no list file (*.yaml); point `recognition` or --list at the folder"]
         )
-    problems: list[str] = []
+    # A list file under another name would be left out without a word.
+    problems = [
+        f"{file.name}: list files end with .yaml; rename it, or move it away" for file in sorted(folder.glob("*.yml"))
+    ]
     batches: list[tuple[str, Batch]] = []
     amendments: list[tuple[str, Amendment]] = []
     for file in files:
         try:
-            content = yaml.load(file.read_text(encoding="utf-8"), _Loader)  # noqa: S506 — a SafeLoader
-        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-            problems.append(f"{file.name}: not readable YAML: {_one_line(error)}")
+            content = read_yaml(file)
+        except NotYamlError as error:
+            problems.append(f"{file.name}: {error}")
             continue
         kind: type[BaseModel] = Amendment if isinstance(content, dict) and "amends" in content else Batch
         try:
@@ -40,28 +42,6 @@ def load_recognition(folder: Path) -> Recognition:
     if problems:
         raise RecognitionListError(problems)
     return Recognition(batches, amendments)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML without its habit of keeping the last of two equal keys."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"{key} stands twice in one mapping", problem_mark=key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _one_line(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    if mark is not None:
-        return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}"
-    return type(error).__name__
 
 
 def _explain(error: ValidationError, file: str, content: Any) -> list[str]:

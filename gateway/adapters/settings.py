@@ -2,14 +2,15 @@
 
 import hashlib
 import os
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from gateway.adapters.strict_yaml import NotYamlError, read_yaml
 from gateway.errors import ConfigurationError
 
 DEFAULT_FILE = "config/gateway.yaml"
@@ -161,16 +162,39 @@ def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
     Raises ConfigurationError naming file, setting and mistake.
     """
     named = config or (Path(value) if (value := os.environ.get("GATEWAY_CONFIG")) else None)
+    _refuse_near_misses()
     path = named or (Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else packaged_config() / "gateway.yaml")
     content = _read_yaml(path, named=config is not None)
     try:
         settings = Settings(**content)
-        if overrides:
-            settings = settings.model_copy(update={k: v for k, v in overrides.items() if v is not None})
+        if chosen := {name: value for name, value in overrides.items() if value is not None}:
+            settings = settings.model_copy(update=chosen)
     except ValidationError as error:
         raise ConfigurationError(_explain(error, path, content)) from None
     settings._file = path.resolve()
     return settings
+
+
+def _refuse_near_misses() -> None:
+    """Refuse variables that were surely meant for us; others of our prefix are somebody else's (Compose, Kubernetes)."""
+    known = {"GATEWAY_CONFIG", *(f"GATEWAY_{name}".upper() for name in Settings.model_fields)}
+    parts = tuple(
+        f"GATEWAY_{name}_".upper() for name, field in Settings.model_fields.items() if field.default_factory is None
+    )
+    for variable in os.environ:
+        name = variable.upper()
+        if not name.startswith("GATEWAY_") or name in known or "__" in name:
+            continue
+        meant = next((part for part in parts if name.startswith(part)), None)
+        close = (
+            f"{meant}_{name.removeprefix(meant)}"
+            if meant
+            else next(iter(get_close_matches(name, known, 1, 0.85)), None)
+        )
+        if close:
+            raise ConfigurationError(
+                f"environment variable {variable} is no setting; {close} was meant? Correct or unset it."
+            )
 
 
 def _read_yaml(path: Path, *, named: bool) -> dict[str, Any]:
@@ -178,9 +202,9 @@ def _read_yaml(path: Path, *, named: bool) -> dict[str, Any]:
         origin = "--config" if named else "GATEWAY_CONFIG"
         raise ConfigurationError(f"{origin} names {path}, which is not a file. Create it, or leave the setting out.")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} is not readable YAML: {error}") from None
+        content = read_yaml(path) or {}
+    except NotYamlError as error:
+        raise ConfigurationError(f"{path} is {error}") from None
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path}: the file's top level must be a mapping of settings")
     return cast("dict[str, Any]", content)

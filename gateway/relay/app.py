@@ -32,9 +32,12 @@ class _WithoutOwnKafka(BootStrategy):
 
 
 class RelayApp(faust.App):
-    """Faust's app with the lanes as its work."""
+    """Faust's app with the lanes as its work. It has no tables, and so no directories for them either."""
 
     BootStrategy = _WithoutOwnKafka
+
+    def _create_directories(self) -> None:
+        pass
 
 
 def make_app(settings: Settings, recognition: Callable[[], Recognition]) -> RelayApp:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaError
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
@@ -62,7 +62,7 @@ class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         )
         try:
             await self._consumer.start()
-        except (KafkaConnectionError, OSError) as error:
+        except (KafkaError, OSError) as error:
             await self._consumer.stop()
             raise kafka.unreachable(self._settings, error) from None
         self._consumer.subscribe(list(self._topics.displays), listener=self)

@@ -126,6 +126,13 @@ def test_all_mistakes_of_all_files_are_reported_at_once(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 3
 
 
+def test_list_file_under_another_ending_is_not_left_out_silently(tmp_path: Path) -> None:
+    write(tmp_path, batch=SHIPPED)
+    (tmp_path / "amendment.yml").write_text("amends: 1\n", encoding="utf-8")
+    with pytest.raises(RecognitionListError, match=r"amendment\.yml: list files end with \.yaml"):
+        load_recognition(tmp_path)
+
+
 def test_empty_folder_says_so(tmp_path: Path) -> None:
     with pytest.raises(RecognitionListError, match="holds no list file"):
         load_recognition(tmp_path)

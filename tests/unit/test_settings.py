@@ -40,6 +40,7 @@ def test_recognition_folder_lies_beside_the_file(monkeypatch: pytest.MonkeyPatch
         ("topics: {partitions: 0}", "topics.partitions"),
         ("- a list", "top level must be a mapping"),
         ("a: [", "not readable YAML"),
+        ("log: {level: info}\nlog: {level: error}", "log stands twice"),
     ],
 )
 def test_wrong_setting_in_the_file_is_named_with_the_file(content: str, expected: str, tmp_path: Path) -> None:
@@ -57,6 +58,29 @@ def test_wrong_setting_in_the_environment_is_named_without_its_value(monkeypatch
         load_settings(packaged_config() / "gateway.yaml")
     assert "environment variable GATEWAY_WEB__PORT: web.port" in str(caught.value)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("GATEWAY_BOOTSTRAP_SERVER", "GATEWAY_BOOTSTRAP_SERVERS"),
+        ("GATEWAY_RELAY_MAX_RECORDS", "GATEWAY_RELAY__MAX_RECORDS"),
+        ("GATEWAY_CONFG", "GATEWAY_CONFIG"),
+    ],
+)
+def test_variable_that_is_nearly_a_setting_is_refused(
+    variable: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "s3cret")
+    with pytest.raises(ConfigurationError, match=f"{variable} is no setting; {meant} was meant") as caught:
+        load_settings()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_other_peoples_variables_of_our_prefix_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_IMAGE", "registry/image:tag")
+    monkeypatch.setenv("GATEWAY_SERVICE_HOST", "10.0.0.1")
+    assert load_settings().log.level == "info"
 
 
 def test_missing_file_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

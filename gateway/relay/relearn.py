@@ -1,18 +1,19 @@
 """What a lane learns again from Kafka when it opens: where it stands, and which ids it has seen. The outputs are the state."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from gateway.adapters import kafka
 from gateway.adapters.logs import OFFSET, PARTITION, TOPIC
 from gateway.adapters.settings import Settings
+from gateway.adapters.topic_reader import find_spans, read_spans
 from gateway.adapters.topics import Topics
 from gateway.core.decision import Identity
 from gateway.core.times import parse_instant
@@ -89,11 +90,10 @@ async def position_from_ledger(settings: Settings, topics: Topics, lane: LaneId)
     last: Position | None = None
     async with kafka.consumer(settings) as consumer:
         consumer.assign([partition])
-        async for record in _read_all(
-            consumer, {partition: (await consumer.beginning_offsets([partition]))[partition]}
-        ):
-            if record.key == key and (entry := _read(_decode_entry, record)):
-                last = Position(entry.data.last_offset + 1, digest(settings.ledger.digest, [record.value]))
+        async for _, records in read_spans(consumer, await find_spans(consumer, [partition])):
+            for record in records:
+                if record.key == key and (entry := _read(_decode_entry, record)):
+                    last = Position(entry.data.last_offset + 1, digest(settings.ledger.digest, [record.value]))
     return last
 
 
@@ -107,16 +107,15 @@ async def relearn_horizon(settings: Settings, topics: Topics, lane: LaneId) -> H
     since = int(time.time() * 1000) - settings.duplicates.horizon_ms
     async with kafka.consumer(settings) as consumer:
         consumer.assign(partitions)
-        first = await consumer.offsets_for_times(dict.fromkeys(partitions, max(since, 0)))
-        starts = {partition: found.offset for partition, found in first.items() if found is not None}
-        async for record in _read_all(consumer, starts):
-            sent = _read(_decode_sent, record)
-            if sent is None:
-                continue
-            received = parse_instant(sent.data.decision.received) or 0
-            identity = Identity(sent.data.event.source, sent.data.event.id)
-            horizon.remember(identity, sent.data.decision.content_digest, received // 1000)
-            horizon.keep()
+        async for _, records in read_spans(consumer, await find_spans(consumer, partitions, since=since)):
+            for record in records:
+                sent = _read(_decode_sent, record)
+                if sent is None:
+                    continue
+                received = parse_instant(sent.data.decision.received) or 0
+                identity = Identity(sent.data.event.source, sent.data.event.id)
+                horizon.remember(identity, sent.data.decision.content_digest, received // 1000)
+                horizon.keep()
     return horizon
 
 
@@ -128,19 +127,3 @@ def _read(decode: Callable[[bytes], T], record: ConsumerRecord) -> T | None:
         place = {TOPIC: record.topic, PARTITION: record.partition, OFFSET: record.offset}
         log.warning("output.foreign_record", **place)
         return None
-
-
-async def _read_all(consumer: AIOKafkaConsumer, starts: dict[TopicPartition, int]) -> AsyncIterator[ConsumerRecord]:
-    """Every committed record from ``starts`` up to the end as it is now."""
-    ends = await consumer.end_offsets(list(starts))
-    for partition in consumer.assignment() - starts.keys():
-        consumer.pause(partition)
-    for partition, offset in starts.items():
-        consumer.seek(partition, offset)
-    unread = {partition for partition, offset in starts.items() if offset < ends[partition]}
-    while unread:
-        for records in (await consumer.getmany(*unread, timeout_ms=200)).values():
-            for record in records:
-                yield record
-        # The position moves past the markers of transactions too, which are no records.
-        unread = {partition for partition in unread if await consumer.position(partition) < ends[partition]}

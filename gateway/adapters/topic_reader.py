@@ -1,0 +1,74 @@
+"""Reading topics as they stand: committed records only, from a time on, up to the end, with bounded memory."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+_POLL_MS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Offsets of one partition: ``log_start`` is the oldest one kept; ``start`` up to, not with, ``end`` are to be read."""
+
+    log_start: int
+    start: int
+    end: int
+
+
+async def find_spans(
+    consumer: AIOKafkaConsumer,
+    partitions: Iterable[TopicPartition],
+    *,
+    since: int | None = None,
+    until: int | None = None,
+) -> dict[TopicPartition, Span]:
+    """The offsets of ``partitions`` whose broker time lies in [since, until) (milliseconds since the epoch; None is open)."""
+    wanted = list(partitions)
+    if not wanted:
+        return {}
+    log_starts = await consumer.beginning_offsets(wanted)
+    ends = await consumer.end_offsets(wanted)
+    starts, stops = dict(log_starts), dict(ends)
+    if since is not None:
+        starts = await _offsets_at(consumer, wanted, since, ends)
+    if until is not None:
+        stops = await _offsets_at(consumer, wanted, until, ends)
+    return {each: Span(log_starts[each], starts[each], max(starts[each], stops[each])) for each in wanted}
+
+
+async def _offsets_at(
+    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], time_ms: int, ends: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, int]:
+    found = await consumer.offsets_for_times(dict.fromkeys(partitions, max(time_ms, 0)))
+    return {each: found[each].offset if found.get(each) is not None else ends[each] for each in partitions}
+
+
+async def read_spans(
+    consumer: AIOKafkaConsumer, spans: Mapping[TopicPartition, Span]
+) -> AsyncIterator[tuple[TopicPartition, list[ConsumerRecord]]]:
+    """Every committed record of ``spans``, a batch of one partition at a time, in offset order within it.
+
+    ``consumer`` must be assigned to the partitions; others that it has are paused.
+    """
+    for partition in consumer.assignment() - spans.keys():
+        consumer.pause(partition)
+    unread = {partition for partition, span in spans.items() if span.start < span.end}
+    for partition in unread:
+        consumer.resume(partition)
+        consumer.seek(partition, spans[partition].start)
+    for partition in spans.keys() - unread:
+        consumer.pause(partition)
+    while unread:
+        for partition, records in (await consumer.getmany(*unread, timeout_ms=_POLL_MS)).items():
+            end = spans[partition].end
+            within = records if records[-1].offset < end else [record for record in records if record.offset < end]
+            if within:
+                yield partition, within
+        # The position moves past the markers of transactions too, which are no records.
+        done = {partition for partition in unread if await consumer.position(partition) >= spans[partition].end}
+        for partition in done:
+            consumer.pause(partition)
+        unread -= done

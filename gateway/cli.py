@@ -128,9 +128,10 @@ def check(
 
     Example: `gateway check events.ndjson --province sichuan --format json`
     """
-    from gateway.operate.check import Terms, parse_received_at, run_check
+    from gateway.operate.check import Terms, run_check
+    from gateway.operate.times import parse_time
 
-    received = parse_received_at(received_at) if received_at is not None else None
+    received = parse_time("--received-at", received_at)
     _exit(run_check(files, Terms(_list_dir(list_dir, config), province, received, output.value)))
 
 
@@ -242,6 +243,38 @@ def tail(
                 settings, topics, Filter(code, row, unit), from_beginning=from_beginning, limit=limit, timeout_s=timeout,
                 output=output.value,
             )
+        )
+    )  # fmt: skip
+
+
+@app.command()
+def audit(
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="RFC 3339; default: all that is kept.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="RFC 3339; default: up to now.")] = None,
+    prove: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the decisions to make again from input and list; 1 is all.")
+    ] = 0.0,
+    export: Annotated[
+        Path | None, typer.Option(help="Write a statement (JSON, and Markdown beside it) for the other province.")
+    ] = None,
+    signed_by: Annotated[str | None, typer.Option(help="Who answers for the statement; goes into it.")] = None,
+    statement: Annotated[
+        Path | None, typer.Option(help="Hold this cluster's copy of the topics against somebody's statement.")
+    ] = None,
+    config: Config = None,
+    bootstrap_servers: Servers = None,
+    output: Format = Output.TEXT,
+) -> None:
+    """Prove from the log that nothing was dropped, doubled or altered; exit code 1 where something was.
+
+    Example: `gateway audit --since 2026-11-23T00:00:00+08:00 --prove 0.01 --export statement.json`
+    """
+    from gateway.operate.audit.command import run_audit
+
+    _exit(
+        run_audit(
+            _settings(config, bootstrap_servers), since=since, until=until, prove=prove, export=export,
+            signed_by=signed_by, statement=statement, output=output.value,
         )
     )  # fmt: skip
 

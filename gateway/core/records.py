@@ -249,6 +249,9 @@ class LedgerData(_Part):
     list_digest: Digest
     engine_version: str
     previous: Digest | None = Field(description="Digest of the lane's previous entry; null for its first.")
+    redriven: list[int] | None = Field(
+        None, description="Input offsets put through again by `gateway redrive`; null for a lane's own turn."
+    )
 
 
 class LedgerEntry(_CloudEvent):

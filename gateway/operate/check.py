@@ -2,7 +2,6 @@
 
 import gc
 import multiprocessing
-import re
 import sys
 from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator
@@ -20,8 +19,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from gateway.adapters.list_files import load_recognition
 from gateway.core.decision import Decision, Identity, Outcome, decide
 from gateway.core.province import Province
-from gateway.core.times import RFC3339, parse_instant
-from gateway.errors import UsageError
+from gateway.core.times import parse_instant
 from gateway.operate.files import open_input
 
 Format = Literal["text", "json"]
@@ -35,16 +33,6 @@ _OUTCOMES_ZH = {
     Outcome.DUPLICATE: "重复",
     Outcome.DEAD_LETTER: "无法识别",
 }
-
-
-def parse_received_at(text: str) -> int:
-    """``--received-at`` as milliseconds since the epoch. Raises UsageError."""
-    instant = parse_instant(text) if re.match(RFC3339, text) else None
-    if instant is None:
-        raise UsageError(
-            f"--received-at: {text} is no RFC 3339 date-time with an offset, such as 2026-11-23T08:00:00+08:00"
-        )
-    return instant // 1000
 
 
 @dataclass(frozen=True, slots=True)

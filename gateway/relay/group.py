@@ -20,6 +20,11 @@ _FETCH_BYTES = 4_194_304  # a full turn of ordinary events, so that catching up 
 log = structlog.get_logger("gateway.relay")
 
 
+def group_id_of(settings: Settings) -> str:
+    """The consumer group of the lanes."""
+    return settings.topic_prefix + settings.relay.group_id
+
+
 class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
     """The lanes of this process. Kafka's group protocol says which; ``start`` joins the group, ``stop`` drains and leaves."""
 
@@ -28,7 +33,7 @@ class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         self._recognition = recognition
         self._observer = observer
         self._topics = Topics(settings.topic_prefix)
-        self._group_id = settings.topic_prefix + settings.relay.group_id
+        self._group_id = group_id_of(settings)
         self._lanes: dict[TopicPartition, Lane] = {}
         # Lanes stopped by a rebalance: most come back at once, and then their memory of duplicates still holds.
         self._parked: dict[TopicPartition, Lane] = {}

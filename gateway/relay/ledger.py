@@ -4,7 +4,9 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+import msgspec
 
 from gateway.core.building import encode
 from gateway.core.decision import ENGINE_VERSION, Decision
@@ -26,6 +28,22 @@ class Output(NamedTuple):
     headers: Headers
 
 
+class Written(Protocol):
+    """A record that was or is to be written: an ``Output``, or what a consumer reads of one."""
+
+    @property
+    def topic(self) -> str: ...  # noqa: D102
+
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+
+    @property
+    def value(self) -> bytes: ...  # noqa: D102
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """The input records of a transaction: one lane's, offsets inclusive; ``received_at`` the last one's, in milliseconds."""
@@ -39,38 +57,89 @@ class Span:
     received_at: int
 
 
+class Count(msgspec.Struct, frozen=True):
+    """How many of an entry's records are alike in all of these."""
+
+    outcome: str
+    row: int | None
+    channel: str | None
+    scenario: str | None
+    region: str | None
+    reason: str | None
+    count: int
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """What a ledger entry says, read again; see ``gateway.core.records.LedgerData``. ``id`` is the CloudEvent's."""
+
+    province: Province
+    topic: str
+    partition: int
+    first_offset: int
+    last_offset: int
+    records: int
+    counts: tuple[Count, ...]
+    outputs: int
+    outputs_digest: str
+    list_digest: str
+    engine_version: str
+    previous: str | None
+    redriven: tuple[int, ...] | None = None
+    id: str = ""
+
+
+class _Envelope(msgspec.Struct):
+    id: str
+    data: Entry
+
+
+_decode = msgspec.json.Decoder(_Envelope).decode
+
+
+def read_entry(value: bytes | None) -> Entry | None:
+    """The entry in a ledger record; None where that is no entry of ours."""
+    try:
+        envelope = _decode(value or b"")
+        return msgspec.structs.replace(envelope.data, id=envelope.id)
+    except msgspec.MsgspecError:
+        return None
+
+
 def digest(algorithm: str, parts: Iterable[bytes]) -> str:
     """``algorithm:hex`` over ``parts``; algorithm ``sm3`` (GB/T 32905) or ``sha256``."""
     return f"{algorithm}:{hashlib.new(algorithm, b''.join(parts)).hexdigest()}"
 
 
-def outputs_digest(algorithm: str, outputs: Sequence[Output]) -> str:
+def outputs_digest(algorithm: str, outputs: Sequence[Written]) -> str:
     """The digest over topic, key, headers and value of every output, in order.
 
     Each is preceded by the lengths of its parts (decimal, ASCII; -1 for a null key), so that no two sequences are alike.
     """
-    return digest(algorithm, (part for output in outputs for part in _parts(output)))
+    return digest(algorithm, (part for output in outputs for part in output_parts(output)))
 
 
-def _parts(output: Output) -> tuple[bytes, ...]:
+def output_parts(output: Written, topic: str | None = None) -> tuple[bytes, ...]:
+    """What of ``output`` is digested; ``topic`` is its name where the record was written, if it is a copy."""
     headers = b"".join(b"%d %d %s%s" % (len(name), len(value), name.encode(), value) for name, value in output.headers)
     key = output.key if output.key is not None else b""
     key_length = -1 if output.key is None else len(key)
-    topic = output.topic.encode()
-    lengths = b"%d %d %d %d\n" % (len(topic), key_length, len(headers), len(output.value))
-    return lengths, topic, key, headers, output.value
+    name = (topic or output.topic).encode()
+    lengths = b"%d %d %d %d\n" % (len(name), key_length, len(headers), len(output.value))
+    return lengths, name, key, headers, output.value
 
 
 def build_entry(
     span: Span, decisions: Sequence[Decision], outputs: Sequence[Output], list_digest: str, previous: str | None,
-    *, algorithm: str,
+    *, algorithm: str, redriven: Sequence[int] | None = None,
 ) -> bytes:  # fmt: skip
-    """The entry's JSON (a CloudEvent); ``previous`` is ``digest(algorithm, [entry before])``, None for a lane's first."""
-    identity = f"{span.topic} {span.partition} {span.first_offset} {span.last_offset} {previous}"
+    """The entry's JSON (a CloudEvent); ``previous`` is ``digest(algorithm, [entry before])``, None for a chain's first.
+
+    ``redriven`` are the input offsets that were put through again, where that is what the transaction did.
+    """
     return encode(
         {
             "specversion": "1.0",
-            "id": sha256(identity.encode()).partition(":")[2][:32],
+            "id": entry_id(span, previous),
             "source": GATEWAY_SOURCE,
             "type": LEDGER_TYPE,
             "time": format_instant(span.received_at * 1000),
@@ -82,18 +151,26 @@ def build_entry(
                 "first_offset": span.first_offset,
                 "last_offset": span.last_offset,
                 "records": span.records,
-                "counts": _counts(decisions),
+                "counts": count_decisions(decisions),
                 "outputs": len(outputs),
                 "outputs_digest": outputs_digest(algorithm, outputs),
                 "list_digest": list_digest,
                 "engine_version": ENGINE_VERSION,
                 "previous": previous,
+                "redriven": redriven,
             },
         }
     )
 
 
-def _counts(decisions: Sequence[Decision]) -> list[dict[str, object]]:
+def entry_id(span: Span, previous: str | None) -> str:
+    """The id of the entry for ``span`` that follows ``previous``; known before its outputs are."""
+    identity = f"{span.topic} {span.partition} {span.first_offset} {span.last_offset} {previous}"
+    return sha256(identity.encode()).partition(":")[2][:32]
+
+
+def count_decisions(decisions: Sequence[Decision]) -> list[dict[str, object]]:
+    """How many of ``decisions`` are alike in outcome, row, channel, scenario, region and primary reason."""
     counts = Counter(map(_facets, decisions))
     names = ("outcome", "row", "channel", "scenario", "region", "reason")
     return [{**dict(zip(names, facets, strict=True)), "count": count} for facets, count in counts.items()]

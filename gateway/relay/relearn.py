@@ -1,9 +1,7 @@
 """What a lane learns again from Kafka when it opens: where it stands, and which ids it has seen. The outputs are the state."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import msgspec
 import structlog
@@ -18,11 +16,10 @@ from gateway.adapters.topics import Topics
 from gateway.core.decision import Identity
 from gateway.core.times import parse_instant
 from gateway.relay.horizon import Horizon
-from gateway.relay.ledger import digest
-from gateway.relay.turn import LaneId
+from gateway.relay.ledger import digest, read_entry
+from gateway.relay.turn import LaneId, origin_of
 
 log = structlog.get_logger("gateway.relay")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +51,7 @@ class _Sent(msgspec.Struct):
     data: _Data
 
 
-class _Span(msgspec.Struct):
-    last_offset: int
-
-
-class _Entry(msgspec.Struct):
-    data: _Span
-
-
 _decode_sent = msgspec.json.Decoder(_Sent).decode
-_decode_entry = msgspec.json.Decoder(_Entry).decode
 
 
 async def committed_position(settings: Settings, group_id: str, lane: LaneId) -> Position | None:
@@ -92,38 +80,44 @@ async def position_from_ledger(settings: Settings, topics: Topics, lane: LaneId)
         consumer.assign([partition])
         async for _, records in read_spans(consumer, await find_spans(consumer, [partition])):
             for record in records:
-                if record.key == key and (entry := _read(_decode_entry, record)):
-                    last = Position(entry.data.last_offset + 1, digest(settings.ledger.digest, [record.value]))
+                if record.key == key and (entry := read_entry(record.value)):
+                    last = Position(entry.last_offset + 1, digest(settings.ledger.digest, [record.value]))
     return last
 
 
-async def relearn_horizon(settings: Settings, topics: Topics, lane: LaneId) -> Horizon:
-    """The ids of the lane's outputs within the horizon, read from both of its output partitions."""
+async def relearn_horizon(
+    settings: Settings, topics: Topics, lane: LaneId, *, at: int | None = None, before: int | None = None
+) -> Horizon:
+    """The ids of the lane's outputs within the horizon, read from both of its output partitions.
+
+    As it is now; or as it was at ``at`` (milliseconds since the epoch), of inputs ``before`` that offset.
+    """
     horizon = Horizon(settings.duplicates.horizon_ms, settings.duplicates.max_ids)
     partitions = [
         TopicPartition(topics.verification(lane.province.other), lane.partition),
         TopicPartition(topics.rejection(lane.province), lane.partition),
     ]
-    since = int(time.time() * 1000) - settings.duplicates.horizon_ms
+    now = at if at is not None else int(time.time() * 1000)
     async with kafka.consumer(settings) as consumer:
         consumer.assign(partitions)
-        async for _, records in read_spans(consumer, await find_spans(consumer, partitions, since=since)):
+        spans = await find_spans(consumer, partitions, since=now - settings.duplicates.horizon_ms, until=at)
+        async for _, records in read_spans(consumer, spans):
             for record in records:
-                sent = _read(_decode_sent, record)
-                if sent is None:
-                    continue
-                received = parse_instant(sent.data.decision.received) or 0
-                identity = Identity(sent.data.event.source, sent.data.event.id)
-                horizon.remember(identity, sent.data.decision.content_digest, received // 1000)
-                horizon.keep()
+                if before is None or ((origin := origin_of(record.headers)) and origin[2] < before):
+                    remember_output(horizon, record)
     return horizon
 
 
-def _read(decode: Callable[[bytes], T], record: ConsumerRecord) -> T | None:
-    """What the gateway wrote; None, and a word in the log, for what somebody else did: it must not keep the lane shut."""
+def remember_output(horizon: Horizon, record: ConsumerRecord) -> None:
+    """Let ``horizon`` remember the event that an output record is about."""
     try:
-        return decode(record.value or b"")
+        data = _decode_sent(record.value or b"").data
     except msgspec.MsgspecError:
-        place = {TOPIC: record.topic, PARTITION: record.partition, OFFSET: record.offset}
-        log.warning("output.foreign_record", **place)
-        return None
+        # Somebody else wrote it: it must not keep the lane shut.
+        log.warning(
+            "output.foreign_record", **{TOPIC: record.topic, PARTITION: record.partition, OFFSET: record.offset}
+        )
+        return
+    received = parse_instant(data.decision.received) or 0
+    horizon.remember(Identity(data.event.source, data.event.id), data.decision.content_digest, received // 1000)
+    horizon.keep()

@@ -18,6 +18,12 @@ ORIGIN_HEADER = "chuanyu-origin"
 """Names the input record of an output, ``topic/partition/offset``, for tracing and audit."""
 
 
+REDRIVE_HEADER = "chuanyu-redrive"
+"""On an output of `gateway redrive`: the id of the ledger entry that accounts for it."""
+SUPERSEDES_HEADER = "chuanyu-supersedes"
+"""On such an output: the rejection or dead letter that it takes the place of, ``topic/partition/offset``."""
+
+
 class InputRecord(Protocol):
     """What a turn reads of a Kafka record; ``timestamp`` in milliseconds, set by the broker."""
 
@@ -76,18 +82,14 @@ def take_turn(
     """
     decided: list[Decided] = []
     outputs: list[Output] = []
-    destinations = {
-        Outcome.FORWARD: topics.verification(lane.province.other),
-        Outcome.REJECT: topics.rejection(lane.province),
-        Outcome.DEAD_LETTER: topics.deadletter,
-    }
+    destinations = destinations_of(lane, topics)
     for record in records:
-        decision = _refuse(lane, record) if refused_by_broker else _decide(lane, record, recognition, horizon)
+        decision = _refuse(lane, record) if refused_by_broker else decide_record(lane, record, recognition, horizon)
         decided.append(Decided(record, decision))
         if (identity := decision.identity) and decision.reading and decision.outcome is not Outcome.DUPLICATE:
             horizon.remember(identity, decision.reading.content_digest, record.timestamp)
-        if topic := destinations.get(decision.outcome):  # a duplicate goes nowhere
-            outputs.append(_output(lane, record, decision, topic))
+        if topic := destinations.get(decision.outcome):
+            outputs.append(build_output(lane, record, decision, topic))
     span = Span(
         lane.province,
         lane.topic,
@@ -103,7 +105,17 @@ def take_turn(
     return Turn(tuple(decided), tuple(outputs), records[-1].offset + 1, digest(algorithm, [entry]))
 
 
-def _decide(lane: LaneId, record: InputRecord, recognition: Recognition, horizon: Horizon) -> Decision:
+def destinations_of(lane: LaneId, topics: Topics) -> dict[Outcome, str]:
+    """Where the lane's outputs go; a duplicate goes nowhere."""
+    return {
+        Outcome.FORWARD: topics.verification(lane.province.other),
+        Outcome.REJECT: topics.rejection(lane.province),
+        Outcome.DEAD_LETTER: topics.deadletter,
+    }
+
+
+def decide_record(lane: LaneId, record: InputRecord, recognition: Recognition, horizon: Horizon) -> Decision:
+    """The decision of one input record; what cannot be decided at all is a dead letter."""
     raw = record.value or b""
     try:
         return decide(
@@ -121,7 +133,8 @@ def _refuse(lane: LaneId, record: InputRecord) -> Decision:
     return dead_letter(lane.province, record.timestamp, input_digest, "REFUSED_BY_BROKER", message)
 
 
-def _output(lane: LaneId, record: InputRecord, decision: Decision, topic: str) -> Output:
+def build_output(lane: LaneId, record: InputRecord, decision: Decision, topic: str) -> Output:
+    """The record that goes out to ``topic`` for ``decision``."""
     value = build_record(decision)
     if value is None:
         raw = record.value or b""
@@ -130,6 +143,18 @@ def _output(lane: LaneId, record: InputRecord, decision: Decision, topic: str) -
     # The key of an event that keeps the contract is its holder's reference, and so nobody's number.
     key = record.key if decision.event else _safe_key(record.key)
     return Output(topic, key, value, (CONTENT_TYPE, (ORIGIN_HEADER, origin)))
+
+
+def origin_of(headers: Sequence[tuple[str, bytes]]) -> tuple[str, int, int] | None:
+    """Topic, partition and offset of the input record that an output's headers name; None where they name none."""
+    for name, value in headers:
+        if name == ORIGIN_HEADER:
+            topic, _, rest = value.decode("utf-8", "replace").partition("/")
+            partition, _, offset = rest.partition("/")
+            if partition.isdecimal() and offset.isdecimal():
+                return topic, int(partition), int(offset)
+            return None
+    return None
 
 
 def _safe_key(key: bytes | None) -> bytes | None:

@@ -1,0 +1,31 @@
+"""What ``gateway audit`` does with its options."""
+
+from pathlib import Path
+from typing import Literal
+
+from gateway.adapters.settings import Settings
+from gateway.errors import UsageError
+from gateway.operate.audit.lane import Scope
+from gateway.operate.audit.run import audit
+from gateway.operate.audit.statement import check_statement, write_statement
+from gateway.operate.times import parse_time
+
+
+def run_audit(
+    settings: Settings, *, since: str | None, until: str | None, prove: float, export: Path | None, signed_by: str | None,
+    statement: Path | None, output: Literal["text", "json"],
+) -> int:  # fmt: skip
+    """Audit this cluster, or hold it against a statement; returns the exit code. Raises UsageError and GatewayError."""
+    if statement is not None:
+        if export or prove or since or until:
+            raise UsageError(
+                "--statement says itself what to look at: it goes with none of --since --until --prove --export"
+            )
+        return check_statement(settings, statement, output)
+    if signed_by is not None and export is None:
+        raise UsageError("--signed-by belongs to --export")
+    scope = Scope(parse_time("--since", since), parse_time("--until", until), prove, statement=export is not None)
+    code, reports = audit(settings, scope, output)
+    if export is not None:
+        write_statement(export, reports, scope, settings, signed_by)
+    return code

@@ -1,0 +1,351 @@
+"""Audits one lane: its ledger entries, its input offsets and its outputs, read side by side."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from gateway.adapters import kafka
+from gateway.adapters.settings import Settings
+from gateway.adapters.topic_reader import Span, find_spans, read_spans
+from gateway.adapters.topics import Topics
+from gateway.core.province import Province
+from gateway.core.recognition import Recognition
+from gateway.operate.audit.account import Accountant
+from gateway.operate.audit.chain import Chain
+from gateway.operate.audit.findings import LaneReport
+from gateway.operate.audit.prover import Prover
+from gateway.operate.audit.redriven import Redriven
+from gateway.operate.audit.stream import Stream
+from gateway.relay.group import group_id_of
+from gateway.relay.ledger import Entry, digest, outputs_digest, read_entry
+from gateway.relay.relearn import Position, committed_position, relearn_horizon
+from gateway.relay.turn import LaneId, origin_of
+
+Ranked = tuple[int, ConsumerRecord]
+_FETCH_BYTES = 4_194_304
+_SETTLE_S = 10.0
+"""How long the markers of a transaction may take to all its partitions."""
+_MARGIN_MS = 60_000
+"""By how much an output may be older than the ledger entry of its transaction."""
+_TAIL = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is audited: broker time in [since, until) of the ledger entries, in milliseconds; None is open.
+
+    ``prove`` is the share of decisions that are made again (0…1); ``statement`` whether to account for the outputs.
+    """
+
+    since: int | None = None
+    until: int | None = None
+    prove: float = 0.0
+    statement: bool = False
+
+
+@dataclass
+class LaneAudit:
+    """The audit of ``lane``; ``prove_only`` are the first offsets of entries to be proved whatever ``scope`` says."""
+
+    settings: Settings
+    lane: LaneId
+    recognition: Recognition
+    scope: Scope
+    prove_only: frozenset[int] = frozenset()
+    on_read: Callable[[int], None] = lambda _: None
+    report: LaneReport = field(init=False)
+    suspicious: set[int] = field(init=False, default_factory=set)
+    """First offsets of the entries whose outputs do not have the entry's digest."""
+
+    def __post_init__(self) -> None:
+        self.report = LaneReport(self.lane.province.value, self.lane.topic, self.lane.partition)
+        self._topics = Topics(self.settings.topic_prefix)
+        self._covered = -1
+        self._prover: Prover | None = None
+        self._input: Stream | None = None
+        self._outputs: list[Stream] = []
+        self._accounts: dict[str, Accountant] = {}
+        self._committed: Position | None = None
+        self._head: str | None = None
+        self._redriven = Redriven(self.report.findings)
+        # What no lane can be made out of is reported by one of the two that share a partition.
+        self._reports_strangers = self.lane.province is Province.SICHUAN
+
+    async def run(self) -> LaneReport:
+        """Audit; the report. Raises BrokerUnreachableError."""
+        p, topics, province = self.lane.partition, self._topics, self.lane.province
+        ledger, source = TopicPartition(topics.ledger, p), TopicPartition(self.lane.topic, p)
+        outputs = [
+            TopicPartition(topic, p)
+            for topic in (topics.verification(province.other), topics.rejection(province), topics.deadletter)
+        ]
+        async with AsyncExitStack() as stack:
+            entries, consumer = [
+                await stack.enter_async_context(kafka.consumer(self.settings, max_partition_fetch_bytes=_FETCH_BYTES))
+                for _ in range(2)
+            ]
+            entries.assign([ledger])
+            consumer.assign([source, *outputs])
+            # What the group has committed before anything else, then the ledger's end: what either speaks of is then there to be read.
+            self._committed = await committed_position(self.settings, group_id_of(self.settings), self.lane)
+            ledger_span = (await find_spans(entries, [ledger], since=self.scope.since, until=self.scope.until))[ledger]
+            since = None if self.scope.since is None else self.scope.since - _MARGIN_MS
+            spans = await find_spans(consumer, [source, *outputs], since=since)
+            self._input = Stream(consumer, source, spans[source], lambda record: record.offset)
+            self._outputs = [Stream(consumer, each, spans[each], self._rank) for each in outputs]
+            if self.scope.statement:
+                self._accounts = {
+                    each.topic: Accountant(
+                        each.topic.removeprefix(self.settings.topic_prefix), p, self.settings.ledger.digest
+                    )
+                    for each in outputs[:2]
+                }
+            await self._follow_ledger(entries, ledger, ledger_span)
+            if self.scope.until is None:
+                self._check_head(ledger)
+                await self._look_behind_the_last_entry(entries, ledger)
+            self._redriven.finish(complete=self.scope.since is None and self.scope.until is None)
+        self.report.redriven = self._redriven.records
+        self.report.streams = [account.close() for account in self._accounts.values()]
+        return self.report
+
+    async def _follow_ledger(self, consumer: AIOKafkaConsumer, ledger: TopicPartition, span: Span) -> None:
+        findings = self.report.findings
+        starts_anywhere = self.scope.since is not None or span.log_start > 0
+        key = str(self.lane).encode()
+        chains = {key: Chain(findings, starts_anywhere), b"redrive-" + key: Chain(findings, starts_anywhere)}
+        async for _, records in read_spans(consumer, {ledger: span}):
+            for record in records:
+                chain, entry = chains.get(record.key), read_entry(record.value)
+                if (
+                    chain is None
+                    or entry is None
+                    or (entry.topic, entry.partition) != (self.lane.topic, self.lane.partition)
+                ):
+                    self._pass_over_in_ledger(record, entry)
+                    continue
+                for link in chain.feed(record, entry):
+                    await self._account_for(*link, starts_anywhere=starts_anywhere)
+            self._progress(len(records))
+        for chain in chains.values():
+            for link in chain.rest():
+                await self._account_for(*link, starts_anywhere=starts_anywhere)
+
+    def _pass_over_in_ledger(self, record: ConsumerRecord, entry: Entry | None) -> None:
+        of_other = entry is not None and entry.topic in self._topics.displays and entry.partition == record.partition
+        if (
+            of_other
+            and entry is not None
+            and record.key in {name.format(entry.topic, entry.partition).encode() for name in _KEYS}
+        ):
+            return
+        if self._reports_strangers:
+            self.report.findings.add("foreign", record, "a ledger record that is no entry of a lane")
+            self.report.findings.counts["broken_link"] += 1
+
+    async def _account_for(self, record: ConsumerRecord, entry: Entry, *, starts_anywhere: bool) -> None:
+        report = self.report
+        if entry.redriven is not None:
+            self._redriven.expect(record, entry)
+            return
+        is_first = report.entries == 0
+        if is_first:
+            report.first_offset = entry.first_offset
+            if starts_anywhere:
+                self._covered = entry.first_offset - 1
+            if self.scope.prove or self.prove_only:
+                await self._start_proving(record, entry)
+        report.entries += 1
+        report.last_entry_digest = entry.outputs_digest
+        overlap = self._covered - entry.first_offset + 1
+        if overlap > 0 and not is_first:
+            last = min(self._covered, entry.last_offset)
+            detail = f"input offsets {entry.first_offset}–{last} of {self.lane} are in an earlier entry too"
+            report.findings.add("overlap", record, detail, count=last - entry.first_offset + 1)
+        await self._check_turn(
+            record, entry, skip_outputs=overlap > 0 and not is_first, may_begin_earlier=is_first and starts_anywhere
+        )
+        if self._committed is not None and self._committed.next_offset == entry.last_offset + 1:
+            self._head = digest((self._committed.previous or entry.outputs_digest).partition(":")[0], [record.value])
+        self._covered = max(self._covered, entry.last_offset)
+        report.last_offset = self._covered
+
+    def _check_head(self, ledger: TopicPartition) -> None:
+        """The chain's last link has none after it; the digest that the group committed with its offset vouches for it."""
+        committed = self._committed
+        if committed is None or committed.previous is None or committed.previous == self._head:
+            return
+        if self._head is None and self.scope.since is not None and not self.report.entries:
+            return  # committed before what is looked at
+        detail = f"the group committed {self.lane}@{committed.next_offset} with a ledger entry that is not here as it was written"
+        self.report.findings.at("broken_link", ledger.topic, ledger.partition, -1, detail)
+
+    async def _start_proving(self, record: ConsumerRecord, entry: Entry) -> None:
+        horizon = await relearn_horizon(
+            self.settings, self._topics, self.lane, at=record.timestamp + 1, before=entry.first_offset
+        )
+        only = None if self.scope.prove else self.prove_only
+        self._prover = Prover(
+            self.lane, self._topics, self.recognition, horizon, self.report, share=self.scope.prove, only=only
+        )
+
+    async def _check_turn(
+        self, record: ConsumerRecord, entry: Entry, *, skip_outputs: bool, may_begin_earlier: bool
+    ) -> None:
+        assert self._input is not None  # noqa: S101 — run() made it
+        report = self.report
+        taken = await self._input.take_through(entry.last_offset)
+        self._progress(len(taken))
+        inputs = []
+        for offset, each in taken:
+            if offset >= entry.first_offset:
+                inputs.append(each)
+            elif not may_begin_earlier:
+                report.findings.add("gap", each, "no ledger entry accounts for this record")
+        report.records += entry.records
+        for count in entry.counts:
+            report.outcomes[count.outcome] += count.count
+        if self._input.span.log_start <= entry.first_offset and not skip_outputs:
+            report.holes += entry.last_offset - entry.first_offset + 1 - len(inputs)
+            if len(inputs) > entry.records:
+                detail = f"{len(inputs)} input records at {entry.first_offset}–{entry.last_offset}, the entry has {entry.records}"
+                report.findings.add("gap", record, detail, count=len(inputs) - entry.records)
+            elif len(inputs) < entry.records:
+                detail = f"{entry.records - len(inputs)} of the entry's input records are no longer in {self.lane}"
+                report.findings.add("missing", record, detail, count=entry.records - len(inputs))
+        outputs = await self._collect(entry, may_begin_earlier=may_begin_earlier)
+        report.outputs += len(outputs)
+        for offset, output in outputs:
+            if account := self._accounts.get(output.topic):
+                account.add(offset, output)
+        fits = skip_outputs or self._check_outputs(entry, outputs)
+        if self._prover is not None:
+            known = report.findings.counts.total()
+            self._prover.prove(record, entry, inputs, dict(outputs), all_of_it=not fits)
+            if not fits and report.findings.counts.total() == known:
+                span = f"{entry.first_offset}–{entry.last_offset}"
+                detail = f"the outputs for input offsets {span} do not have the digest that the entry says"
+                report.findings.add("altered", record, detail)
+            self._progress(0)
+
+    async def _collect(self, entry: Entry, *, may_begin_earlier: bool) -> list[Ranked]:
+        """The outputs of the entry's inputs, in input order, each once."""
+        last, found = entry.last_offset, dict[int, ConsumerRecord]()
+        for stream in self._outputs:
+            self._sort_in(await stream.take_through(last), entry, found, may_begin_earlier=may_begin_earlier)
+        if len(found) < entry.outputs:
+            for stream in self._outputs:
+                self._sort_in(await stream.look_further(last), entry, found, may_begin_earlier=may_begin_earlier)
+        waited = 0.0
+        while len(found) < entry.outputs and waited < _SETTLE_S and self._may_still_come():
+            await asyncio.sleep(0.2)
+            waited += 0.2
+            for stream in self._outputs:
+                await stream.see_new_end()
+                self._sort_in(await stream.take_through(last), entry, found, may_begin_earlier=may_begin_earlier)
+        self._progress(len(found))
+        return sorted(found.items())
+
+    def _may_still_come(self) -> bool:
+        """Whether the log's end is so near that a transaction's outputs may not all be visible yet."""
+        return not any(stream.has_more for stream in self._outputs)
+
+    def _sort_in(
+        self, taken: list[Ranked], entry: Entry, found: dict[int, ConsumerRecord], *, may_begin_earlier: bool
+    ) -> None:
+        findings = self.report.findings
+        for offset, record in taken:
+            if offset < entry.first_offset or offset <= self._covered:
+                if not may_begin_earlier:
+                    detail = (
+                        f"input offset {offset} of {self.lane} is accounted for, and this record is not part of that"
+                    )
+                    findings.add("doubled", record, detail)
+            elif offset in found:
+                findings.add("doubled", record, f"input offset {offset} of {self.lane} has another record before it")
+            else:
+                found[offset] = record
+
+    def _check_outputs(self, entry: Entry, outputs: list[Ranked]) -> bool:
+        """Whether the outputs have the entry's digest. Where not, a prover says which record it is."""
+        if len(outputs) < entry.outputs and any(stream.begins_after(entry.first_offset) for stream in self._outputs):
+            self.report.expired += 1
+            return True
+        algorithm = entry.outputs_digest.partition(":")[0]
+        if outputs_digest(algorithm, [output for _, output in outputs]) == entry.outputs_digest:
+            return True
+        self.report.digest_mismatches += 1
+        self.suspicious.add(entry.first_offset)
+        return False
+
+    async def _look_behind_the_last_entry(self, entries: AIOKafkaConsumer, ledger: TopicPartition) -> None:
+        assert self._input is not None  # noqa: S101 — run() made it
+        while rest := await self._input.take_rest():
+            self.report.pending += sum(offset > self._covered for offset, _ in rest)
+            self._progress(len(rest))
+        strangers: list[Ranked] = []
+        for stream in self._outputs:
+            while rest := await stream.take_rest():
+                for offset, record in rest:
+                    if offset > self._covered:
+                        strangers.append((offset, record))
+                    elif self.report.entries:
+                        detail = f"input offset {offset} of {self.lane} is accounted for, and this record is not part of that"
+                        self.report.findings.add("doubled", record, detail)
+        # Outputs of turns that were committed since the ledger's end was read are no strangers.
+        newest, waited = await self._newest_accounted(entries, ledger), 0.0
+        while any(offset > newest for offset, _ in strangers) and waited < _SETTLE_S:
+            await asyncio.sleep(0.5)
+            newest, waited = await self._newest_accounted(entries, ledger), waited + 0.5
+        for offset, record in strangers:
+            if offset > newest:
+                self.report.findings.add(
+                    "foreign", record, f"no ledger entry speaks of input offset {offset} of {self.lane}"
+                )
+
+    async def _newest_accounted(self, entries: AIOKafkaConsumer, ledger: TopicPartition) -> int:
+        newest, span = self._covered, (await find_spans(entries, [ledger]))[ledger]
+        tail = Span(span.log_start, max(span.log_start, span.end - _TAIL), span.end)
+        async for _, records in read_spans(entries, {ledger: tail}):
+            for record in records:
+                entry = read_entry(record.value) if record.key == str(self.lane).encode() else None
+                if entry is not None and entry.redriven is None:
+                    newest = max(newest, entry.last_offset)
+        return newest
+
+    def _rank(self, record: ConsumerRecord) -> int | None:
+        """The input offset of one of the lane's outputs; None for what is not its own."""
+        origin = origin_of(record.headers)
+        is_ours = origin is not None and origin[:2] == (self.lane.topic, self.lane.partition)
+        if origin is None or record.value is None or not (is_ours or self._is_of_other(record, origin)):
+            if record.topic != self._topics.deadletter or self._reports_strangers:
+                self.report.findings.add("foreign", record, "the record names no input of the lanes that write here")
+            return None
+        if not is_ours:
+            return None
+        return None if self._redriven.takes(record, origin[2]) else origin[2]
+
+    def _is_of_other(self, record: ConsumerRecord, origin: tuple[str, int, int]) -> bool:
+        """Only dead letters of both provinces stand in one topic."""
+        other = self._topics.display(self.lane.province.other)
+        return record.topic == self._topics.deadletter and origin[:2] == (other, self.lane.partition)
+
+    def _progress(self, records: int) -> None:
+        self.report.read += records
+        self.on_read(records)
+
+
+_KEYS = ("{}-{}", "redrive-{}-{}")
+
+
+def lanes_of(topics: Topics, partitions: Mapping[str, int]) -> list[LaneId]:
+    """Every lane; ``partitions`` is how many each topic has."""
+    return [
+        LaneId(province, topic, partition)
+        for topic, province in topics.displays.items()
+        for partition in range(partitions[topic])
+    ]

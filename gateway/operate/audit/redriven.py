@@ -1,0 +1,60 @@
+"""Outputs of `gateway redrive`: they stand among a lane's own, out of its order, and have ledger entries of their own."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from aiokafka.structs import ConsumerRecord
+
+from gateway.operate.audit.findings import Findings
+from gateway.relay.ledger import Entry, outputs_digest
+from gateway.relay.turn import REDRIVE_HEADER
+
+
+@dataclass(slots=True)
+class Redriven:
+    """Holds redriven outputs until their entry is known, and the other way round."""
+
+    findings: Findings
+    records: int = 0
+    _outputs: dict[str, dict[int, ConsumerRecord]] = field(default_factory=lambda: defaultdict(dict))
+    _entries: dict[str, tuple[ConsumerRecord, Entry]] = field(default_factory=dict)
+
+    def takes(self, record: ConsumerRecord, origin: int) -> bool:
+        """Whether ``record``, of input offset ``origin``, is such an output; then it is kept here."""
+        redrive = next(
+            (value.decode("ascii", "replace") for name, value in record.headers if name == REDRIVE_HEADER), None
+        )
+        if redrive is None:
+            return False
+        outputs = self._outputs[redrive]
+        if origin in outputs:
+            self.findings.add("doubled", record, f"input offset {origin} was redriven once, and has two records of it")
+        else:
+            outputs[origin] = record
+            self._settle(redrive)
+        return True
+
+    def expect(self, record: ConsumerRecord, entry: Entry) -> None:
+        """A redrive's ledger entry."""
+        self._entries[entry.id] = (record, entry)
+        self.records += entry.records
+        self._settle(entry.id)
+
+    def finish(self, *, complete: bool) -> None:
+        """Report what has not found its counterpart; ``complete`` is whether all of the ledger was read."""
+        for redrive, (record, entry) in self._entries.items():
+            found = len(self._outputs.pop(redrive, {}))
+            detail = f"a redrive's entry has {entry.outputs} outputs, {found} are there, or not as they were written"
+            self.findings.add("missing" if found < entry.outputs else "altered", record, detail)
+        for outputs in self._outputs.values() if complete else ():
+            for record in outputs.values():
+                self.findings.add("foreign", record, "the record says that it was redriven, and no ledger entry does")
+
+    def _settle(self, redrive: str) -> None:
+        if redrive not in self._entries or redrive not in self._outputs:
+            return
+        outputs, (_, entry) = self._outputs[redrive], self._entries[redrive]
+        if len(outputs) == entry.outputs:
+            in_order = [record for _, record in sorted(outputs.items())]
+            if outputs_digest(entry.outputs_digest.partition(":")[0], in_order) == entry.outputs_digest:
+                del self._outputs[redrive], self._entries[redrive]

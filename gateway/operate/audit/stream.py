@@ -1,0 +1,110 @@
+"""One partition, pulled record by record as an audit needs them, with bounded memory."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from gateway.adapters.topic_reader import Span, find_spans
+
+_POLL_MS = 500
+_BATCH = 2000
+_LOOK_AHEAD = 10_000
+"""How many records are looked at beyond the place where one should stand."""
+
+
+class Stream:
+    """The committed records of one partition, each under a rank: of an output the offset of its input, of an input its own.
+
+    Ranks rise, as long as nobody else writes there. ``rank_of`` gives None for a record that is not of this lane, which is
+    passed over; it may keep what it finds strange.
+    """
+
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        partition: TopicPartition,
+        span: Span,
+        rank_of: Callable[[ConsumerRecord], int | None],
+    ) -> None:
+        self.partition = partition
+        self.span = span
+        self.read = 0
+        self.first_rank: int | None = None
+        self._consumer = consumer
+        self._rank_of = rank_of
+        self._end = span.end
+        self._buffer: deque[ConsumerRecord] = deque()
+        # Read, but not asked for yet: one record as a rule, more where ranks do not rise.
+        self._ahead: list[tuple[int, ConsumerRecord]] = []
+        consumer.seek(partition, span.start)
+
+    async def take_through(self, last: int) -> list[tuple[int, ConsumerRecord]]:
+        """The next records with ranks up to ``last``, until one comes that is beyond it."""
+        taken = self._take_ahead(last)
+        if self._ahead:
+            return taken
+        while True:
+            for ranked in self._ranked():
+                if ranked[0] > last:
+                    self._ahead.append(ranked)
+                    return taken
+                taken.append(ranked)
+            if not await self._fill():
+                return taken
+
+    async def look_further(self, last: int) -> list[tuple[int, ConsumerRecord]]:
+        """Records with ranks up to ``last`` that stand behind others; looks so far and no further."""
+        taken: list[tuple[int, ConsumerRecord]] = []
+        while len(self._ahead) < _LOOK_AHEAD:
+            for ranked in self._ranked():
+                (taken if ranked[0] <= last else self._ahead).append(ranked)
+            if taken or not await self._fill():
+                break
+        return taken
+
+    async def take_rest(self) -> list[tuple[int, ConsumerRecord]]:
+        """Some of what is left; empty at the end."""
+        taken, self._ahead = self._ahead, []
+        while not taken:
+            taken = list(self._ranked())
+            if not taken and not await self._fill():
+                break
+        return taken
+
+    @property
+    def has_more(self) -> bool:
+        """Whether records are there that nobody has asked for."""
+        return bool(self._ahead or self._buffer)
+
+    def begins_after(self, rank: int) -> bool:
+        """Whether the topic may once have had records of ``rank`` that it keeps no longer."""
+        return self.span.log_start > 0 and (self.first_rank is None or self.first_rank > rank)
+
+    async def see_new_end(self) -> None:
+        """Go on to the end as it is by now: what was being committed may have become visible."""
+        spans = await find_spans(self._consumer, [self.partition])
+        self._end = max(self._end, spans[self.partition].end)
+
+    def _take_ahead(self, last: int) -> list[tuple[int, ConsumerRecord]]:
+        taken = [ranked for ranked in self._ahead if ranked[0] <= last]
+        if taken:
+            self._ahead = [ranked for ranked in self._ahead if ranked[0] > last]
+        return taken
+
+    def _ranked(self) -> Iterator[tuple[int, ConsumerRecord]]:
+        while self._buffer:
+            record = self._buffer.popleft()
+            rank = self._rank_of(record)
+            if rank is not None:
+                if self.first_rank is None:
+                    self.first_rank = rank
+                yield rank, record
+
+    async def _fill(self) -> bool:
+        while not self._buffer and await self._consumer.position(self.partition) < self._end:
+            polled = await self._consumer.getmany(self.partition, timeout_ms=_POLL_MS, max_records=_BATCH)
+            self._buffer.extend(polled.get(self.partition, ()))
+            self.read += len(self._buffer)
+        return bool(self._buffer)

@@ -1,6 +1,7 @@
 """Audits one lane: its ledger entries, its input offsets and its outputs, read side by side."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from gateway.operate.audit.chain import Chain
 from gateway.operate.audit.findings import LaneReport
 from gateway.operate.audit.prover import Prover
 from gateway.operate.audit.redriven import Redriven
-from gateway.operate.audit.stream import Stream
+from gateway.operate.audit.stream import Stream, see_new_ends
 from gateway.relay.group import group_id_of
 from gateway.relay.ledger import Entry, digest, outputs_digest, read_entry
 from gateway.relay.relearn import Position, committed_position, relearn_horizon
@@ -69,6 +70,7 @@ class LaneAudit:
         self._input: Stream | None = None
         self._outputs: list[Stream] = []
         self._accounts: dict[str, Accountant] = {}
+        self._consumer: AIOKafkaConsumer | None = None
         self._committed: Position | None = None
         self._head: str | None = None
         self._redriven = Redriven(self.report.findings)
@@ -90,11 +92,12 @@ class LaneAudit:
             ]
             entries.assign([ledger])
             consumer.assign([source, *outputs])
-            # What the group has committed before anything else, then the ledger's end: what either speaks of is then there to be read.
+            # What the group committed first, then the ledger's end: what these speak of is then there to be read.
             self._committed = await committed_position(self.settings, group_id_of(self.settings), self.lane)
             ledger_span = (await find_spans(entries, [ledger], since=self.scope.since, until=self.scope.until))[ledger]
             since = None if self.scope.since is None else self.scope.since - _MARGIN_MS
             spans = await find_spans(consumer, [source, *outputs], since=since)
+            self._consumer = consumer
             self._input = Stream(consumer, source, spans[source], lambda record: record.offset)
             self._outputs = [Stream(consumer, each, spans[each], self._rank) for each in outputs]
             if self.scope.statement:
@@ -217,7 +220,7 @@ class LaneAudit:
             elif len(inputs) < entry.records:
                 detail = f"{entry.records - len(inputs)} of the entry's input records are no longer in {self.lane}"
                 report.findings.add("missing", record, detail, count=entry.records - len(inputs))
-        outputs = await self._collect(entry, may_begin_earlier=may_begin_earlier)
+        outputs = await self._collect(entry, may_begin_earlier=may_begin_earlier, may_settle=not skip_outputs)
         report.outputs += len(outputs)
         for offset, output in outputs:
             if account := self._accounts.get(output.topic):
@@ -232,7 +235,7 @@ class LaneAudit:
                 report.findings.add("altered", record, detail)
             self._progress(0)
 
-    async def _collect(self, entry: Entry, *, may_begin_earlier: bool) -> list[Ranked]:
+    async def _collect(self, entry: Entry, *, may_begin_earlier: bool, may_settle: bool) -> list[Ranked]:
         """The outputs of the entry's inputs, in input order, each once."""
         last, found = entry.last_offset, dict[int, ConsumerRecord]()
         for stream in self._outputs:
@@ -240,13 +243,12 @@ class LaneAudit:
         if len(found) < entry.outputs:
             for stream in self._outputs:
                 self._sort_in(await stream.look_further(last), entry, found, may_begin_earlier=may_begin_earlier)
-        waited = 0.0
-        while len(found) < entry.outputs and waited < _SETTLE_S and self._may_still_come():
-            await asyncio.sleep(0.2)
-            waited += 0.2
+        deadline = time.monotonic() + _SETTLE_S
+        while may_settle and len(found) < entry.outputs and self._may_still_come() and time.monotonic() < deadline:
+            await see_new_ends(self._consumer, self._outputs)
             for stream in self._outputs:
-                await stream.see_new_end()
                 self._sort_in(await stream.take_through(last), entry, found, may_begin_earlier=may_begin_earlier)
+            await asyncio.sleep(0.1)
         self._progress(len(found))
         return sorted(found.items())
 
@@ -297,10 +299,10 @@ class LaneAudit:
                         detail = f"input offset {offset} of {self.lane} is accounted for, and this record is not part of that"
                         self.report.findings.add("doubled", record, detail)
         # Outputs of turns that were committed since the ledger's end was read are no strangers.
-        newest, waited = await self._newest_accounted(entries, ledger), 0.0
-        while any(offset > newest for offset, _ in strangers) and waited < _SETTLE_S:
+        newest, deadline = await self._newest_accounted(entries, ledger), time.monotonic() + _SETTLE_S
+        while any(offset > newest for offset, _ in strangers) and time.monotonic() < deadline:
             await asyncio.sleep(0.5)
-            newest, waited = await self._newest_accounted(entries, ledger), waited + 0.5
+            newest = await self._newest_accounted(entries, ledger)
         for offset, record in strangers:
             if offset > newest:
                 self.report.findings.add(

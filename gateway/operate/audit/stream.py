@@ -1,12 +1,12 @@
 """One partition, pulled record by record as an audit needs them, with bounded memory."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from gateway.adapters.topic_reader import Span, find_spans
+from gateway.adapters.topic_reader import Span
 
 _POLL_MS = 500
 _BATCH = 2000
@@ -34,7 +34,7 @@ class Stream:
         self.first_rank: int | None = None
         self._consumer = consumer
         self._rank_of = rank_of
-        self._end = span.end
+        self.end = span.end
         self._buffer: deque[ConsumerRecord] = deque()
         # Read, but not asked for yet: one record as a rule, more where ranks do not rise.
         self._ahead: list[tuple[int, ConsumerRecord]] = []
@@ -82,11 +82,6 @@ class Stream:
         """Whether the topic may once have had records of ``rank`` that it keeps no longer."""
         return self.span.log_start > 0 and (self.first_rank is None or self.first_rank > rank)
 
-    async def see_new_end(self) -> None:
-        """Go on to the end as it is by now: what was being committed may have become visible."""
-        spans = await find_spans(self._consumer, [self.partition])
-        self._end = max(self._end, spans[self.partition].end)
-
     def _take_ahead(self, last: int) -> list[tuple[int, ConsumerRecord]]:
         taken = [ranked for ranked in self._ahead if ranked[0] <= last]
         if taken:
@@ -103,8 +98,15 @@ class Stream:
                 yield rank, record
 
     async def _fill(self) -> bool:
-        while not self._buffer and await self._consumer.position(self.partition) < self._end:
+        while not self._buffer and await self._consumer.position(self.partition) < self.end:
             polled = await self._consumer.getmany(self.partition, timeout_ms=_POLL_MS, max_records=_BATCH)
             self._buffer.extend(polled.get(self.partition, ()))
             self.read += len(self._buffer)
         return bool(self._buffer)
+
+
+async def see_new_ends(consumer: AIOKafkaConsumer, streams: Sequence[Stream]) -> None:
+    """Let ``streams`` go on to the ends as they are by now: what was being committed may have become visible."""
+    ends = await consumer.end_offsets([stream.partition for stream in streams])
+    for stream in streams:
+        stream.end = max(stream.end, ends[stream.partition])

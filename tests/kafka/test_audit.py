@@ -1,0 +1,299 @@
+"""``gateway audit`` on a real broker: what a rogue writer does to the topics is found and named."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import NewTopic, RecordsToDelete
+
+from gateway.adapters import kafka
+from gateway.adapters.list_files import load_recognition
+from gateway.adapters.settings import Settings
+from gateway.adapters.topics import Topics
+from gateway.core.decision import Outcome
+from gateway.core.province import Province
+from gateway.operate.simulate import Simulated, Simulator
+from gateway.operate.topics import apply_topics
+from tests.kafka.harness import publish, read_topics, wait_until_accounted, with_short_sessions, workers
+
+EVENTS = 4000
+TOPICS = Topics()
+Change = Callable[[list[Any]], None]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return with_short_sessions(settings)
+
+
+def simulate(settings: Settings, count: int, seed: int) -> list[Simulated]:
+    simulator = Simulator(load_recognition(settings.recognition_dir), seed)
+    now = int(time.time() * 1000)
+    return [simulator.next_event(now) for _ in range(count)]
+
+
+@pytest.fixture
+def worked_off(settings: Settings) -> Settings:
+    """Topics in which the gateway has done its work, and stopped."""
+
+    async def work_off() -> None:
+        await apply_topics(settings)
+        records = simulate(settings, EVENTS, seed=11)
+        with workers(settings, 1) as (worker,):
+            await publish(settings, records)
+            await wait_until_accounted(settings, EVENTS, 60)
+            assert worker.terminate(10) == 0
+
+    asyncio.run(work_off())
+    return settings
+
+
+def audit(settings: Settings, *options: str, expect: int = 0) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "audit", "--format", "json", *options],
+        env=os.environ | settings.as_environment(), capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return json.loads(done.stdout) if done.stdout else {"stderr": done.stderr}
+
+
+async def append(settings: Settings, topic: str, partition: int, key: bytes | None, value: bytes, headers: Any) -> int:
+    """What a rogue writer does; returns the offset."""
+    async with kafka.producer(settings) as producer:
+        sent = await producer.send_and_wait(topic, value=value, key=key, headers=list(headers), partition=partition)
+        return int(sent.offset)
+
+
+async def rewrite(settings: Settings, topic: str, partition: int, change: Change) -> list[Any]:
+    """The topic anew, with the records of one partition changed; returns them as they were."""
+    partitions: dict[int, list[Any]] = {number: [] for number in range(settings.topics.partitions)}
+    async for record in read_topics(settings, [topic]):
+        partitions[record.partition].append(record)
+    before = list(partitions[partition])
+    change(partitions[partition])
+    async with kafka.admin(settings) as admin:
+        await admin.delete_topics([topic])
+        deadline = time.monotonic() + 20
+        while topic in await admin.list_topics():
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)
+        await admin.create_topics([NewTopic(topic, settings.topics.partitions, 1)])
+    async with kafka.producer(settings) as producer:
+        for records in partitions.values():
+            for record in records:
+                await producer.send(
+                    topic, value=record.value, key=record.key, headers=list(record.headers), partition=record.partition
+                )
+    return before
+
+
+def altered(record: Any, old: bytes, new: bytes) -> Any:
+    assert old in record.value
+    return type(record)(**{**vars_of(record), "value": record.value.replace(old, new, 1)})
+
+
+def vars_of(record: Any) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record.__dataclass_fields__}
+
+
+def only_finding(result: dict[str, Any], kind: str) -> dict[str, Any]:
+    assert [finding["kind"] for finding in result["findings"]] == [kind], result["findings"]
+    return dict(result["findings"][0])
+
+
+def test_untouched_topics_are_as_they_should_be(worked_off: Settings, tmp_path: Path) -> None:
+    settings = worked_off
+    records = simulate(settings, EVENTS, seed=11)
+    result = audit(settings, "--prove", "1", "--export", str(tmp_path / "statement.json"), "--signed-by", "值班员")
+    assert result["ok"] is True
+    assert (result["offsets"], result["proved"], result["unprovable"]) == (EVENTS, EVENTS, {})
+    assert [result[name] for name in ("gaps", "overlaps", "broken_links", "digest_mismatches", "pending")] == [0] * 5
+    for outcome in Outcome:
+        assert result["outcomes"].get(outcome.value, 0) == sum(each.expected is outcome for each in records)
+    asyncio.run(publish(settings, simulate(settings, 50, seed=12)))
+    later = audit(settings)
+    assert (later["ok"], later["offsets"], later["pending"]) == (True, EVENTS, 50)
+    # The statement holds on the same topics, and no longer once a copy differs or the statement was edited.
+    statement = tmp_path / "statement.json"
+    checked = audit(settings, "--statement", str(statement))
+    assert (checked["ok"], checked["records"], checked["absent"]) == (
+        True,
+        result["outputs"] - result["outcomes"]["dead_letter"],
+        [],
+    )
+    assert "值班员" in statement.with_suffix(".md").read_text(encoding="utf-8")
+    topic = Topics(settings.topic_prefix).verification(Province.SICHUAN)
+    asyncio.run(
+        rewrite(settings, topic, 1, lambda records: records.__setitem__(7, altered(records[7], b'"row":', b'"row":1')))
+    )
+    differs = audit(settings, "--statement", str(statement), expect=1)
+    assert (differs["findings"][0]["kind"], differs["findings"][0]["topic"], differs["findings"][0]["partition"]) == (
+        "altered",
+        topic,
+        1,
+    )
+    statement.write_text(
+        statement.read_text(encoding="utf-8").replace('"records":', '"records": 1', 1), encoding="utf-8"
+    )
+    assert "changed after it was made" in audit(settings, "--statement", str(statement), expect=2)["stderr"]
+
+
+def test_altered_output_is_named(worked_off: Settings) -> None:
+    topic = Topics(worked_off.topic_prefix).verification(Province.CHONGQING)
+    change: Change = lambda records: records.__setitem__(20, altered(records[20], b'"batch":1', b'"batch":2'))  # noqa: E731
+    asyncio.run(rewrite(worked_off, topic, 2, change))
+    result = audit(worked_off, expect=1)
+    finding = only_finding(result, "altered")
+    assert (finding["topic"], finding["partition"], finding["offset"]) == (topic, 2, 20)
+    assert (result["ok"], result["digest_mismatches"]) == (False, 1)
+
+
+def test_missing_output_is_named_by_its_input(worked_off: Settings) -> None:
+    topic = Topics(worked_off.topic_prefix).rejection(Province.SICHUAN)
+    gone: list[Any] = []
+    asyncio.run(rewrite(worked_off, topic, 0, lambda records: gone.append(records.pop(3))))
+    result = audit(worked_off, expect=1)
+    finding = only_finding(result, "missing")
+    origin = dict(gone[0].headers)["chuanyu-origin"].decode().split("/")
+    assert [finding["topic"], str(finding["partition"]), str(finding["offset"])] == origin
+    assert topic in finding["detail"]
+
+
+def test_doubled_foreign_and_forged_outputs_are_named(worked_off: Settings) -> None:
+    topics = Topics(worked_off.topic_prefix)
+    topic = topics.verification(Province.SICHUAN)
+
+    async def write() -> dict[str, int]:
+        first, *_ = [record async for record in read_topics(worked_off, [topic]) if record.partition == 3]
+        lane = f"{topics.display(Province.CHONGQING)}/3/"
+        beyond = [("chuanyu-origin", f"{lane}999999".encode())]
+        return {
+            "doubled": await append(worked_off, topic, 3, first.key, first.value, first.headers),
+            "without origin": await append(worked_off, topic, 3, first.key, first.value, []),
+            "beyond": await append(worked_off, topic, 3, first.key, first.value, beyond),
+            "dead letter": await append(worked_off, topics.deadletter, 1, None, b"{}", []),
+        }
+
+    offsets = asyncio.run(write())
+    result = audit(worked_off, expect=1)
+    found = {(each["kind"], each["topic"], each["partition"], each["offset"]) for each in result["findings"]}
+    assert found == {
+        ("doubled", topic, 3, offsets["doubled"]),
+        ("foreign", topic, 3, offsets["without origin"]),
+        ("foreign", topic, 3, offsets["beyond"]),
+        ("foreign", topics.deadletter, 1, offsets["dead letter"]),
+    }
+    assert (result["digest_mismatches"], result["doubled"], result["foreign"]) == (0, 1, 3)
+
+
+def test_removed_ledger_entry_is_a_broken_link_and_a_gap(worked_off: Settings) -> None:
+    ledger = Topics(worked_off.topic_prefix).ledger
+    gone: list[Any] = []
+
+    def remove_second_of_a_lane(records: list[Any]) -> None:
+        lane = [record for record in records if record.key == records[0].key]
+        gone.append(lane[1])
+        records.remove(lane[1])
+
+    asyncio.run(rewrite(worked_off, ledger, 0, remove_second_of_a_lane))
+    result = audit(worked_off, expect=1)
+    entry = json.loads(gone[0].value)["data"]
+    assert (result["broken_links"], result["gaps"]) == (1, entry["records"])
+    gaps = [each["offset"] for each in result["findings"] if each["kind"] == "gap"]
+    assert gaps == list(range(entry["first_offset"], entry["last_offset"] + 1))
+
+
+@pytest.mark.parametrize("which", [1, -1])
+def test_altered_ledger_entry_breaks_the_chain_even_at_its_end(worked_off: Settings, which: int) -> None:
+    ledger = Topics(worked_off.topic_prefix).ledger
+
+    def change(records: list[Any]) -> None:
+        lane = [index for index, record in enumerate(records) if record.key == records[0].key]
+        records[lane[which]] = altered(records[lane[which]], b'"engine_version":"', b'"engine_version":"9')
+
+    asyncio.run(rewrite(worked_off, ledger, 0, change))
+    result = audit(worked_off, expect=1)
+    assert (result["ok"], result["broken_links"], result["gaps"]) == (False, 1, 0)
+
+
+def test_forged_and_doubled_ledger_entries_are_named(worked_off: Settings) -> None:
+    ledger = Topics(worked_off.topic_prefix).ledger
+
+    async def write() -> set[int]:
+        record, *_ = [record async for record in read_topics(worked_off, [ledger]) if record.partition == 2]
+        doubled = await append(worked_off, ledger, 2, record.key, record.value, record.headers)
+        forged = record.value.replace(b'"records":', b'"records":7')
+        return {doubled, await append(worked_off, ledger, 2, b"somebody", forged, [])}
+
+    offsets = asyncio.run(write())
+    result = audit(worked_off, expect=1)
+    assert {each["offset"] for each in result["findings"] if each["topic"] == ledger} == offsets
+    assert result["broken_links"] == 2
+
+
+def test_holes_of_transactions_and_expired_records_are_no_loss(settings: Settings) -> None:
+    async def work_off() -> int:
+        await apply_topics(settings)
+        topics, records = Topics(settings.topic_prefix), simulate(settings, 900, seed=13)
+        async with kafka.producer(settings, transactional_id=settings.topic_prefix + "publisher") as producer:
+            for start in range(0, 900, 100):
+                await producer.begin_transaction()
+                for record in records[start : start + 100]:
+                    await producer.send(
+                        topics.display(record.province), value=record.value, key=record.key, headers=record.headers
+                    )
+                await (producer.abort_transaction() if start % 300 == 0 else producer.commit_transaction())
+        with workers(settings, 1) as (worker,):
+            await wait_until_accounted(settings, 600, 60)
+            assert worker.terminate(10) == 0
+        return 600
+
+    records = asyncio.run(work_off())
+    result = audit(settings, "--prove", "1")
+    assert (result["ok"], result["offsets"], result["gaps"]) == (True, records, 0)
+    assert result["holes"] > 0
+
+    async def expire() -> None:
+        topics = Topics(settings.topic_prefix)
+        names = [topics.verification(Province.SICHUAN), topics.display(Province.SICHUAN)]
+        async with kafka.admin(settings) as admin:
+            await admin.delete_records({TopicPartition(name, 0): RecordsToDelete(before_offset=20) for name in names})
+
+    asyncio.run(expire())
+    expired = audit(settings)
+    assert (expired["ok"], expired["expired_entries"] > 0) == (True, True)
+
+
+def test_a_period_is_audited_by_itself(worked_off: Settings) -> None:
+    settings = worked_off
+    boundary = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1))
+    time.sleep(1.1)
+
+    async def second_half() -> None:
+        records = simulate(settings, 1000, seed=14)
+        with workers(settings, 1):
+            await publish(settings, [*records, *simulate(settings, 100, seed=11)])
+            await wait_until_accounted(settings, EVENTS + 1100, 60)
+
+    asyncio.run(second_half())
+    whole = audit(settings, "--prove", "1")
+    assert (whole["ok"], whole["offsets"]) == (True, EVENTS + 1100)
+    later = audit(settings, "--since", boundary, "--prove", "1")
+    assert (later["ok"], later["offsets"], later["proved"]) == (True, 1100, 1100)
+    earlier = audit(settings, "--until", boundary, "--prove", "0.2")
+    assert (earlier["ok"], earlier["offsets"]) == (True, EVENTS)
+    assert 0 < earlier["proved"] < EVENTS
+
+
+def test_options_that_do_not_go_together_are_said(settings: Settings, tmp_path: Path) -> None:
+    assert "--signed-by" in audit(settings, "--signed-by", "x", expect=2)["stderr"]
+    assert "--since" in audit(settings, "--since", "yesterday", expect=2)["stderr"]
+    assert "cannot be read" in audit(settings, "--statement", str(tmp_path / "none.json"), expect=2)["stderr"]

@@ -103,6 +103,7 @@ class Settings(BaseSettings):
 
     bootstrap_servers: str = Field("localhost:9092", min_length=1)
     recognition: Path = Path("recognition")
+    recognition_poll_s: float = Field(2, gt=0, le=3600)
     topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]*$", max_length=100)
     kafka: KafkaSettings = KafkaSettings()
     topics: TopicSettings = TopicSettings()

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import os
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import faust
@@ -13,11 +12,11 @@ from faust.app.base import BootStrategy
 from mode import Service
 
 from gateway.adapters import kafka
-from gateway.adapters.list_files import load_recognition
+from gateway.adapters.list_watch import ListWatch, Look
 from gateway.adapters.logs import configure_logs
+from gateway.adapters.metrics import CONTENT_TYPE, Metrics
 from gateway.adapters.settings import Settings
 from gateway.adapters.topics import Topics
-from gateway.core.recognition import Recognition
 from gateway.errors import ConfigurationError
 from gateway.relay.group import LaneGroup
 from gateway.relay.reporting import TurnLog
@@ -40,8 +39,8 @@ class RelayApp(faust.App):
         pass
 
 
-def make_app(settings: Settings, recognition: Callable[[], Recognition]) -> RelayApp:
-    """The app: a service with the lanes, and ``/healthz`` and ``/readyz`` where the web server is on."""
+def make_app(settings: Settings, watch: ListWatch) -> RelayApp:
+    """The app: a service with the lanes; ``/healthz``, ``/readyz`` and ``/metrics`` where the web server is on."""
     app = RelayApp(
         "chuanyu-relay",
         broker=f"kafka://{settings.bootstrap_servers}",  # named for Faust's sake; it opens no connection of its own
@@ -53,20 +52,35 @@ def make_app(settings: Settings, recognition: Callable[[], Recognition]) -> Rela
         web_tables_enabled=False,
         worker_redirect_stdouts=False,
     )
-    group = LaneGroup(settings, recognition, TurnLog(log_forwards=settings.relay.log_forwards))
+    metrics = Metrics()
+    metrics.show_list(watch.current, edit_refused=False)
+    group = LaneGroup(settings, lambda: watch.current, TurnLog(metrics, log_forwards=settings.relay.log_forwards))
 
     @app.service
     class LaneService(Service):
-        """Starts the lanes with the app and drains them with it."""
+        """Starts the lanes with the app and drains them with it; keeps the list up to date meanwhile."""
 
         async def on_start(self) -> None:
-            log.info("relay.starting", list_digest=recognition().digest, pid=os.getpid())
+            log.info("relay.starting", list_digest=watch.current.digest, pid=os.getpid())
             await group.start()
 
         async def on_stop(self) -> None:
             log.info("relay.draining")
             await group.stop()
             log.info("relay.stopped")
+
+        @Service.task
+        async def watch_list(self) -> None:
+            while not self.should_stop:
+                await self.sleep(settings.recognition_poll_s)
+                outcome = await asyncio.to_thread(watch.look)
+                if outcome is Look.NOTHING_NEW:
+                    continue
+                metrics.show_list(watch.current, edit_refused=outcome is Look.REFUSED)
+                if outcome is Look.LOADED:
+                    log.info("list.loaded", list_digest=watch.current.digest, editions=len(watch.current.editions))
+                else:
+                    log.error("list.refused", problems=watch.problems, list_digest_in_force=watch.current.digest)
 
     @app.page("/healthz")
     async def healthz(web: Any, _: Any) -> Any:
@@ -75,7 +89,12 @@ def make_app(settings: Settings, recognition: Callable[[], Recognition]) -> Rela
     @app.page("/readyz")
     async def readyz(web: Any, _: Any) -> Any:
         lanes = {str(lane.id): lane.is_open for lane in group.lanes}
-        return web.json({"ready": group.is_ready, "lanes": lanes}, status=200 if group.is_ready else 503)
+        status = {"ready": group.is_ready, "lanes": lanes, "list_digest": watch.current.digest}
+        return web.json(status, status=200 if group.is_ready else 503)
+
+    @app.page("/metrics")
+    async def metrics_page(web: Any, _: Any) -> Any:
+        return web.bytes(metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
     return app
 
@@ -86,14 +105,14 @@ def run_gateway(settings: Settings) -> int:
     Raises ConfigurationError where list or topics do not fit, BrokerUnreachableError where no broker answers at start;
     once running it outlives the broker's absence.
     """
-    recognition = load_recognition(settings.recognition_dir)
+    watch = ListWatch(settings.recognition_dir)
     logging_config = configure_logs(settings.log)
     asyncio.run(_preflight(settings))
     # A turn makes thousands of objects and drops them together: looking for cycles among them is a fifth of its time.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     worker = faust.Worker(
-        make_app(settings, lambda: recognition),
+        make_app(settings, watch),
         loglevel=settings.log.level,
         logging_config=logging_config,
         override_logging=False,

@@ -1,10 +1,11 @@
-"""What an operator who tails the log sees of the lanes: one line a rejection, one line a batch of forwards."""
+"""What an operator sees of the lanes: in the log one line a rejection, one a batch of forwards; and the metrics."""
 
 from collections import Counter
 
 import structlog
 
 from gateway.adapters.logs import OFFSET, PARTITION, TOPIC
+from gateway.adapters.metrics import Metrics
 from gateway.core.decision import Decision, Outcome
 from gateway.relay.turn import Decided, LaneId, Turn
 
@@ -12,25 +13,29 @@ log = structlog.get_logger("gateway.relay")
 
 
 class TurnLog:
-    """Logs committed turns. Field names, codes, units and ids; never a value out of the event beyond its id."""
+    """Logs and counts committed turns. Field names, codes, units and ids; never a value out of the event beyond its id."""
 
-    def __init__(self, *, log_forwards: bool) -> None:
+    def __init__(self, metrics: Metrics, *, log_forwards: bool) -> None:
+        self._metrics = metrics
         self._log_forwards = log_forwards
 
     def committed(self, lane: LaneId, turn: Turn) -> None:
         """One line for each rejection and dead letter, one for the transaction."""
         counts: Counter[str] = Counter()
+        reasons: Counter[str] = Counter()
         for decided in turn.decided:
             outcome = decided.decision.outcome
             counts[outcome.value] += 1
             if outcome is Outcome.REJECT:
                 _log_rejection(lane, decided)
+                reasons[decided.decision.reasons[0].code.value] += 1
             elif outcome is Outcome.DEAD_LETTER:
                 code, message = decided.decision.error or ("", "")
                 log.warning("record.dead_lettered", code=code, message=message, **_place(lane, decided))
             elif self._log_forwards:
                 event = "record.forwarded" if outcome is Outcome.FORWARD else "record.duplicate"
                 log.info(event, row=decided.decision.row, **_identity(decided.decision), **_place(lane, decided))
+        self._metrics.count_turn(lane.province.value, counts, reasons)
         place = {TOPIC: lane.topic, PARTITION: lane.partition, "next_offset": turn.next_offset}
         log.info("turn.committed", **counts, **place)
 

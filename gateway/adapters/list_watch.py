@@ -1,0 +1,61 @@
+"""Keeps the recognition list up to date with its folder: a good edit takes effect without restart, a broken one never does."""
+
+import hashlib
+from enum import Enum, auto
+from pathlib import Path
+
+from gateway.adapters.list_files import load_recognition
+from gateway.core.recognition import Recognition
+from gateway.errors import RecognitionListError
+
+
+class Look(Enum):
+    """What a look at the folder came to."""
+
+    NOTHING_NEW = auto()
+    LOADED = auto()
+    REFUSED = auto()
+
+
+class ListWatch:
+    """The list now in force: ``current``. Made with a good list; raises RecognitionListError otherwise.
+
+    ``problems`` are those of an edit that was refused, as long as it stands in the folder. Different threads may look
+    and read: the list is swapped whole.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.current: Recognition = load_recognition(folder)
+        self.problems: list[str] = []
+        self._known = self._seen = self._fingerprint()
+
+    def look(self) -> Look:
+        """Load what is new. A change counts only when two looks have seen it alike: a file may be half written."""
+        now = self._fingerprint()
+        is_settled, self._seen = now == self._seen, now
+        if now == self._known or not is_settled:
+            return Look.NOTHING_NEW
+        self._known = now
+        try:
+            loaded = load_recognition(self._folder)
+        except RecognitionListError as error:
+            self.problems = error.problems
+            return Look.REFUSED
+        except Exception as error:  # noqa: BLE001 — whatever a file does to the reader, the last good list stays
+            self.problems = [f"{self._folder.name}: cannot be read ({type(error).__name__})"]
+            return Look.REFUSED
+        self.problems = []
+        self.current = loaded
+        return Look.LOADED
+
+    def _fingerprint(self) -> bytes:
+        """Names and contents of all list files; where one cannot be read that is part of it."""
+        digest = hashlib.sha256()
+        for file in sorted(self._folder.glob("*.y*ml")):
+            digest.update(file.name.encode() + b"\0")
+            try:
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+            except OSError:
+                digest.update(b"unreadable")
+        return digest.digest()

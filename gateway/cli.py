@@ -279,6 +279,38 @@ def audit(
     )  # fmt: skip
 
 
+@app.command()
+def redrive(
+    reason: Annotated[list[str] | None, typer.Option(help="Reason or error code; may be given again.")] = None,
+    row: Annotated[list[int] | None, typer.Option(help="Row of the list that has the certificate.")] = None,
+    unit: Annotated[list[str] | None, typer.Option(help="Responsible unit.")] = None,
+    event_id: Annotated[list[str] | None, typer.Option("--id", help="Event id.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Rejected since, RFC 3339.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Rejected before, RFC 3339.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every rejection and dead letter that is kept.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would become of them.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, on a terminal either.")] = False,
+    config: Config = None,
+    bootstrap_servers: Servers = None,
+    output: Format = Output.TEXT,
+) -> None:
+    """Put rejected or dead-lettered events through again under the list as it is now, ids kept, on the ledger.
+
+    Each event is decided by the edition in force at its time. What would be rejected for the same reasons is not sent again.
+
+    Example: `gateway redrive --reason LIST_ROW_UNRESOLVED --row 6 --dry-run`
+    """
+    from gateway.operate.redrive import Selection, run_redrive
+    from gateway.operate.times import parse_time
+
+    selection = Selection(
+        frozenset(reason or ()), frozenset(row or ()), frozenset(event_id or ()), frozenset(unit or ()),
+        parse_time("--since", since), parse_time("--until", until), everything,
+    )  # fmt: skip
+    settings = _settings(config, bootstrap_servers)
+    _exit(run_redrive(settings, selection, dry_run=dry_run, confirmed=yes, output=output.value))
+
+
 _FOLDER = Annotated[Path, typer.Argument(help="The folder.")]
 
 

@@ -20,7 +20,7 @@ async def send_in_transaction(
     producer: AIOKafkaProducer, outputs: Sequence[Output], partition: int,
     offsets: Mapping[TopicPartition, OffsetAndMetadata], group_id: str,
 ) -> None:  # fmt: skip
-    """Write ``outputs`` to ``partition`` of their topics and commit ``offsets``, all or nothing.
+    """Write ``outputs`` to ``partition`` of their topics and commit ``offsets`` (which may be none), all or nothing.
 
     Raises what aiokafka raises; then nothing was committed, or (an error of the commit itself) it is not known. The
     producer is not to be used again after an error: its sequence numbers may have a hole.
@@ -32,7 +32,8 @@ async def send_in_transaction(
         by_topic.setdefault(output.topic, []).append(output)
     for topic, records in by_topic.items():
         acknowledgements += await _send(producer, topic, partition, records)
-    await producer.send_offsets_to_transaction(dict(offsets), group_id)
+    if offsets:
+        await producer.send_offsets_to_transaction(dict(offsets), group_id)
     # A failed batch does not fail aiokafka's transaction: committing without asking would lose it.
     results = await asyncio.gather(*acknowledgements, return_exceptions=True)
     errors = [result for result in results if isinstance(result, BaseException)]

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
@@ -207,3 +208,13 @@ async def wait_until_accounted(
             return await read_account(settings)
         assert time.monotonic() < deadline, f"only {accounted} of {published} accounted for after {timeout_s} s"
         await asyncio.sleep(0.5)
+
+
+def audit(settings: Settings, *options: str, expect: int = 0) -> dict[str, Any]:
+    """What `gateway audit` says of the topics; where it says nothing, its ``stderr``."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "audit", "--format", "json", *options],
+        env=os.environ | settings.as_environment(), capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return json.loads(done.stdout) if done.stdout else {"stderr": done.stderr}

@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +19,7 @@ from gateway.core.decision import Outcome
 from gateway.core.province import Province
 from gateway.operate.simulate import Simulated, Simulator
 from gateway.operate.topics import apply_topics
-from tests.kafka.harness import publish, read_topics, wait_until_accounted, with_short_sessions, workers
+from tests.kafka.harness import audit, publish, read_topics, wait_until_accounted, with_short_sessions, workers
 
 EVENTS = 4000
 TOPICS = Topics()
@@ -54,15 +51,6 @@ def worked_off(settings: Settings) -> Settings:
 
     asyncio.run(work_off())
     return settings
-
-
-def audit(settings: Settings, *options: str, expect: int = 0) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway", "audit", "--format", "json", *options],
-        env=os.environ | settings.as_environment(), capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return json.loads(done.stdout) if done.stdout else {"stderr": done.stderr}
 
 
 async def append(settings: Settings, topic: str, partition: int, key: bytes | None, value: bytes, headers: Any) -> int:

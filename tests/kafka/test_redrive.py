@@ -13,9 +13,9 @@ from gateway.adapters.topics import Topics
 from gateway.core.province import Province
 from gateway.core.records import REJECTED_TYPE, VERIFIED_TYPE
 from gateway.operate.topics import apply_topics
-from tests.kafka.harness import publish, read_topics, wait_until_accounted, with_short_sessions, workers
+from tests.kafka.harness import audit, publish, read_topics, wait_until_accounted, with_short_sessions, workers
 from tests.kafka.row6 import CHINA, amendment, copy_of_the_list, row_6_event
-from tests.kafka.test_audit import audit, simulate
+from tests.kafka.test_audit import simulate
 
 
 def redrive(settings: Settings, folder: Path, *options: str, expect: int = 0) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from gateway.core.province import Province
 from gateway.core.records import DEADLETTER_TYPE, REJECTED_TYPE, VERIFIED_TYPE
 from gateway.operate.simulate import Simulated, Simulator
 from gateway.operate.topics import apply_topics
-from tests.kafka.harness import publish, read_account, wait_until_accounted, with_short_sessions, workers
+from tests.kafka.harness import audit, publish, read_account, wait_until_accounted, with_short_sessions, workers
 
 LANES = 8
 
@@ -97,6 +97,8 @@ async def test_workers_killed_and_frozen_lose_and_double_nothing(settings: Setti
     account.assert_proper(len(records))
     assert account.duplicates == sum(each.expected is Outcome.DUPLICATE for each in records)
     assert account.outcome_count(VERIFIED_TYPE) == sum(each.expected is Outcome.FORWARD for each in records)
+    result = await asyncio.to_thread(audit, settings, "--prove", "1")
+    assert (result["ok"], result["offsets"], result["proved"]) == (True, len(records), len(records))
 
 
 async def test_record_that_the_broker_refuses_becomes_a_dead_letter_and_loses_nothing(settings: Settings) -> None:

@@ -28,6 +28,8 @@ from gateway.relay.turn import LaneId, origin_of
 
 Ranked = tuple[int, ConsumerRecord]
 _FETCH_BYTES = 4_194_304
+_FETCH_WAIT_MS = 20
+"""A fetch that waits for records of one partition keeps those of the others waiting."""
 _SETTLE_S = 10.0
 """How long the markers of a transaction may take to all its partitions."""
 _MARGIN_MS = 60_000
@@ -87,7 +89,11 @@ class LaneAudit:
         ]
         async with AsyncExitStack() as stack:
             entries, consumer = [
-                await stack.enter_async_context(kafka.consumer(self.settings, max_partition_fetch_bytes=_FETCH_BYTES))
+                await stack.enter_async_context(
+                    kafka.consumer(
+                        self.settings, max_partition_fetch_bytes=_FETCH_BYTES, fetch_max_wait_ms=_FETCH_WAIT_MS
+                    )
+                )
                 for _ in range(2)
             ]
             entries.assign([ledger])

@@ -134,6 +134,20 @@ def decide(
     return _check(reading, reading.event, province, received_at, recognition, input_digest, id_reused=bool(known))
 
 
+def decide_again(decision: Decision, recognition: Recognition) -> Decision:
+    """The same record's decision under another list, without reading it again: what ``decide`` says of it there.
+
+    Where no list was asked (dead letters, duplicates, events that break the schema) it is ``decision`` itself.
+    """
+    reading, province = decision.reading, decision.province
+    if decision.listing is None or reading is None or reading.event is None or province is None:
+        return decision
+    return _check(
+        reading, reading.event, province, decision.received_at, recognition, decision.input_digest,
+        id_reused=Code.ID_REUSED in decision.codes,
+    )  # fmt: skip
+
+
 def _check(
     reading: Reading, event: Event, province: Province, received_at: int, recognition: Recognition,
     input_digest: str, *, id_reused: bool,

@@ -1,0 +1,56 @@
+"""Lanes worked side by side: a process for each core, one lane at a time in each, and a count of what has been read."""
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from multiprocessing.sharedctypes import Synchronized
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+_Job = TypeVar("_Job")
+_Result = TypeVar("_Result")
+_REFRESH_S = 0.2
+
+_counter: "Synchronized[int] | None" = None
+
+
+def run_lanes(work: Callable[[_Job], _Result], jobs: Sequence[_Job], *, name: str, size: int) -> list[_Result]:
+    """What ``work`` (a module's function, as it is called in other processes) makes of each job, in the jobs' order.
+
+    ``work`` says with ``count_read`` how far it is; the bar, on stderr where that is a terminal, goes to ``size``. What ``work``
+    raises is raised here, and the jobs not begun are dropped.
+    """
+    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None  # a fork has the lists loaded already
+    context = multiprocessing.get_context(method)
+    counter: Synchronized[int] = context.Value("q", 0)
+    columns = (TextColumn(name), BarColumn(), TextColumn("{task.completed:,}/{task.total:,} records"), TimeElapsedColumn())
+    console = Console(stderr=True)
+    results: dict[int, _Result] = {}
+    with ProcessPoolExecutor(mp_context=context, initializer=_share, initargs=(counter,)) as pool:
+        futures = {pool.submit(work, job): number for number, job in enumerate(jobs)}
+        # After the workers were forked: the bar's thread must not be there yet.
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+            task, waiting = progress.add_task(name, total=size), set(futures)
+            while waiting:
+                done, waiting = wait(waiting, timeout=_REFRESH_S, return_when=FIRST_COMPLETED)
+                try:
+                    results |= {futures[future]: future.result() for future in done}
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
+                progress.update(task, completed=min(counter.value, size))
+    return [results[number] for number in range(len(jobs))]
+
+
+def count_read(records: int) -> None:
+    """Add to what the bar shows; called by ``work``."""
+    if _counter is not None:
+        with _counter.get_lock():
+            _counter.value += records
+
+
+def _share(counter: "Synchronized[int]") -> None:
+    global _counter  # noqa: PLW0603 — how a pool's initializer hands something to its process
+    _counter = counter

@@ -311,6 +311,32 @@ def redrive(
     _exit(run_redrive(settings, selection, dry_run=dry_run, confirmed=yes, output=output.value))
 
 
+@app.command()
+def replay(
+    list_dir: Annotated[Path, typer.Option("--list", help="Folder of the list files to try.")],
+    against: Annotated[
+        Path | None, typer.Option(help="Folder of the list to compare with; default: the settings'.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Received since, RFC 3339.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Received before, RFC 3339.")] = None,
+    examples: Annotated[int, typer.Option(min=0, help="So many event ids for each kind of change.")] = 3,
+    file: Annotated[Path | None, typer.Option("--output", help="Write the report, as Markdown, there too.")] = None,
+    config: Config = None,
+    bootstrap_servers: Servers = None,
+    output: Format = Output.TEXT,
+) -> None:
+    """What if? Decide what was received again under another list, and say which decisions would change. Sends nothing.
+
+    Example: `gateway replay --list amended/recognition --since 2026-11-16T00:00:00+08:00`
+    """
+    from gateway.operate.replay import Question, run_replay
+    from gateway.operate.times import parse_time
+
+    settings, times = _settings(config, bootstrap_servers), (parse_time("--since", since), parse_time("--until", until))
+    question = Question(list_dir, against or settings.recognition_dir, *times, examples)
+    _exit(run_replay(settings, question, output.value, file))
+
+
 _FOLDER = Annotated[Path, typer.Argument(help="The folder.")]
 
 

@@ -22,10 +22,17 @@ def run_lanes(work: Callable[[_Job], _Result], jobs: Sequence[_Job], *, name: st
     ``work`` says with ``count_read`` how far it is; the bar, on stderr where that is a terminal, goes to ``size``. What ``work``
     raises is raised here, and the jobs not begun are dropped.
     """
-    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None  # a fork has the lists loaded already
+    method = (
+        "fork" if "fork" in multiprocessing.get_all_start_methods() else None
+    )  # a fork has the lists loaded already
     context = multiprocessing.get_context(method)
     counter: Synchronized[int] = context.Value("q", 0)
-    columns = (TextColumn(name), BarColumn(), TextColumn("{task.completed:,}/{task.total:,} records"), TimeElapsedColumn())
+    columns = (
+        TextColumn(name),
+        BarColumn(),
+        TextColumn("{task.completed:,}/{task.total:,} records"),
+        TimeElapsedColumn(),
+    )
     console = Console(stderr=True)
     results: dict[int, _Result] = {}
     with ProcessPoolExecutor(mp_context=context, initializer=_share, initargs=(counter,)) as pool:

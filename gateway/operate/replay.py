@@ -1,0 +1,205 @@
+"""``gateway replay``: what if? The history in the display topics decided again under another list. Writes nothing to Kafka."""
+
+import asyncio
+import gc
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from aiokafka.errors import KafkaError
+from rich.console import Console
+
+from gateway.adapters import kafka
+from gateway.adapters.list_files import load_recognition
+from gateway.adapters.settings import Settings
+from gateway.adapters.topic_reader import find_spans
+from gateway.adapters.topics import Topics
+from gateway.core.recognition import Recognition
+from gateway.errors import UsageError
+from gateway.operate.lane_pool import run_lanes
+from gateway.operate.replay_lane import LaneReplay, LaneSpan, RowKey, Side, Tally, merge, replay_lane
+from gateway.operate.replay_report import print_report, to_markdown
+from gateway.relay.horizon import Horizon
+from gateway.relay.turn import LaneId
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which list is tried, against which one, on which events: [``since``, ``until``) in broker time, ms since the epoch."""
+
+    list_dir: Path
+    against: Path
+    since: int | None = None
+    until: int | None = None
+    examples: int = 3
+
+
+def run_replay(settings: Settings, question: Question, output: Literal["text", "json"], file: Path | None) -> int:
+    """Replay, print what would change, and write it to ``file`` (Markdown) too; returns the exit code.
+
+    Raises UsageError, RecognitionListError, ConfigurationError, BrokerUnreachableError.
+    """
+    if question.since is not None and question.until is not None and question.since >= question.until:
+        raise UsageError("--until must be later than --since")
+    if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
+        raise UsageError(f"--output: {file} is not a file that can be made")
+    started = time.monotonic()
+    tally = replay(settings, question)
+    seconds = time.monotonic() - started
+    result = summarise(tally, load(question.against), load(question.list_dir))
+    if output == "json":
+        sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
+    else:
+        print_report(result)
+        Console(stderr=True, highlight=False).print(
+            f"{tally.events:,} events decided under two lists in {seconds:.1f} s ({tally.events / seconds:,.0f}/s)"
+        )
+    if file is not None:
+        _write(file, to_markdown(result))
+    return 0
+
+
+def replay(settings: Settings, question: Question) -> Tally:
+    """Decide every event of ``question`` under both lists, on all cores, a lane at a time in each.
+
+    Raises RecognitionListError, ConfigurationError, BrokerUnreachableError.
+    """
+    for folder in (question.against, question.list_dir):
+        load(folder)  # mistakes are said before anything is read, and forks have the lists already
+    spans = asyncio.run(_survey(settings, question))
+    jobs = [(settings, question, span) for span in sorted(spans, key=lambda span: span.warm - span.end)]
+    tallies = run_lanes(_replay_lane, jobs, name="replay", size=sum(span.end - span.warm for span in spans))
+    return merge(tallies, question.examples)
+
+
+@lru_cache(maxsize=4)
+def load(folder: Path) -> Recognition:
+    """The list of ``folder``, loaded once a process. Raises RecognitionListError."""
+    return load_recognition(folder)
+
+
+async def _survey(settings: Settings, question: Question) -> list[LaneSpan]:
+    """The lanes that have events of the time, with their offsets.
+
+    What came within the duplicates' horizon before ``since`` is read too: it decides what is a repetition.
+    """
+    displays = Topics(settings.topic_prefix).displays
+    partitions = await kafka.partitions_of(settings, list(displays))
+    since, until = question.since, question.until
+    try:
+        async with kafka.consumer(settings) as consumer:
+            spans = await find_spans(consumer, partitions, since=since, until=until)
+            horizon = None if since is None else since - settings.duplicates.horizon_ms
+            warm = await find_spans(consumer, partitions, since=horizon, until=until)
+    except (KafkaError, OSError) as error:
+        raise kafka.unreachable(settings, error) from None
+    return [
+        LaneSpan(LaneId(displays[each.topic], *each), warm[each].start, span.start, span.end)
+        for each, span in spans.items()
+        if span.start < span.end
+    ]
+
+
+def _replay_lane(job: tuple[Settings, Question, LaneSpan]) -> Tally:
+    settings, question, span = job
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)  # thousands of objects come and go a batch, and none in cycles
+    horizon = Horizon(settings.duplicates.horizon_ms, settings.duplicates.max_ids)
+    work = LaneReplay(span.lane, load(question.against), load(question.list_dir), horizon, question.examples)
+    return asyncio.run(replay_lane(settings, span, work))
+
+
+def summarise(tally: Tally, against: Recognition, tried: Recognition) -> dict[str, Any]:
+    """The replay as one object, as ``--format json`` prints it. Counts are of events.
+
+    - ``lists``: the two lists' digests, ``against`` and ``list``
+    - ``events``: how many were decided; ``outcomes``: what they are under either list
+    - ``changed``: decisions whose outcome, primary reason or row differ; of these ``opened`` are forwarded only under the list
+      tried, ``closed`` only under the other
+    - ``further_reasons``: decisions of which just reasons behind the primary one differ; not in ``changed``
+    - ``changes``: the kinds of change, most frequent first: ``from`` and ``to`` (``outcome``, primary ``reason``, ``batch``,
+      ``row``), ``count``, ``examples`` (event ids)
+    - ``by_row``: ``batch``, ``row``, ``certificate``, ``events`` (that it lists), ``changed``, ``opened``, ``closed``
+    - ``by_reason``, ``by_unit``: of the changed decisions, how many have this primary ``reason``, or this responsible ``unit``,
+      under the one list (``from``) and under the other (``to``)
+    - ``by_region``: ``region`` (place of display), ``changed``, ``opened``, ``closed``
+    """
+    flows: Counter[str] = Counter()
+    rows: dict[RowKey, Counter[str]] = {row: Counter(events=count) for row, count in sorted(tally.touched.items())}
+    regions: dict[str, Counter[str]] = {}
+    before: Counter[str] = Counter()
+    after: Counter[str] = Counter()
+    for change, count in tally.changes.items():
+        counted = {"changed": count, change.flow: count}
+        flows.update(counted)
+        if change.row:
+            rows[change.row].update(counted)
+        before.update({change.before.reason: count} if change.before.reason else {})
+        after.update({change.after.reason: count} if change.after.reason else {})
+    for (region, flow), count in tally.regions.items():
+        regions.setdefault(region, Counter()).update({"changed": count, flow: count})
+    return {
+        "lists": {"against": against.digest, "list": tried.digest},
+        "events": tally.events,
+        "outcomes": {"against": dict(sorted(tally.before.items())), "list": dict(sorted(tally.after.items()))},
+        "changed": tally.changed,
+        "opened": flows["opened"],
+        "closed": flows["closed"],
+        "further_reasons": tally.further,
+        "changes": [
+            {
+                "from": _side(change.before),
+                "to": _side(change.after),
+                "count": count,
+                "examples": tally.examples.get(change, []),
+            }
+            for change, count in tally.changes.most_common()
+        ],
+        "by_row": [
+            {
+                "batch": row.batch,
+                "row": row.row,
+                "certificate": _certificate(row, tried, against),
+                "events": counts["events"],
+            }
+            | _flows(counts)
+            for row, counts in rows.items()
+        ],
+        "by_reason": _from_to("reason", before, after),
+        "by_unit": _from_to("unit", tally.units_before, tally.units_after),
+        "by_region": [{"region": region} | _flows(counts) for region, counts in sorted(regions.items())],
+    }
+
+
+def _flows(counts: Counter[str]) -> dict[str, int]:
+    return {name: counts[name] for name in ("changed", "opened", "closed")}
+
+
+def _from_to(name: str, before: Counter[str], after: Counter[str]) -> list[dict[str, Any]]:
+    keys = sorted(before.keys() | after.keys(), key=lambda key: (-before[key] - after[key], key))
+    return [{name: key, "from": before[key], "to": after[key]} for key in keys]
+
+
+def _side(side: Side) -> dict[str, Any]:
+    batch, row = side.row or (None, None)
+    return {"outcome": side.outcome, "reason": side.reason, "batch": batch, "row": row}
+
+
+def _certificate(key: RowKey, *lists: Recognition) -> str | None:
+    """The newest words for the row's certificate, of the first list that has the row."""
+    editions: Iterable[Any] = (edition for each in lists for edition in reversed(each.editions))
+    found = (listed.row for edition in editions for listed in edition.rows if (listed.batch, listed.row.row) == key)
+    return next((row.certificate.value for row in found), None)
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--output: {file} cannot be written: {error.strerror}") from None

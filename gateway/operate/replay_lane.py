@@ -1,0 +1,173 @@
+"""One lane's history decided twice, under two lists; and the tally of what differs. Writes nothing."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from gateway.adapters import kafka
+from gateway.adapters.settings import Settings
+from gateway.adapters.topic_reader import Span, read_spans
+from gateway.core.decision import Decision, Outcome, decide_again
+from gateway.core.recognition import Recognition
+from gateway.operate.lane_pool import count_read
+from gateway.relay.horizon import Horizon
+from gateway.relay.turn import InputRecord, LaneId, decide_record
+
+_FETCH_BYTES = 4_194_304
+_SILENCE_S = 60
+"""How long the broker may send nothing while records are still to come."""
+
+
+class RowKey(NamedTuple):
+    """A row of the list: its batch, and its number in it."""
+
+    batch: int
+    row: int
+
+
+class Side(NamedTuple):
+    """A decision under one of the two lists, as far as decisions of one kind agree: outcome, primary reason, row."""
+
+    outcome: str
+    reason: str | None
+    row: RowKey | None
+
+
+class Change(NamedTuple):
+    """One kind of change: what such events were under the one list, and would be under the other."""
+
+    before: Side
+    after: Side
+
+    @property
+    def row(self) -> RowKey | None:
+        """The row that lists the certificate: the new list's, else the old one's."""
+        return self.after.row or self.before.row
+
+    @property
+    def flow(self) -> str:
+        """``opened`` where events would now be forwarded, ``closed`` where no longer, else ``other``."""
+        forwards = (self.before.outcome == Outcome.FORWARD.value, self.after.outcome == Outcome.FORWARD.value)
+        return {(False, True): "opened", (True, False): "closed"}.get(forwards, "other")
+
+
+@dataclass(slots=True)
+class Tally:
+    """What two lists make of the same events; plain values, as it passes between processes.
+
+    ``further`` counts events of which only reasons behind the primary one differ: these are not among the changes.
+    ``touched`` are the events whose certificate a row lists, under either list. ``examples`` are event ids.
+    """
+
+    most_examples: int
+    events: int = 0
+    further: int = 0
+    before: Counter[str] = field(default_factory=Counter)
+    after: Counter[str] = field(default_factory=Counter)
+    changes: Counter[Change] = field(default_factory=Counter)
+    examples: dict[Change, list[str]] = field(default_factory=dict)
+    touched: Counter[RowKey] = field(default_factory=Counter)
+    units_before: Counter[str] = field(default_factory=Counter)
+    units_after: Counter[str] = field(default_factory=Counter)
+    regions: Counter[tuple[str, str]] = field(default_factory=Counter)  # region code, flow
+
+    @property
+    def changed(self) -> int:
+        """How many decisions would change: in outcome, primary reason or row."""
+        return self.changes.total()
+
+    def add(self, before: Decision, after: Decision) -> None:
+        """Count one event, decided under either list."""
+        self.events += 1
+        self.before[before.outcome.value] += 1
+        self.after[after.outcome.value] += 1
+        if before is after:  # no list was asked
+            return
+        change = Change(_side(before), _side(after))
+        self.touched.update({row for row in (change.before.row, change.after.row) if row})
+        if change.before != change.after:
+            self._add_change(change, before, after)
+        elif before.codes != after.codes:
+            self.further += 1
+
+    def _add_change(self, change: Change, before: Decision, after: Decision) -> None:
+        self.changes[change] += 1
+        self.units_before.update(before.responsible_units)
+        self.units_after.update(after.responsible_units)
+        if event := before.event:
+            self.regions[event.data.display.region_code, change.flow] += 1
+            examples = self.examples.setdefault(change, [])
+            if len(examples) < self.most_examples:
+                examples.append(event.id)
+
+
+def merge(tallies: Iterable[Tally], most_examples: int) -> Tally:
+    """The tallies of several lanes as one; examples are the first ones of each."""
+    whole = Tally(most_examples)
+    for each in tallies:
+        whole.events += each.events
+        whole.further += each.further
+        for name in ("before", "after", "changes", "touched", "units_before", "units_after", "regions"):
+            getattr(whole, name).update(getattr(each, name))
+        for change, ids in each.examples.items():
+            known = whole.examples.setdefault(change, [])
+            known += ids[: most_examples - len(known)]
+    return whole
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSpan:
+    """Of a lane, the offsets to replay; those from ``warm`` up to ``start`` only teach the horizon which ids have been."""
+
+    lane: LaneId
+    warm: int
+    start: int
+    end: int
+
+
+class LaneReplay:
+    """Decides the records of one lane, in offset order, under both lists."""
+
+    def __init__(
+        self, lane: LaneId, before: Recognition, after: Recognition, horizon: Horizon, most_examples: int
+    ) -> None:
+        self.tally = Tally(most_examples)
+        self._lane, self._before, self._after, self._horizon = lane, before, after, horizon
+
+    def take(self, records: Iterable[InputRecord], start: int) -> None:
+        """Decide ``records``; those below offset ``start`` are remembered but not counted."""
+        for record in records:
+            before = decide_record(self._lane, record, self._before, self._horizon)
+            # What has been seen depends on no list: one horizon serves both.
+            if before.identity and before.reading and before.outcome is not Outcome.DUPLICATE:
+                self._horizon.remember(before.identity, before.reading.content_digest, record.timestamp)
+            if record.offset >= start:
+                self.tally.add(before, decide_again(before, self._after))
+        self._horizon.keep()
+
+
+async def replay_lane(settings: Settings, span: LaneSpan, replay: LaneReplay) -> Tally:
+    """Read and decide ``span``. Raises BrokerUnreachableError."""
+    partition = TopicPartition(span.lane.topic, span.lane.partition)
+    options = {"max_partition_fetch_bytes": _FETCH_BYTES, "auto_offset_reset": "earliest"}
+    try:
+        async with kafka.consumer(settings, **options) as consumer, asyncio.timeout(_SILENCE_S) as silence:
+            consumer.assign([partition])
+            async for _, records in read_spans(consumer, {partition: Span(span.warm, span.warm, span.end)}):
+                silence.reschedule(asyncio.get_running_loop().time() + _SILENCE_S)
+                replay.take(records, span.start)
+                count_read(len(records))
+    except (KafkaError, OSError) as error:
+        raise kafka.unreachable(settings, error) from None
+    return replay.tally
+
+
+def _side(decision: Decision) -> Side:
+    row = decision.listing.row if decision.listing else None
+    reason = decision.reasons[0].code.value if decision.reasons else None
+    return Side(decision.outcome.value, reason, RowKey(row.batch, row.number) if row else None)

@@ -1,0 +1,155 @@
+"""A replay's result as a department reads it: tables, Chinese first, on the terminal and in Markdown."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gateway.core.decision import Outcome
+from gateway.core.reasons import MEANINGS, Code
+
+OUTCOMES = {
+    Outcome.FORWARD.value: "通过 forward",
+    Outcome.REJECT.value: "不通过 reject",
+    Outcome.DUPLICATE.value: "重复 duplicate",
+    Outcome.DEAD_LETTER.value: "无法识别 dead letter",
+}
+_MOST_LINES = 20
+_FLOWS = ("判定改变 changed", "新增通过 now forwarded", "不再通过 no longer")
+
+
+class _Table(NamedTuple):
+    title: str
+    headings: tuple[str, ...]
+    lines: Sequence[tuple[str | int, ...]]
+
+
+def print_report(result: dict[str, Any]) -> None:
+    """Print ``result`` (as `summarise` makes it) to stdout; of long tables the first lines."""
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    for sentence in _opening(result):
+        console.print(sentence)
+    wrapping = Console(highlight=False, markup=False)
+    for title, headings, lines in _tables(result):
+        table = Table(title=Text(title, style="bold"), title_justify="left", show_lines=len(headings) == 5)
+        for heading, first in zip(headings, lines[0], strict=True):
+            table.add_column(heading, justify="right" if isinstance(first, int) else "left", overflow="fold")
+        for line in lines[:_MOST_LINES]:
+            table.add_row(*(Text(_word(cell)) for cell in line))
+        wrapping.print()
+        wrapping.print(table)
+        if len(lines) > _MOST_LINES:
+            console.print(f"… 其余 {len(lines) - _MOST_LINES:,} 行见 --output 或 --format json: more lines there")
+
+
+def to_markdown(result: dict[str, Any]) -> str:
+    """``result`` as a Markdown page, whole."""
+    parts = ["# 互认清单重放报告 · Replay under another list", ""]
+    parts += [f"- {sentence.strip()}" for sentence in _opening(result)]
+    for title, headings, lines in _tables(result):
+        align = [("---:" if isinstance(cell, int) else "---") for cell in lines[0]]
+        parts += ["", f"## {title}", "", _markdown_line(headings), _markdown_line(align)]
+        parts += [_markdown_line([_word(cell) for cell in line]) for line in lines]
+    return "\n".join(parts) + "\n"
+
+
+def _opening(result: dict[str, Any]) -> list[str]:
+    events, changed = result["events"], result["changed"]
+    lines = [
+        f"现清单 against: {result['lists']['against']}",
+        f"试用清单 list:   {result['lists']['list']}",
+        f"重放事件 events: {events:,}",
+    ]
+    if not changed:
+        lines.append("判定均不改变 no decision would change")
+    else:
+        share = f"{changed / events:.1%}"
+        lines.append(f"判定将改变 decisions that would change: {changed:,} ({share})")
+        lines.append(f"  新增通过 now forwarded: {result['opened']:,}")
+        lines.append(f"  不再通过 no longer forwarded: {result['closed']:,}")
+        if other := changed - result["opened"] - result["closed"]:
+            lines.append(f"  仍不通过，主要原因或行号改变 still rejected, for another primary reason or row: {other:,}")
+    if further := result["further_reasons"]:
+        lines.append(
+            f"另有仅次要原因改变者 only reasons behind the primary one differ (not counted above): {further:,}"
+        )
+    return lines
+
+
+def _tables(result: dict[str, Any]) -> list[_Table]:
+    """The tables that have lines; counts stay numbers."""
+    tables = [
+        _Table(
+            "判定如何改变 What would change",
+            ("件数 events", "行 row", "现判定 now", "试用后 then", "事件示例 examples"),
+            [
+                (
+                    each["count"],
+                    _rows(each),
+                    _decision(each["from"]),
+                    _decision(each["to"]),
+                    "\n".join(each["examples"]),
+                )
+                for each in result["changes"]
+            ],
+        ),
+        _Table(
+            "按清单行 By row of the list",
+            ("行 row", "电子证照 certificate", "涉及事件 events", *_FLOWS),
+            [
+                (_row(each), each["certificate"] or "〔缺失〕", each["events"], *_flows(each))
+                for each in result["by_row"]
+                if each["changed"]
+            ],
+        ),
+        _Table(
+            "按主要原因 By primary reason (of the decisions that change)",
+            ("原因 reason", "现 now", "试用后 then"),
+            [
+                (f"{MEANINGS[Code(each['reason'])].zh} {each['reason']}", each["from"], each["to"])
+                for each in result["by_reason"]
+            ],
+        ),
+        _Table(
+            "按责任单位 By responsible unit (rejections of the decisions that change)",
+            ("责任单位 unit", "现 now", "试用后 then"),
+            [(each["unit"], each["from"], each["to"]) for each in result["by_unit"]],
+        ),
+        _Table(
+            "按亮证地区 By place of display (GB/T 2260)",
+            ("地区代码 region", *_FLOWS),
+            [(each["region"], *_flows(each)) for each in result["by_region"]],
+        ),
+    ]
+    return [table for table in tables if table.lines]
+
+
+def _flows(counts: dict[str, Any]) -> tuple[int, int, int]:
+    return counts["changed"], counts["opened"], counts["closed"]
+
+
+def _decision(side: dict[str, Any]) -> str:
+    reason = f"\n{MEANINGS[Code(side['reason'])].zh}\n{side['reason']}" if side["reason"] else ""
+    return OUTCOMES[side["outcome"]] + reason
+
+
+def _rows(change: dict[str, Any]) -> str:
+    before, after = _row(change["from"]), _row(change["to"])
+    return before if before == after else f"{before} → {after}"
+
+
+def _row(place: dict[str, Any]) -> str:
+    """The row as people say it; the batch only where it is not the first."""
+    if place["row"] is None:
+        return "—"
+    return str(place["row"]) if place["batch"] == 1 else f"{place['batch']}/{place['row']}"
+
+
+def _word(cell: str | int) -> str:
+    return f"{cell:,}" if isinstance(cell, int) else cell
+
+
+def _markdown_line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", "<br>") for cell in cells) + " |"

@@ -1,6 +1,7 @@
 """Lanes worked side by side: a process for each core, one lane at a time in each, and a count of what has been read."""
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from multiprocessing.sharedctypes import Synchronized
@@ -20,11 +21,10 @@ def run_lanes(work: Callable[[_Job], _Result], jobs: Sequence[_Job], *, name: st
     """What ``work`` (a module's function, as it is called in other processes) makes of each job, in the jobs' order.
 
     ``work`` says with ``count_read`` how far it is; the bar, on stderr where that is a terminal, goes to ``size``. What ``work``
-    raises is raised here, and the jobs not begun are dropped.
+    raises is raised here, and all jobs end.
     """
-    method = (
-        "fork" if "fork" in multiprocessing.get_all_start_methods() else None
-    )  # a fork has the lists loaded already
+    # A fork has everything loaded already, the lists too.
+    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
     context = multiprocessing.get_context(method)
     counter: Synchronized[int] = context.Value("q", 0)
     columns = (
@@ -40,14 +40,16 @@ def run_lanes(work: Callable[[_Job], _Result], jobs: Sequence[_Job], *, name: st
         # After the workers were forked: the bar's thread must not be there yet.
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             task, waiting = progress.add_task(name, total=size), set(futures)
-            while waiting:
-                done, waiting = wait(waiting, timeout=_REFRESH_S, return_when=FIRST_COMPLETED)
-                try:
+            try:
+                while waiting:
+                    done, waiting = wait(waiting, timeout=_REFRESH_S, return_when=FIRST_COMPLETED)
                     results |= {futures[future]: future.result() for future in done}
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise
-                progress.update(task, completed=min(counter.value, size))
+                    progress.update(task, completed=min(counter.value, size))
+            except BaseException:  # Ctrl-C too
+                pool.shutdown(wait=False, cancel_futures=True)
+                for child in multiprocessing.active_children():
+                    child.terminate()
+                raise
     return [results[number] for number in range(len(jobs))]
 
 
@@ -60,4 +62,5 @@ def count_read(records: int) -> None:
 
 def _share(counter: "Synchronized[int]") -> None:
     global _counter  # noqa: PLW0603 — how a pool's initializer hands something to its process
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # on Ctrl-C a worker ends without a word: its parent has the say
     _counter = counter

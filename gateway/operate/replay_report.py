@@ -17,7 +17,8 @@ OUTCOMES = {
     Outcome.DEAD_LETTER.value: "无法识别 dead letter",
 }
 _MOST_LINES = 20
-_FLOWS = ("判定改变 changed", "新增通过 now forwarded", "不再通过 no longer")
+_FLOWS = ("判定改变 changed", "新增通过 forwarded then", "不再通过 no longer")
+_CHANGES = "判定如何改变 What would change"
 
 
 class _Table(NamedTuple):
@@ -27,28 +28,44 @@ class _Table(NamedTuple):
 
 
 def print_report(result: dict[str, Any]) -> None:
-    """Print ``result`` (as `summarise` makes it) to stdout; of long tables the first lines."""
+    """Print ``result`` (as `summarise` makes it) to stdout; of long lists the first lines."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
     for sentence in _opening(result):
         console.print(sentence)
+    if result["changes"]:
+        console.print(f"\n{_CHANGES}", style="bold")
+    # Sentences, not a table: ids stay whole, to be copied.
+    for each in result["changes"][:_MOST_LINES]:
+        console.print(f"  {each['count']:>9,} 件  第 {_rows(each)} 行")
+        console.print(f"{'':13}{_decision(each['from'], ' ')}\n{'':11}→ {_decision(each['to'], ' ')}")
+        if each["examples"]:
+            console.print(f"{'':13}如 e.g. {'、'.join(each['examples'])}")
+    _print_rest(console, len(result["changes"]))
     wrapping = Console(highlight=False, markup=False)
     for title, headings, lines in _tables(result):
-        table = Table(title=Text(title, style="bold"), title_justify="left", show_lines=len(headings) == 5)
+        console.print(f"\n{title}", style="bold")
+        table = Table()
         for heading, first in zip(headings, lines[0], strict=True):
-            table.add_column(heading, justify="right" if isinstance(first, int) else "left", overflow="fold")
+            words = Text(heading.replace(" ", "\n", 1))
+            table.add_column(words, justify="right" if isinstance(first, int) else "left", overflow="fold")
         for line in lines[:_MOST_LINES]:
             table.add_row(*(Text(_word(cell)) for cell in line))
-        wrapping.print()
         wrapping.print(table)
-        if len(lines) > _MOST_LINES:
-            console.print(f"… 其余 {len(lines) - _MOST_LINES:,} 行见 --output 或 --format json: more lines there")
+        _print_rest(console, len(lines))
+
+
+def _print_rest(console: Console, lines: int) -> None:
+    if lines > _MOST_LINES:
+        console.print(
+            f"  … 其余 {lines - _MOST_LINES:,} 行见 --output 或 --format json · {lines - _MOST_LINES:,} more lines there"
+        )
 
 
 def to_markdown(result: dict[str, Any]) -> str:
     """``result`` as a Markdown page, whole."""
     parts = ["# 互认清单重放报告 · Replay under another list", ""]
     parts += [f"- {sentence.strip()}" for sentence in _opening(result)]
-    for title, headings, lines in _tables(result):
+    for title, headings, lines in [*_changes(result), *_tables(result)]:
         align = [("---:" if isinstance(cell, int) else "---") for cell in lines[0]]
         parts += ["", f"## {title}", "", _markdown_line(headings), _markdown_line(align)]
         parts += [_markdown_line([_word(cell) for cell in line]) for line in lines]
@@ -58,16 +75,16 @@ def to_markdown(result: dict[str, Any]) -> str:
 def _opening(result: dict[str, Any]) -> list[str]:
     events, changed = result["events"], result["changed"]
     lines = [
-        f"现清单 against: {result['lists']['against']}",
-        f"试用清单 list:   {result['lists']['list']}",
-        f"重放事件 events: {events:,}",
+        f"现行清单 against: {result['lists']['against']}",
+        f"试用清单 list:    {result['lists']['list']}",
+        f"重放事件 events:  {events:,}",
     ]
     if not changed:
         lines.append("判定均不改变 no decision would change")
     else:
         share = f"{changed / events:.1%}"
         lines.append(f"判定将改变 decisions that would change: {changed:,} ({share})")
-        lines.append(f"  新增通过 now forwarded: {result['opened']:,}")
+        lines.append(f"  新增通过 forwarded then: {result['opened']:,}")
         lines.append(f"  不再通过 no longer forwarded: {result['closed']:,}")
         if other := changed - result["opened"] - result["closed"]:
             lines.append(f"  仍不通过，主要原因或行号改变 still rejected, for another primary reason or row: {other:,}")
@@ -78,23 +95,25 @@ def _opening(result: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _changes(result: dict[str, Any]) -> list[_Table]:
+    """The kinds of change, as a table; none where there is no change."""
+    lines = [
+        (
+            each["count"],
+            _rows(each),
+            _decision(each["from"], "\n"),
+            _decision(each["to"], "\n"),
+            "\n".join(each["examples"]),
+        )
+        for each in result["changes"]
+    ]
+    headings = ("件数 events", "行 row", "现行判定 today", "试用判定 then", "事件示例 examples")
+    return [_Table(_CHANGES, headings, lines)] if lines else []
+
+
 def _tables(result: dict[str, Any]) -> list[_Table]:
     """The tables that have lines; counts stay numbers."""
     tables = [
-        _Table(
-            "判定如何改变 What would change",
-            ("件数 events", "行 row", "现判定 now", "试用后 then", "事件示例 examples"),
-            [
-                (
-                    each["count"],
-                    _rows(each),
-                    _decision(each["from"]),
-                    _decision(each["to"]),
-                    "\n".join(each["examples"]),
-                )
-                for each in result["changes"]
-            ],
-        ),
         _Table(
             "按清单行 By row of the list",
             ("行 row", "电子证照 certificate", "涉及事件 events", *_FLOWS),
@@ -106,7 +125,7 @@ def _tables(result: dict[str, Any]) -> list[_Table]:
         ),
         _Table(
             "按主要原因 By primary reason (of the decisions that change)",
-            ("原因 reason", "现 now", "试用后 then"),
+            ("原因 reason", "现行 today", "试用 then"),
             [
                 (f"{MEANINGS[Code(each['reason'])].zh} {each['reason']}", each["from"], each["to"])
                 for each in result["by_reason"]
@@ -114,7 +133,7 @@ def _tables(result: dict[str, Any]) -> list[_Table]:
         ),
         _Table(
             "按责任单位 By responsible unit (rejections of the decisions that change)",
-            ("责任单位 unit", "现 now", "试用后 then"),
+            ("责任单位 unit", "现行 today", "试用 then"),
             [(each["unit"], each["from"], each["to"]) for each in result["by_unit"]],
         ),
         _Table(
@@ -130,9 +149,9 @@ def _flows(counts: dict[str, Any]) -> tuple[int, int, int]:
     return counts["changed"], counts["opened"], counts["closed"]
 
 
-def _decision(side: dict[str, Any]) -> str:
-    reason = f"\n{MEANINGS[Code(side['reason'])].zh}\n{side['reason']}" if side["reason"] else ""
-    return OUTCOMES[side["outcome"]] + reason
+def _decision(side: dict[str, Any], separator: str) -> str:
+    words = (MEANINGS[Code(side["reason"])].zh, side["reason"]) if side["reason"] else ()
+    return separator.join((OUTCOMES[side["outcome"]], *words))
 
 
 def _rows(change: dict[str, Any]) -> str:

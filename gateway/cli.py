@@ -24,7 +24,9 @@ app = typer.Typer(
     Data goes to stdout, everything else to stderr. Exit codes: 0 fine, 1 findings, 2 usage, 69 broker unreachable,
     78 configuration invalid, 130 interrupted.""",
 )  # fmt: skip
-list_app = typer.Typer(no_args_is_help=True, help="The recognition list (互认实施清单): show it, check its files.")
+list_app = typer.Typer(
+    no_args_is_help=True, help="The recognition list (互认实施清单): show it, check its files, compare it."
+)
 topics_app = typer.Typer(no_args_is_help=True, help="The gateway's topics: what would be done, and do it.")
 schema_app = typer.Typer(no_args_is_help=True, help="The contract's files: JSON Schemas, AsyncAPI, examples.")
 app.add_typer(list_app, name="list")
@@ -166,6 +168,31 @@ def list_validate(list_dir: ListDir = None, config: Config = None) -> None:
     from gateway.operate.lists import validate_list
 
     _exit(validate_list(_list_dir(list_dir, config)))
+
+
+@list_app.command("diff")
+def list_diff(
+    before: Annotated[Path, typer.Argument(metavar="A", help="Folder of list files.")],
+    after: Annotated[Path, typer.Argument(metavar="B", help="Folder of the list files to compare with A's.")],
+    date: Annotated[str | None, typer.Option(help="As of this day, YYYY-MM-DD (UTC+8); default: today.")] = None,
+    impact: Annotated[bool, typer.Option("--impact", help="Count the events received lately that it touches.")] = False,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=3650, help="With --impact: of the last so many days; default: 7.")
+    ] = None,
+    config: Config = None,
+    bootstrap_servers: Servers = None,
+    output: Format = Output.TEXT,
+) -> None:
+    """What list B says otherwise than list A, cell by cell; exit code 1 where they differ.
+
+    Example: `gateway list diff config/recognition amended/recognition --date 2026-12-15 --impact`
+    """
+    from gateway.operate.list_diff import run_diff
+
+    settings = _settings(config, bootstrap_servers) if impact else None
+    china = datetime.timezone(datetime.timedelta(hours=8))
+    day = date or datetime.datetime.now(china).date().isoformat()
+    _exit(run_diff(before, after, day, output.value, settings=settings, days=days))
 
 
 @topics_app.command("plan")

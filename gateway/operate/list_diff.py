@@ -78,9 +78,9 @@ def to_objects(changes: ListChanges, impact: dict[str, Any] | None) -> Iterable[
     - ``edition``: ``since`` (YYYY-MM-DD), and the digests of what begins on that day, ``from`` and ``to``
     - ``rule``: ``batch``, ``rule`` (its name), ``from``, ``to``
     - ``row``: ``batch``, ``row``, ``certificate``, ``change`` (``added``, ``removed``, ``changed``); ``gains`` and ``loses``: by
-      cell, the words that only the one list accepts; ``opens`` and ``closes``: provinces whose certificates only the one lets pass
-    - ``cell``: ``batch``, ``row``, ``cell``, ``name`` (``zh``, ``en``), ``from`` and ``to`` (``provenance``, ``value``, ``note``, …),
-      ``document`` (number of the amendment)
+      cell, the words that only the one list accepts; ``opens`` and ``closes``: provinces whose certificates only the one passes
+    - ``cell``: ``batch``, ``row``, ``cell``, ``name`` (``zh``, ``en``), ``from`` and ``to`` (``provenance``, ``value``, ``note``,
+      …), ``document`` (number of the amendment)
     - ``impact``, ``impact_total``: ``events``, ``changed``, ``opened``, ``closed``, as `replay` counts them
     """
     for edition in changes.editions:

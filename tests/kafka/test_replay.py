@@ -1,0 +1,230 @@
+"""``gateway replay`` and ``list diff --impact`` on a real broker: counts are those of the decisions, and nothing is written."""
+
+import asyncio
+import copy
+import datetime
+import json
+import re
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gateway.adapters import kafka
+from gateway.adapters.list_files import load_recognition
+from gateway.adapters.settings import Settings
+from gateway.adapters.topics import Topics
+from gateway.core.decision import Decision, Outcome, decide
+from gateway.core.times import format_instant
+from gateway.operate.simulate import Simulator
+from gateway.operate.topics import apply_topics
+from tests.kafka.harness import publish, read_topics
+from tests.kafka.row6 import CHINA, amendment, copy_of_the_list, row_6_event
+from tests.kafka.test_commands import gateway
+
+SIMULATED, ROW_6 = 3000, 25
+
+
+async def test_replay_counts_what_the_decisions_say_and_writes_nothing(settings: Settings, tmp_path: Path) -> None:
+    folder = await prepare(settings, tmp_path)
+    offsets = await all_ends(settings)
+    lists = ("--list", str(folder))
+    done = await asyncio.to_thread(gateway, settings, "replay", *lists, "--format", "json", "--examples", "2")
+    result = read_json(done)
+    expected = await expect(settings, folder)
+    assert result["events"] == SIMULATED + ROW_6
+    assert_is(result, expected)
+    assert result["opened"] >= ROW_6
+    assert result["closed"] > 0
+    assert result["lists"] == {
+        "against": load_recognition(settings.recognition_dir).digest,
+        "list": load_recognition(folder).digest,
+    }
+    assert all(len(change["examples"]) == min(2, change["count"]) for change in result["changes"])
+    # The other way round, everything is mirrored.
+    back = await asyncio.to_thread(
+        gateway,
+        settings,
+        "replay",
+        "--list",
+        str(settings.recognition_dir),
+        "--against",
+        str(folder),
+        "--format",
+        "json",
+    )
+    mirrored = read_json(back)
+    assert (mirrored["opened"], mirrored["closed"]) == (result["closed"], result["opened"])
+    assert kinds(mirrored) == {(after, before): count for (before, after), count in kinds(result).items()}
+    assert await all_ends(settings) == offsets
+
+
+async def test_replay_for_people_names_units_and_nobody_else(settings: Settings, tmp_path: Path) -> None:
+    folder, page = await prepare(settings, tmp_path), tmp_path / "report.md"
+    done = await asyncio.to_thread(gateway, settings, "replay", "--list", str(folder), "--output", str(page))
+    text, markdown = done.stdout.decode(), page.read_text(encoding="utf-8")
+    assert done.returncode == 0
+    for words in ("判定将改变", "第 6 行", "通过 forward", "重庆市交通局", "CHANNEL_NOT_RECOGNISED", "500103"):
+        assert words in text
+        assert words in markdown or words == "第 6 行"
+    assert "events decided under two lists" in done.stderr.decode()
+    assert not re.search(r"sm3:|张\*|\*\*|某\*", text + markdown + done.stderr.decode())
+
+
+async def test_since_and_until_are_broker_time_and_repetitions_from_before_are_known(
+    settings: Settings, tmp_path: Path
+) -> None:
+    folder = copy_of_the_list(tmp_path)
+    now = datetime.datetime.now(CHINA)
+    (folder / "amendment-1.yaml").write_text(amendment(now.date() - datetime.timedelta(days=3)), encoding="utf-8")
+    await apply_topics(settings)
+    early = [row_6_event(number, now) for number in range(10)]
+    late = [row_6_event(number, now) for number in range(10, 30)]
+    await publish(settings, early)
+    await asyncio.sleep(0.05)
+    between = format_instant(time.time_ns() // 1000)
+    await asyncio.sleep(0.05)
+    await publish(settings, [*early, *late])
+
+    async def ask(*options: str) -> dict[str, Any]:
+        command = ("replay", "--list", str(folder), "--format", "json", *options)
+        return read_json(await asyncio.to_thread(gateway, settings, *command))
+
+    whole, since, until = await ask(), await ask("--since", between), await ask("--until", between)
+    assert [(each["events"], each["opened"]) for each in (whole, since, until)] == [(40, 30), (30, 20), (10, 10)]
+    assert since["outcomes"]["list"] == {"duplicate": 10, "forward": 20}
+    assert (await ask("--since", "2100-01-01T00:00:00Z"))["events"] == 0
+
+
+async def test_impact_counts_the_rows_that_differ(settings: Settings, tmp_path: Path) -> None:
+    folder = await prepare(settings, tmp_path)
+    offsets = await all_ends(settings)
+    command = ("list", "diff", str(settings.recognition_dir), str(folder), "--impact", "--days", "1")
+    done = await asyncio.to_thread(gateway, settings, *command, "--format", "json")
+    assert done.returncode == 1, done.stderr.decode()
+    objects = [json.loads(line) for line in done.stdout.splitlines()]
+    rows = {each["row"]: each for each in objects if each["kind"] == "impact"}
+    assert sorted(rows) == [5, 6] == [each["row"] for each in objects if each["kind"] == "row"]
+    expected = await expect(settings, folder)
+    touched = Counter(row for old, new in expected for row in {old.row, new.row} if row)
+    changed = Counter(new.row for old, new in expected if side(old) != side(new))
+    assert {row: (each["events"], each["changed"]) for row, each in rows.items()} == {
+        row: (touched[row], changed[row]) for row in (5, 6)
+    }
+    total = objects[-1]
+    assert (total["kind"], total["days"], total["events"], total["changed"]) == (
+        "impact_total", 1, SIMULATED + ROW_6, changed.total(),
+    )  # fmt: skip
+    text = (await asyncio.to_thread(gateway, settings, *command)).stdout.decode()
+    assert "影响 impact" in text
+    assert await all_ends(settings) == offsets
+
+
+def test_topics_that_are_not_there_are_named(settings: Settings) -> None:
+    done = gateway(settings, "replay", "--list", str(settings.recognition_dir))
+    assert (done.returncode, done.stdout) == (78, b"")
+    assert f"{settings.topic_prefix}sichuan.display" in done.stderr.decode()
+
+
+async def prepare(settings: Settings, folder: Path) -> Path:
+    """A history in the topics, and a list that settles row 6's areas and takes a channel from row 5."""
+    await apply_topics(settings)
+    now = datetime.datetime.now(CHINA)
+    simulator = Simulator(load_recognition(settings.recognition_dir), seed=31, reject_share=0.3)
+    records = [simulator.next_event(int(now.timestamp() * 1000)) for _ in range(SIMULATED)]
+    await publish(settings, [*records, *(row_6_event(number, now) for number in range(ROW_6))])
+    edited = copy_of_the_list(folder)
+    content = yaml.safe_load(amendment(datetime.date(2022, 10, 23)))
+    (edited / "amendment-1.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    content = copy.deepcopy(content)
+    content["document"]["number"] = "测试〔2026〕2号"
+    content["set"] = [{"row": 5, "cell": "channels", "value": ["天府通办"]}]
+    (edited / "amendment-2.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    return edited
+
+
+async def expect(settings: Settings, folder: Path) -> list[tuple[Decision, Decision]]:
+    """Every event decided twice, by the decision alone, with every id that came on its partition remembered."""
+    lists = [load_recognition(settings.recognition_dir), load_recognition(folder)]
+    topics, seen, decisions = Topics(settings.topic_prefix), {}, []
+    async for record in read_topics(settings, topics.displays):
+        known = seen.setdefault((record.topic, record.partition), {})
+        both = [
+            decide(
+                record.value, topics.displays[record.topic], record.timestamp, recognition,
+                key=record.key, headers=record.headers, seen=known,
+            )
+            for recognition in lists
+        ]  # fmt: skip
+        first = both[0]
+        if first.identity and first.reading and first.outcome is not Outcome.DUPLICATE:
+            known[first.identity] = (*known.get(first.identity, ()), first.reading.content_digest)
+        decisions.append((both[0], both[1]))
+    return decisions
+
+
+def assert_is(result: dict[str, Any], expected: list[tuple[Decision, Decision]]) -> None:
+    """Every count of ``result`` computed anew from the decisions."""
+    changed = [(old, new) for old, new in expected if side(old) != side(new)]
+    assert kinds(result) == Counter((side(old), side(new)) for old, new in changed)
+    assert result["changed"] == len(changed)
+    assert result["outcomes"] == {
+        name: dict(sorted(Counter(pair[index].outcome.value for pair in expected).items()))
+        for index, name in enumerate(("against", "list"))
+    }
+    opened = [new for old, new in changed if new.outcome is Outcome.FORWARD]
+    closed = [new for old, new in changed if old.outcome is Outcome.FORWARD]
+    assert (result["opened"], result["closed"]) == (len(opened), len(closed))
+    same = [(old, new) for old, new in expected if side(old) == side(new)]
+    assert result["further_reasons"] == sum(old.codes != new.codes for old, new in same)
+    assert from_to(result["by_reason"], "reason") == counted([(old.codes[:1], new.codes[:1]) for old, new in changed])
+    units = [(old.responsible_units, new.responsible_units) for old, new in changed]
+    assert from_to(result["by_unit"], "unit") == counted(units)
+    regions = [[each.event.data.display.region_code for each in part if each.event] for part in (opened, closed)]
+    regions.insert(0, [new.event.data.display.region_code for _, new in changed if new.event])
+    for name, codes in zip(("changed", "opened", "closed"), regions, strict=True):
+        assert {each["region"]: each[name] for each in result["by_region"] if each[name]} == Counter(codes)
+        rows = {"changed": [new for _, new in changed], "opened": opened, "closed": closed}[name]
+        assert {each["row"]: each[name] for each in result["by_row"] if each[name]} == Counter(
+            each.row for each in rows
+        )
+    touched = Counter(row for old, new in expected for row in {old.row, new.row} if row)
+    assert {each["row"]: each["events"] for each in result["by_row"]} == touched
+
+
+def side(decision: Decision) -> tuple[str, str | None, int | None]:
+    return decision.outcome.value, decision.codes[0].value if decision.codes else None, decision.row
+
+
+def kinds(result: dict[str, Any]) -> dict[Any, int]:
+    return {
+        tuple((each[end]["outcome"], each[end]["reason"], each[end]["row"]) for end in ("from", "to")): each["count"]
+        for each in result["changes"]
+    }
+
+
+def from_to(counts: list[dict[str, Any]], name: str) -> dict[str, tuple[int, int]]:
+    return {each[name]: (each["from"], each["to"]) for each in counts}
+
+
+def counted(pairs: list[tuple[tuple[str, ...], tuple[str, ...]]]) -> dict[str, tuple[int, int]]:
+    before = Counter(str(word) for old, _ in pairs for word in old)
+    after = Counter(str(word) for _, new in pairs for word in new)
+    return {word: (before[word], after[word]) for word in before | after}
+
+
+async def all_ends(settings: Settings) -> dict[Any, int]:
+    """Where every partition of every topic ends."""
+    partitions = await kafka.partitions_of(settings, list(Topics(settings.topic_prefix).all))
+    async with kafka.consumer(settings) as consumer:
+        return dict(await consumer.end_offsets(partitions))
+
+
+def read_json(done: "subprocess.CompletedProcess[bytes]") -> dict[str, Any]:
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stderr == b""
+    (line,) = done.stdout.splitlines()
+    return json.loads(line)

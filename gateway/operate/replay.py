@@ -21,6 +21,7 @@ from gateway.adapters.settings import Settings
 from gateway.adapters.topic_reader import find_spans
 from gateway.adapters.topics import Topics
 from gateway.core.recognition import Recognition
+from gateway.core.times import china_date
 from gateway.errors import UsageError
 from gateway.operate.lane_pool import run_lanes
 from gateway.operate.replay_lane import LaneReplay, LaneSpan, RowKey, Side, Tally, merge, replay_lane
@@ -70,12 +71,23 @@ def replay(settings: Settings, question: Question) -> Tally:
 
     Raises RecognitionListError, ConfigurationError, BrokerUnreachableError.
     """
-    for folder in (question.against, question.list_dir):
-        load(folder)  # mistakes are said before anything is read, and forks have the lists already
+    # Mistakes are said before anything is read, and forks have the lists already.
+    _, tried = load(question.against), load(question.list_dir)
+    _warn_of_days_to_come(tried)
     spans = asyncio.run(_survey(settings, question))
     jobs = [(settings, question, span) for span in sorted(spans, key=lambda span: span.warm - span.end)]
     tallies = run_lanes(_replay_lane, jobs, name="replay", size=sum(span.end - span.warm for span in spans))
     return merge(tallies, question.examples)
+
+
+def _warn_of_days_to_come(tried: Recognition) -> None:
+    """Say on stderr which editions decide nothing here: an event is decided by the one in force when it was shown."""
+    today = china_date(time.time_ns() // 1000)
+    if days := [edition.since for edition in tried.editions if edition.since > today]:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(
+            f"the list tried has more editions, from {', '.join(days)} on: these touch no event received so far. "
+            "To see what they would do, let a copy of them take effect earlier."
+        )
 
 
 @lru_cache(maxsize=4)

@@ -97,6 +97,11 @@ async def test_since_and_until_are_broker_time_and_repetitions_from_before_are_k
     assert [(each["events"], each["opened"]) for each in (whole, since, until)] == [(40, 30), (30, 20), (10, 10)]
     assert since["outcomes"]["list"] == {"duplicate": 10, "forward": 20}
     assert (await ask("--since", "2100-01-01T00:00:00Z"))["events"] == 0
+    # What takes effect on a day to come touches nothing that was: said, so that nobody takes it for harmless.
+    (folder / "amendment-1.yaml").write_text(amendment(datetime.date(2100, 1, 1)), encoding="utf-8")
+    done = await asyncio.to_thread(gateway, settings, "replay", "--list", str(folder))
+    assert "判定均不改变" in done.stdout.decode()
+    assert "2100-01-01" in done.stderr.decode()
 
 
 async def test_impact_counts_the_rows_that_differ(settings: Settings, tmp_path: Path) -> None:

@@ -150,6 +150,8 @@ def test_help_teaches_every_command_with_an_example() -> None:
         "tail",
         "list show",
         "list validate",
+        "list diff",
+        "replay",
         "topics plan",
         "topics apply",
         "schema export",

@@ -2,19 +2,15 @@
 
 import asyncio
 import json
-import multiprocessing
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterable
 from dataclasses import asdict
-from multiprocessing.sharedctypes import Synchronized
 from typing import Any, Literal
 
 from aiokafka import TopicPartition
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
@@ -23,11 +19,10 @@ from gateway.adapters.topic_reader import find_spans
 from gateway.adapters.topics import Topics
 from gateway.operate.audit.findings import KINDS, Finding, LaneReport
 from gateway.operate.audit.lane import LaneAudit, Scope, lanes_of
+from gateway.operate.lane_pool import count_read, run_lanes
 from gateway.relay.turn import LaneId
 
 _SHOWN = 20
-
-_counter: "Synchronized[int] | None" = None
 
 
 def audit(settings: Settings, scope: Scope, output: Literal["text", "json"]) -> tuple[int, list[LaneReport]]:
@@ -35,16 +30,11 @@ def audit(settings: Settings, scope: Scope, output: Literal["text", "json"]) -> 
 
     Raises BrokerUnreachableError, ConfigurationError.
     """
-    started, console = time.monotonic(), Console(stderr=True)
+    started = time.monotonic()
     if scope.prove:
         load_recognition(settings.recognition_dir)  # a mistake in it is said before anything is read
     lanes, size = asyncio.run(_survey(settings))
-    with Progress(
-        TextColumn("audit"), BarColumn(), TextColumn("{task.completed:,}/{task.total:,} records"), TimeElapsedColumn(),
-        console=console, transient=True, disable=not console.is_terminal,
-    ) as progress:  # fmt: skip
-        task = progress.add_task("audit", total=size)
-        reports = _run_all(settings, lanes, scope, lambda read: progress.update(task, completed=min(read, size)))
+    reports = run_lanes(_audit_lane, [(settings, lane, scope) for lane in lanes], name="audit", size=size)
     summary = summarise(reports, time.monotonic() - started)
     if output == "json":
         sys.stdout.write(json.dumps(summary, ensure_ascii=False) + "\n")
@@ -69,45 +59,18 @@ def _weight(partition: TopicPartition, topics: Topics) -> int:
     return 2 if partition.topic in {topics.ledger, topics.deadletter} else 1
 
 
-def _run_all(settings: Settings, lanes: list[LaneId], scope: Scope, on_read: Callable[[int], None]) -> list[LaneReport]:
-    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
-    context = multiprocessing.get_context(method)
-    counter: Synchronized[int] = context.Value("q", 0)
-    reports: dict[LaneId, LaneReport] = {}
-    with ProcessPoolExecutor(mp_context=context, initializer=_share, initargs=(counter,)) as pool:
-        futures = {pool.submit(_audit_lane, settings, lane, scope): lane for lane in lanes}
-        waiting = set(futures)
-        while waiting:
-            try:
-                for future in as_completed(waiting, timeout=0.2):
-                    reports[futures[future]] = future.result()
-                    waiting.discard(future)
-            except TimeoutError:
-                pass  # a look at the counter is due
-            on_read(counter.value)
-    return [reports[lane] for lane in lanes]
-
-
-def _share(counter: "Synchronized[int]") -> None:
-    global _counter  # noqa: PLW0603 — how a pool's initializer hands something to its process
-    _counter = counter
-
-
-def _audit_lane(settings: Settings, lane: LaneId, scope: Scope) -> LaneReport:
+def _audit_lane(job: tuple[Settings, LaneId, Scope]) -> LaneReport:
+    settings, lane, scope = job
     recognition = load_recognition(settings.recognition_dir)
-    first = LaneAudit(settings, lane, recognition, scope, on_read=_count)
+    first = LaneAudit(settings, lane, recognition, scope, on_read=count_read)
     report = asyncio.run(first.run())
     if first.suspicious and not scope.prove:
         # The ledger says that something is wrong with these turns; deciding them again says with which record.
-        second = LaneAudit(settings, lane, recognition, scope, prove_only=frozenset(first.suspicious), on_read=_count)
+        second = LaneAudit(
+            settings, lane, recognition, scope, prove_only=frozenset(first.suspicious), on_read=count_read
+        )
         report = asyncio.run(second.run())
     return report
-
-
-def _count(records: int) -> None:
-    if _counter is not None:
-        with _counter.get_lock():
-            _counter.value += records
 
 
 def summarise(reports: Iterable[LaneReport], seconds: float) -> dict[str, Any]:

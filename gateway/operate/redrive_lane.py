@@ -1,5 +1,6 @@
 """Puts one lane's rejected and dead-lettered events through again, beside the lane and without touching its position."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -17,7 +18,7 @@ from gateway.core.decision import Decision, Identity, Outcome, decide
 from gateway.core.recognition import Recognition
 from gateway.errors import GatewayError
 from gateway.relay.group import group_id_of
-from gateway.relay.ledger import Output, build_entry, digest, entry_id, read_entry
+from gateway.relay.ledger import Output, build_entry, digest, entry_id, facets_of, read_entry
 from gateway.relay.ledger import Span as EntrySpan
 from gateway.relay.transaction import MAX_BATCH_BYTES, REFUSED, send_in_transaction
 from gateway.relay.turn import (
@@ -320,7 +321,7 @@ class LaneRedrive:
             headers = (*output.headers, (REDRIVE_HEADER, redrive), (SUPERSEDES_HEADER, again.candidate.place))
             outputs.append(output._replace(headers=headers))
         entry = build_entry(
-            span, decisions, outputs, self.recognition.digest, self._previous,
+            span, Counter(map(facets_of, decisions)), outputs, self.recognition.digest, self._previous,
             algorithm=self.settings.ledger.digest, redriven=[record.offset for record in records],
         )  # fmt: skip
         return outputs, Output(self._topics.ledger, self._key.encode(), entry, (CONTENT_TYPE,))

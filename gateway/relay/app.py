@@ -54,7 +54,7 @@ def make_app(settings: Settings, watch: ListWatch) -> RelayApp:
     )
     metrics = Metrics()
     metrics.show_list(watch.current, edit_refused=False)
-    group = LaneGroup(settings, lambda: watch.current, TurnLog(metrics, log_forwards=settings.relay.log_forwards))
+    group = LaneGroup(settings, lambda: watch.current, TurnLog(metrics))
 
     @app.service
     class LaneService(Service):

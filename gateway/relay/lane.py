@@ -166,6 +166,7 @@ class Lane:
         turn = take_turn(
             self.id, records, self.recognition(), horizon, position.previous,
             topics=self.topics, algorithm=self.settings.ledger.digest, refused_by_broker=self._give_up_on_next,
+            tell_all=self.settings.relay.log_forwards,
         )  # fmt: skip
         assert self._producer is not None  # noqa: S101 — _open set it
         try:

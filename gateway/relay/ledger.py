@@ -1,8 +1,7 @@
 """The ledger entry of a transaction: what became of each input offset, chained by digest to the lane's entry before."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -42,6 +41,30 @@ class Written(Protocol):
 
     @property
     def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
+
+
+class Facets(NamedTuple):
+    """What an entry counts by; channel and scenario in the list's words, so that their number stays bounded."""
+
+    outcome: str
+    row: int | None
+    channel: str | None
+    scenario: str | None
+    region: str | None
+    reason: str | None
+
+
+def facets_of(decision: Decision) -> Facets:
+    """The facets of ``decision``; its reason is the primary one."""
+    channel = scenario = None
+    listing, event = decision.listing, decision.event
+    if listing is not None and listing.verdict is not None and listing.row is not None:
+        verdict = listing.verdict
+        channel = verdict.channel.canonical if verdict.channel.finding is Finding.MATCH else None
+        scenario = verdict.scenario.canonical if verdict.scenario.finding is Finding.MATCH else None
+    region = event.data.display.region_code if event is not None else None
+    reason = decision.reasons[0].code if decision.reasons else None
+    return Facets(decision.outcome, decision.row, channel, scenario, region, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +152,7 @@ def output_parts(output: Written, topic: str | None = None) -> tuple[bytes, ...]
 
 
 def build_entry(
-    span: Span, decisions: Sequence[Decision], outputs: Sequence[Output], list_digest: str, previous: str | None,
+    span: Span, counts: Mapping[Facets, int], outputs: Sequence[Output], list_digest: str, previous: str | None,
     *, algorithm: str, redriven: Sequence[int] | None = None,
 ) -> bytes:  # fmt: skip
     """The entry's JSON (a CloudEvent); ``previous`` is ``digest(algorithm, [entry before])``, None for a chain's first.
@@ -151,7 +174,7 @@ def build_entry(
                 "first_offset": span.first_offset,
                 "last_offset": span.last_offset,
                 "records": span.records,
-                "counts": count_decisions(decisions),
+                "counts": [{**facets._asdict(), "count": count} for facets, count in counts.items()],
                 "outputs": len(outputs),
                 "outputs_digest": outputs_digest(algorithm, outputs),
                 "list_digest": list_digest,
@@ -167,23 +190,3 @@ def entry_id(span: Span, previous: str | None) -> str:
     """The id of the entry for ``span`` that follows ``previous``; known before its outputs are."""
     identity = f"{span.topic} {span.partition} {span.first_offset} {span.last_offset} {previous}"
     return sha256(identity.encode()).partition(":")[2][:32]
-
-
-def count_decisions(decisions: Sequence[Decision]) -> list[dict[str, object]]:
-    """How many of ``decisions`` are alike in outcome, row, channel, scenario, region and primary reason."""
-    counts = Counter(map(_facets, decisions))
-    names = ("outcome", "row", "channel", "scenario", "region", "reason")
-    return [{**dict(zip(names, facets, strict=True)), "count": count} for facets, count in counts.items()]
-
-
-def _facets(decision: Decision) -> tuple[str, int | None, str | None, str | None, str | None, str | None]:
-    """What an entry counts by; channel and scenario in the list's words, so that their number stays bounded."""
-    channel = scenario = region = None
-    if decision.listing and decision.listing.verdict and decision.listing.row:
-        verdict = decision.listing.verdict
-        channel = verdict.channel.canonical if verdict.channel.finding is Finding.MATCH else None
-        scenario = verdict.scenario.canonical if verdict.scenario.finding is Finding.MATCH else None
-    if decision.event:
-        region = decision.event.data.display.region_code
-    reason = decision.reasons[0].code if decision.reasons else None
-    return decision.outcome, decision.row, channel, scenario, region, reason

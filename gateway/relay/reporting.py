@@ -15,26 +15,27 @@ log = structlog.get_logger("gateway.relay")
 class TurnLog:
     """Logs and counts committed turns. Field names, codes, units and ids; never a value out of the event beyond its id."""
 
-    def __init__(self, metrics: Metrics, *, log_forwards: bool) -> None:
+    def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._log_forwards = log_forwards
 
     def committed(self, lane: LaneId, turn: Turn) -> None:
         """One line for each rejection and dead letter, one for the transaction."""
-        counts: Counter[str] = Counter()
-        reasons: Counter[str] = Counter()
-        for decided in turn.decided:
+        for decided in turn.told:
             outcome = decided.decision.outcome
-            counts[outcome.value] += 1
             if outcome is Outcome.REJECT:
                 _log_rejection(lane, decided)
-                reasons[decided.decision.reasons[0].code.value] += 1
             elif outcome is Outcome.DEAD_LETTER:
                 code, message = decided.decision.error or ("", "")
                 log.warning("record.dead_lettered", code=code, message=message, **_place(lane, decided))
-            elif self._log_forwards:
+            else:
                 event = "record.forwarded" if outcome is Outcome.FORWARD else "record.duplicate"
                 log.info(event, row=decided.decision.row, **_identity(decided.decision), **_place(lane, decided))
+        counts: Counter[str] = Counter()
+        reasons: Counter[str] = Counter()
+        for facets, count in turn.counts.items():
+            counts[facets.outcome] += count
+            if facets.reason is not None:
+                reasons[facets.reason] += count
         self._metrics.count_turn(lane.province.value, counts, reasons)
         place = {TOPIC: lane.topic, PARTITION: lane.partition, "next_offset": turn.next_offset}
         log.info("turn.committed", **counts, **place)

@@ -1,6 +1,6 @@
 """A lane's turn without Kafka: input records in, decisions and the records to be written out. Pure but for the horizon."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -11,7 +11,7 @@ from gateway.core.privacy import holds_personal_number
 from gateway.core.province import Province
 from gateway.core.recognition import Recognition
 from gateway.relay.horizon import Horizon
-from gateway.relay.ledger import Output, Span, build_entry, digest
+from gateway.relay.ledger import Facets, Output, Span, build_entry, digest, facets_of
 
 CONTENT_TYPE = ("content-type", b"application/cloudevents+json; charset=utf-8")
 ORIGIN_HEADER = "chuanyu-origin"
@@ -22,6 +22,9 @@ REDRIVE_HEADER = "chuanyu-redrive"
 """On an output of `gateway redrive`: the id of the ledger entry that accounts for it."""
 SUPERSEDES_HEADER = "chuanyu-supersedes"
 """On such an output: the rejection or dead letter that it takes the place of, ``topic/partition/offset``."""
+
+
+_WORTH_A_LINE = frozenset({Outcome.REJECT, Outcome.DEAD_LETTER})
 
 
 class InputRecord(Protocol):
@@ -52,9 +55,13 @@ class Decided(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one transaction will hold: outputs in input order, the ledger entry last; and where the input stands after it."""
+    """What one transaction will hold: outputs in input order, the ledger entry last; and where the input stands after it.
 
-    decided: tuple[Decided, ...]
+    ``counts`` are those of the entry; ``told`` are the rejections and dead letters, or all if so asked.
+    """
+
+    counts: Mapping[Facets, int]
+    told: tuple[Decided, ...]
     outputs: tuple[Output, ...]
     next_offset: int
     entry_digest: str
@@ -74,18 +81,23 @@ class LaneId:
 
 def take_turn(
     lane: LaneId, records: Sequence[InputRecord], recognition: Recognition, horizon: Horizon, previous: str | None,
-    *, topics: Topics, algorithm: str, refused_by_broker: bool = False,
+    *, topics: Topics, algorithm: str, refused_by_broker: bool = False, tell_all: bool = False,
 ) -> Turn:  # fmt: skip
     """Decide ``records`` (not empty, in offset order) and build all that their transaction writes.
 
     ``refused_by_broker`` makes dead letters of them: the broker has refused what they would have become.
     """
-    decided: list[Decided] = []
+    counts: dict[Facets, int] = {}
+    told: list[Decided] = []
     outputs: list[Output] = []
     destinations = destinations_of(lane, topics)
     for record in records:
         decision = _refuse(lane, record) if refused_by_broker else decide_record(lane, record, recognition, horizon)
-        decided.append(Decided(record, decision))
+        facets = facets_of(decision)
+        counts[facets] = counts.get(facets, 0) + 1
+        # Most decisions are let go at once: a thousand of them would not fit the processor's cache.
+        if tell_all or decision.outcome in _WORTH_A_LINE:
+            told.append(Decided(record, decision))
         if (identity := decision.identity) and decision.reading and decision.outcome is not Outcome.DUPLICATE:
             horizon.remember(identity, decision.reading.content_digest, record.timestamp)
         if topic := destinations.get(decision.outcome):
@@ -99,10 +111,9 @@ def take_turn(
         len(records),
         records[-1].timestamp,
     )
-    decisions = [each.decision for each in decided]
-    entry = build_entry(span, decisions, outputs, recognition.digest, previous, algorithm=algorithm)
+    entry = build_entry(span, counts, outputs, recognition.digest, previous, algorithm=algorithm)
     outputs.append(Output(topics.ledger, str(lane).encode(), entry, (CONTENT_TYPE,)))
-    return Turn(tuple(decided), tuple(outputs), records[-1].offset + 1, digest(algorithm, [entry]))
+    return Turn(counts, tuple(told), tuple(outputs), records[-1].offset + 1, digest(algorithm, [entry]))
 
 
 def destinations_of(lane: LaneId, topics: Topics) -> dict[Outcome, str]:

@@ -1,6 +1,7 @@
 """Makes decisions again, from input and list alone, and holds them against what stands in the topics."""
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from gateway.core.decision import ENGINE_VERSION, Decision, Outcome
 from gateway.core.recognition import Recognition
 from gateway.operate.audit.findings import LaneReport
 from gateway.relay.horizon import Horizon
-from gateway.relay.ledger import Entry, count_decisions
+from gateway.relay.ledger import Entry, Facets, facets_of
 from gateway.relay.relearn import remember_output
 from gateway.relay.turn import LaneId, build_output, decide_record, destinations_of
 
@@ -82,8 +83,8 @@ class Prover:
             if actual is not None and actual.topic != self.topics.deadletter:
                 remember_output(self.horizon, actual)
         if len(decisions) == entry.records and unprovable == self.report.unprovable.total():
-            counts = {tuple(count.values()) for count in count_decisions(decisions)}
-            if counts != {msgspec.structs.astuple(count) for count in entry.counts}:
+            counts = Counter(map(facets_of, decisions))
+            if counts != {Facets(*msgspec.structs.astuple(each)[:-1]): each.count for each in entry.counts}:
                 self.report.findings.add("altered", place, "the entry's counts are not those of its decisions")
 
     def _compare(

@@ -35,8 +35,7 @@ async def test_what_ships_forwards_scales_and_stops_with_nothing_lost(stack: Sta
     relays = wait_until_healthy(stack, 2)
     await flow
     assert_proper(await wait_until_accounted(settings, 4000, 90), records[:4000])
-    for each in relays:
-        assert b'"lane.opened"' in each.logs(), "a relay got no partition"
+    await asyncio.gather(*(asyncio.to_thread(wait_until_it_has_lanes, each) for each in relays))
 
     # All relays stop in full flow, within their grace, and the next ones go on where they stopped.
     flow = asyncio.create_task(publish(settings, records[4000:], pause_every=100, pause_s=0.2))
@@ -65,6 +64,13 @@ def simulate(settings: Settings, count: int) -> list[Simulated]:
     simulator = Simulator(load_recognition(settings.recognition_dir), 3)
     now = int(time.time() * 1000)
     return [simulator.next_event(now) for _ in range(count)]
+
+
+def wait_until_it_has_lanes(relay: Any) -> None:
+    deadline = time.monotonic() + 60
+    while b'"lane.opened"' not in relay.logs():
+        assert time.monotonic() < deadline, "a relay got no partition"
+        time.sleep(0.5)
 
 
 def wait_until_healthy(stack: Stack, count: int, timeout_s: float = 120) -> list[Any]:

@@ -275,6 +275,39 @@ def tail(
 
 
 @app.command()
+def trace(
+    event_id: Annotated[str | None, typer.Argument(metavar="ID", help="The event's id.", show_default=False)] = None,
+    trace_id: Annotated[str | None, typer.Option(help="A W3C trace id: all events that carry it.")] = None,
+    at: Annotated[str | None, typer.Option(metavar="TOPIC/PARTITION/OFFSET", help="The input record there.")] = None,
+    province: Annotated[Province | None, typer.Option(help="Only what this province published.")] = None,
+    key: Annotated[str | None, typer.Option(help="The holder.ref: only the partition that it belongs to.")] = None,
+    partition: Annotated[int | None, typer.Option(min=0, help="Only this partition.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Received since, RFC 3339.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Received before, RFC 3339.")] = None,
+    config: Config = None,
+    bootstrap_servers: Servers = None,
+    output: Format = Output.TEXT,
+) -> None:
+    """What happened to an event: where it came in, what was decided and why, what went out, and its ledger entry.
+
+    Example: `gateway trace b6f1c2d4 --since 2026-11-23T00:00:00+08:00`
+    """
+    from gateway.errors import UsageError
+    from gateway.operate.times import parse_time
+    from gateway.operate.trace import Query, parse_at
+    from gateway.operate.trace import trace as find
+    from gateway.operate.trace_view import show_trace
+
+    if sum(each is not None for each in (event_id, trace_id, at)) != 1:
+        raise UsageError("say which event: its ID, or --trace-id, or --at")
+    query = Query(
+        event_id, trace_id.lower() if trace_id else None, parse_at(at) if at else None, province, partition,
+        parse_time("--since", since), parse_time("--until", until),
+    )  # fmt: skip
+    _exit(show_trace(find(_settings(config, bootstrap_servers), query, key), output.value))
+
+
+@app.command()
 def audit(
     since: Annotated[str | None, typer.Option(metavar="TIME", help="RFC 3339; default: all that is kept.")] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="RFC 3339; default: up to now.")] = None,

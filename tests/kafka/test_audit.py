@@ -100,7 +100,7 @@ def only_finding(result: dict[str, Any], kind: str) -> dict[str, Any]:
 def test_untouched_topics_are_as_they_should_be(worked_off: Settings, tmp_path: Path) -> None:
     settings = worked_off
     records = simulate(settings, EVENTS, seed=11)
-    result = audit(settings, "--prove", "1", "--export", str(tmp_path / "statement.json"), "--signed-by", "值班员")
+    result = audit(settings, "--prove", "--export", str(tmp_path / "statement.json"), "--signed-by", "值班员")
     assert result["ok"] is True
     assert (result["offsets"], result["proved"], result["unprovable"]) == (EVENTS, EVENTS, {})
     assert [result[name] for name in ("gaps", "overlaps", "broken_links", "digest_mismatches", "pending")] == [0] * 5
@@ -242,7 +242,7 @@ def test_holes_of_transactions_and_expired_records_are_no_loss(settings: Setting
         return 600
 
     records = asyncio.run(work_off())
-    result = audit(settings, "--prove", "1")
+    result = audit(settings, "--prove")
     assert (result["ok"], result["offsets"], result["gaps"]) == (True, records, 0)
     assert result["holes"] > 0
 
@@ -269,11 +269,11 @@ def test_a_period_is_audited_by_itself(worked_off: Settings) -> None:
             await wait_until_accounted(settings, EVENTS + 1100, 60)
 
     asyncio.run(second_half())
-    whole = audit(settings, "--prove", "1")
+    whole = audit(settings, "--prove")
     assert (whole["ok"], whole["offsets"]) == (True, EVENTS + 1100)
-    later = audit(settings, "--since", boundary, "--prove", "1")
+    later = audit(settings, "--since", boundary, "--prove")
     assert (later["ok"], later["offsets"], later["proved"]) == (True, 1100, 1100)
-    earlier = audit(settings, "--until", boundary, "--prove", "0.2")
+    earlier = audit(settings, "--until", boundary, "--sample", "0.2")
     assert (earlier["ok"], earlier["offsets"]) == (True, EVENTS)
     assert 0 < earlier["proved"] < EVENTS
 

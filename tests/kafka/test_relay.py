@@ -97,7 +97,7 @@ async def test_workers_killed_and_frozen_lose_and_double_nothing(settings: Setti
     account.assert_proper(len(records))
     assert account.duplicates == sum(each.expected is Outcome.DUPLICATE for each in records)
     assert account.outcome_count(VERIFIED_TYPE) == sum(each.expected is Outcome.FORWARD for each in records)
-    result = await asyncio.to_thread(audit, settings, "--prove", "1")
+    result = await asyncio.to_thread(audit, settings, "--prove")
     assert (result["ok"], result["offsets"], result["proved"]) == (True, len(records), len(records))
 
 

@@ -19,7 +19,7 @@ def run_audit(
     if statement is not None:
         if export or prove or since or until:
             raise UsageError(
-                "--statement says itself what to look at: it goes with none of --since --until --prove --export"
+                "--statement says itself what to look at: it goes with none of --since --until --prove --sample --export"
             )
         return check_statement(settings, statement, output)
     if signed_by is not None and export is None:

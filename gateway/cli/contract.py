@@ -1,0 +1,78 @@
+"""``gateway topics`` and ``gateway schema``."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli.options import Config, Format, Output, Servers, finish, load, recognition
+
+topics_app = typer.Typer(no_args_is_help=True, help="The gateway's topics: what would be done, and do it.")
+schema_app = typer.Typer(no_args_is_help=True, help="The contract's files: JSON Schemas, AsyncAPI, examples.")
+_FOLDER = Annotated[Path, typer.Argument(help="The folder.")]
+
+
+@topics_app.command("plan")
+def topics_plan(config: Config = None, bootstrap_servers: Servers = None, output: Format = Output.TEXT) -> None:
+    """Say what `topics apply` would do; exit code 1 if a topic does not fit.
+
+    Example: `gateway topics plan`
+    """
+    from gateway.operate.topics import plan_topics
+
+    plans = asyncio.run(plan_topics(load(config, bootstrap_servers)))
+    _print_plans(plans, output)
+    finish(int(any(plan.action == "refuse" for plan in plans)))
+
+
+@topics_app.command("apply")
+def topics_apply(
+    config: Config = None,
+    bootstrap_servers: Servers = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    output: Format = Output.TEXT,
+) -> None:
+    """Create what is missing; refuse what does not fit, before anything is done.
+
+    Example: `gateway topics apply --dry-run`
+    """
+    from gateway.operate.topics import apply_topics, plan_topics
+
+    settings = load(config, bootstrap_servers)
+    _print_plans(asyncio.run(plan_topics(settings) if dry_run else apply_topics(settings)), output)
+
+
+def _print_plans(plans: list[Any], output: Output) -> None:
+    for plan in plans:
+        if output is Output.JSON:
+            typer.echo(
+                json.dumps({"topic": plan.name, "action": plan.action, "detail": plan.detail}, ensure_ascii=False)
+            )
+        else:
+            typer.echo(f"{plan.action:7} {plan.name}  {plan.detail}")
+
+
+@schema_app.command("export")
+def schema_export(folder: _FOLDER = Path("schemas"), config: Config = None) -> None:
+    """Write JSON Schemas, AsyncAPI and examples.
+
+    Example: `gateway schema export schemas`
+    """
+    from gateway.operate.schemas import export_schemas
+
+    for path in export_schemas(folder, recognition(None, config)):
+        typer.echo(str(path))
+
+
+@schema_app.command("check")
+def schema_check(folder: _FOLDER = Path("schemas"), config: Config = None) -> None:
+    """Fail (exit code 1) where a file is not what the code says.
+
+    Example: `gateway schema check schemas`
+    """
+    from gateway.operate.schemas import check_schemas
+
+    number = check_schemas(folder, recognition(None, config))
+    typer.echo(f"{folder}: {number} files are what the code says", err=True)

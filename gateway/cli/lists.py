@@ -1,0 +1,71 @@
+"""``gateway list``."""
+
+import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.options import Config, Format, ListDir, Output, Servers, finish, list_folder, load, recognition
+
+app = typer.Typer(
+    no_args_is_help=True, help="The recognition list (互认实施清单): show it, check its files, compare it."
+)
+
+
+@app.command("show")
+def list_show(
+    date: Annotated[str | None, typer.Option(help="As of this day, YYYY-MM-DD (UTC+8); default: today.")] = None,
+    row: Annotated[int | None, typer.Option(help="Only this row.")] = None,
+    list_dir: ListDir = None,
+    config: Config = None,
+    output: Format = Output.TEXT,
+) -> None:
+    """Show the list as of a day, with unresolved cells marked.
+
+    Example: `gateway list show --row 5`
+    """
+    from gateway.operate.lists import show_list
+
+    china = datetime.timezone(datetime.timedelta(hours=8))
+    finish(
+        show_list(
+            recognition(list_dir, config), date or datetime.datetime.now(china).date().isoformat(), row, output.value
+        )
+    )
+
+
+@app.command("validate")
+def list_validate(list_dir: ListDir = None, config: Config = None) -> None:
+    """Check the list's files; every mistake is named by file, row and cell (exit code 78).
+
+    Example: `gateway list validate --list config/recognition`
+    """
+    from gateway.operate.lists import validate_list
+
+    finish(validate_list(list_folder(list_dir, config)))
+
+
+@app.command("diff")
+def list_diff(
+    before: Annotated[Path, typer.Argument(metavar="A", help="Folder of list files.")],
+    after: Annotated[Path, typer.Argument(metavar="B", help="Folder of the list files to compare with A's.")],
+    date: Annotated[str | None, typer.Option(help="As of this day, YYYY-MM-DD (UTC+8); default: today.")] = None,
+    impact: Annotated[bool, typer.Option("--impact", help="Count the events received lately that it touches.")] = False,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=3650, help="With --impact: of the last so many days; default: 7.")
+    ] = None,
+    config: Config = None,
+    bootstrap_servers: Servers = None,
+    output: Format = Output.TEXT,
+) -> None:
+    """What list B says otherwise than list A, cell by cell; exit code 1 where they differ.
+
+    Example: `gateway list diff config/recognition amended/recognition --date 2026-12-15 --impact`
+    """
+    from gateway.operate.list_diff import run_diff
+
+    settings = load(config, bootstrap_servers) if impact else None
+    china = datetime.timezone(datetime.timedelta(hours=8))
+    day = date or datetime.datetime.now(china).date().isoformat()
+    finish(run_diff(before, after, day, output.value, settings=settings, days=days))

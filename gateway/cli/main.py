@@ -1,0 +1,175 @@
+"""The ``gateway`` command: thin; each command's work is a module of ``gateway.operate`` or ``gateway.relay``.
+
+Heavy imports stand inside the commands, so that ``--help`` and ``check`` start at once.
+"""
+
+import asyncio
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from gateway import __version__
+from gateway.cli import contract, lists, proof
+from gateway.cli.options import Config, Format, ListDir, Output, Servers, finish, list_folder, load
+from gateway.core.province import Province
+from gateway.errors import GatewayError
+
+app = typer.Typer(
+    name="gateway", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown",
+    help="""Certificates shown (亮证) in Sichuan and Chongqing: consume, check against the recognition list, forward, reject.
+
+    Data goes to stdout, everything else to stderr. Exit codes: 0 fine, 1 findings, 2 usage, 69 broker unreachable,
+    78 configuration invalid, 130 interrupted.""",
+)  # fmt: skip
+app.add_typer(lists.app, name="list")
+app.add_typer(contract.topics_app, name="topics")
+app.add_typer(contract.schema_app, name="schema")
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"gateway {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+    # aiokafka logs what it then retries; what it gives up on reaches us as an error. `run` sets logging up for itself.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+@app.command()
+def run(config: Config = None, bootstrap_servers: Servers = None) -> None:
+    """Run the gateway's lanes until SIGTERM; it drains and commits first.
+
+    Start as many as you like: they share the partitions as one consumer group. The log goes to stderr.
+
+    Example: `GATEWAY_BOOTSTRAP_SERVERS=kafka:9092 gateway run`
+    """
+    from gateway.relay.app import run_gateway
+
+    finish(run_gateway(load(config, bootstrap_servers)))
+
+
+@app.command()
+def demo(
+    config: Config = None,
+    bootstrap_servers: Servers = None,
+    events: Annotated[int, typer.Option(min=1, help="How many events the two provinces publish.")] = 5000,
+    partitions: Annotated[int, typer.Option(min=1, max=100, help="Partitions of each topic.")] = 4,
+    seed: Annotated[int, typer.Option(help="The same seed, the same events.")] = 1,
+    external_gateway: Annotated[
+        bool,
+        typer.Option("--external-gateway", help="The relay runs elsewhere already: only publish, watch and verify."),
+    ] = False,
+    output: Format = Output.TEXT,
+) -> None:
+    """A real Kafka, both provinces simulated, the gateway between them, and proof from the topics that nothing was lost.
+
+    Exit code 1 if anything was lost or sent twice.
+
+    Example: `gateway demo --events 20000`
+    """
+    from gateway.operate.demo import run_demo
+
+    finish(
+        run_demo(
+            events=events, partitions=partitions, output=output.value, external_gateway=external_gateway, config=config,
+            bootstrap_servers=bootstrap_servers, seed=seed,
+        )
+    )  # fmt: skip
+
+
+@app.command()
+def check(
+    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="NDJSON, one event a line; - is standard input.")],
+    province: Annotated[
+        Province | None, typer.Option(help="Whose topic the events came on; default: their source.")
+    ] = None,
+    list_dir: ListDir = None,
+    received_at: Annotated[
+        str | None, typer.Option(metavar="TIME", help="RFC 3339; default: each event's own time counts as received.")
+    ] = None,
+    config: Config = None,
+    output: Format = Output.TEXT,
+) -> None:
+    """Decide events without a broker: would they be forwarded, and if not, why and who can mend it?
+
+    Example: `gateway check events.ndjson --province sichuan --format json`
+    """
+    from gateway.operate.check import Terms, run_check
+    from gateway.operate.times import parse_time
+
+    received = parse_time("--received-at", received_at)
+    finish(run_check(files, Terms(list_folder(list_dir, config), province, received, output.value)))
+
+
+@app.command()
+def publish(
+    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="NDJSON, one event a line; - is standard input.")],
+    province: Annotated[Province, typer.Option(help="Whose topic to publish to.")],
+    config: Config = None,
+    bootstrap_servers: Servers = None,
+) -> None:
+    """Put events into a province's topic, keyed by holder.ref.
+
+    Example: `gateway publish events.ndjson --province chongqing`
+    """
+    from gateway.operate.publish import publish as publish_files
+
+    finish(asyncio.run(publish_files(load(config, bootstrap_servers), files, province)))
+
+
+@app.command()
+def tail(
+    topics: Annotated[
+        list[str], typer.Argument(metavar="TOPIC…", help="Such as sichuan.rejection gateway.deadletter.")
+    ],
+    code: Annotated[str | None, typer.Option(help="Only rejections and dead letters with this code.")] = None,
+    row: Annotated[int | None, typer.Option(help="Only this row of the list.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Only rejections for this responsible unit.")] = None,
+    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Not only what comes from now on.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many records.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=0, help="Stop after so many seconds.")] = None,
+    config: Config = None,
+    bootstrap_servers: Servers = None,
+    output: Format = Output.TEXT,
+) -> None:
+    """Watch what comes out, one line a record; Ctrl-C ends it.
+
+    Example: `gateway tail sichuan.rejection --from-beginning --code CHANNEL_NOT_RECOGNISED`
+    """
+    from gateway.operate.tail import Filter
+    from gateway.operate.tail import tail as tail_topics
+
+    settings = load(config, bootstrap_servers)
+    finish(
+        asyncio.run(
+            tail_topics(
+                settings, topics, Filter(code, row, unit), from_beginning=from_beginning, limit=limit, timeout_s=timeout,
+                output=output.value,
+            )
+        )
+    )  # fmt: skip
+
+
+for _command in (proof.trace, proof.audit, proof.replay, proof.redrive):
+    app.command()(_command)
+
+
+def main() -> None:
+    """Run the command line; every expected error is one message on stderr and its exit code."""
+    try:
+        app()
+    except GatewayError as error:
+        sys.stderr.write(f"gateway: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

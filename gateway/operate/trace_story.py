@@ -30,7 +30,11 @@ class Found:
 
 
 def tell(lane: LaneId, found: list[Found], decided_up_to: int, recognition: Recognition) -> list[dict[str, Any]]:
-    """The story of each of ``found`` (one lane's, in offset order); see docs for the fields."""
+    """The story of each of ``found``, all of one lane, in offset order.
+
+    ``decided_up_to`` is the last offset that the ledger accounts for. The decision is made again under ``recognition``, for the
+    five checks and for ``proved``: ``yes``, or ``no: …`` and why.
+    """
     seen: dict[Identity, dict[str, int]] = {}
     return [
         _tell(lane, each, decided_up_to, recognition, seen) for each in sorted(found, key=lambda f: f.record.offset)

@@ -141,6 +141,12 @@ def outputs_digest(algorithm: str, outputs: Sequence[Written]) -> str:
     return digest(algorithm, (part for output in outputs for part in output_parts(output)))
 
 
+def has_outputs_digest(entry: Entry, outputs: Sequence[Written]) -> bool:
+    """Whether ``outputs`` have the digest that ``entry`` says; not so either if that names no algorithm."""
+    algorithm = entry.outputs_digest.partition(":")[0]
+    return algorithm in {"sm3", "sha256"} and outputs_digest(algorithm, outputs) == entry.outputs_digest
+
+
 def output_parts(output: Written, topic: str | None = None) -> tuple[bytes, ...]:
     """What of ``output`` is digested; ``topic`` is its name where the record was written, if it is a copy."""
     headers = b"".join(b"%d %d %s%s" % (len(name), len(value), name.encode(), value) for name, value in output.headers)

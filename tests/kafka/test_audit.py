@@ -19,6 +19,7 @@ from gateway.core.decision import Outcome
 from gateway.core.province import Province
 from gateway.operate.simulate import Simulated, Simulator
 from gateway.operate.topics import apply_topics
+from gateway.relay.ledger import digest
 from tests.kafka.harness import audit, publish, read_topics, wait_until_accounted, with_short_sessions, workers
 
 EVENTS = 4000
@@ -213,15 +214,23 @@ def test_forged_and_doubled_ledger_entries_are_named(worked_off: Settings) -> No
     ledger = Topics(worked_off.topic_prefix).ledger
 
     async def write() -> set[int]:
-        record, *_ = [record async for record in read_topics(worked_off, [ledger]) if record.partition == 2]
-        doubled = await append(worked_off, ledger, 2, record.key, record.value, record.headers)
-        forged = record.value.replace(b'"records":', b'"records":7')
-        return {doubled, await append(worked_off, ledger, 2, b"somebody", forged, [])}
+        entries = [record async for record in read_topics(worked_off, [ledger]) if record.partition == 2]
+        first, last = entries[0], [record for record in entries if record.key == entries[0].key][-1]
+        doubled = await append(worked_off, ledger, 2, first.key, first.value, first.headers)
+        forged = first.value.replace(b'"records":', b'"records":7')
+        foreign = await append(worked_off, ledger, 2, b"somebody", forged, [])
+        # Whoever can write there can also make an entry that follows; what it speaks of is not there.
+        content = json.loads(last.value)
+        end = content["data"]["last_offset"]
+        content["data"] |= {"previous": digest("sm3", [last.value]), "first_offset": end + 1, "last_offset": end + 5}
+        content["data"] |= {"records": 5, "outputs_digest": "md0:00"}
+        linked = await append(worked_off, ledger, 2, last.key, json.dumps(content).encode(), [])
+        return {doubled, foreign, linked}
 
     offsets = asyncio.run(write())
     result = audit(worked_off, expect=1)
     assert {each["offset"] for each in result["findings"] if each["topic"] == ledger} == offsets
-    assert result["broken_links"] == 2
+    assert (result["broken_links"], result["digest_mismatches"]) == (2, 1)
 
 
 def test_holes_of_transactions_and_expired_records_are_no_loss(settings: Settings) -> None:

@@ -1,6 +1,5 @@
 """Follows a lane's ledger from entry to entry by their digests, and tells a broken link from a foreign entry."""
 
-import hashlib
 from dataclasses import dataclass, field
 
 from aiokafka.structs import ConsumerRecord
@@ -57,4 +56,4 @@ class Chain:
 
 def _follows(entry: Entry, before: ConsumerRecord) -> bool:
     algorithm = (entry.previous or "").partition(":")[0]
-    return algorithm in hashlib.algorithms_available and entry.previous == digest(algorithm, [before.value])
+    return algorithm in {"sm3", "sha256"} and entry.previous == digest(algorithm, [before.value])

@@ -96,6 +96,5 @@ class LaneReport:
     unprovable: Counter[str] = field(default_factory=Counter)
     """Decisions that could not be made again, by why."""
     read: int = 0
-    last_entry_digest: str | None = None
     findings: Findings = field(default_factory=Findings)
     streams: list[StreamAccount] = field(default_factory=list)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ from gateway.operate.audit.prover import Prover
 from gateway.operate.audit.redriven import Redriven
 from gateway.operate.audit.stream import Stream, see_new_ends
 from gateway.relay.group import group_id_of
-from gateway.relay.ledger import Entry, digest, outputs_digest, read_entry
+from gateway.relay.ledger import Entry, digest, has_outputs_digest, read_entry
 from gateway.relay.relearn import Position, committed_position, relearn_horizon
 from gateway.relay.turn import LaneId, origin_of
 
@@ -115,7 +115,7 @@ class LaneAudit:
                 }
             await self._follow_ledger(entries, ledger, ledger_span)
             if self.scope.until is None:
-                self._check_head(ledger)
+                await self._check_head(entries, ledger)
                 await self._look_behind_the_last_entry(entries, ledger)
             self._redriven.finish(complete=self.scope.since is None and self.scope.until is None)
         self.report.redriven = self._redriven.records
@@ -130,31 +130,19 @@ class LaneAudit:
         async for _, records in read_spans(consumer, {ledger: span}):
             for record in records:
                 chain, entry = chains.get(record.key), read_entry(record.value)
-                if (
-                    chain is None
-                    or entry is None
-                    or (entry.topic, entry.partition) != (self.lane.topic, self.lane.partition)
-                ):
-                    self._pass_over_in_ledger(record, entry)
+                if entry is None or record.key not in _keys_of(entry) or entry.partition != record.partition:
+                    if self._reports_strangers:
+                        findings.add("foreign", record, "a ledger record that is no entry of a lane")
+                        findings.counts["broken_link"] += 1
                     continue
+                if chain is None:
+                    continue  # the other province's
                 for link in chain.feed(record, entry):
                     await self._account_for(*link, starts_anywhere=starts_anywhere)
             self._progress(len(records))
         for chain in chains.values():
             for link in chain.rest():
                 await self._account_for(*link, starts_anywhere=starts_anywhere)
-
-    def _pass_over_in_ledger(self, record: ConsumerRecord, entry: Entry | None) -> None:
-        of_other = entry is not None and entry.topic in self._topics.displays and entry.partition == record.partition
-        if (
-            of_other
-            and entry is not None
-            and record.key in {name.format(entry.topic, entry.partition).encode() for name in _KEYS}
-        ):
-            return
-        if self._reports_strangers:
-            self.report.findings.add("foreign", record, "a ledger record that is no entry of a lane")
-            self.report.findings.counts["broken_link"] += 1
 
     async def _account_for(self, record: ConsumerRecord, entry: Entry, *, starts_anywhere: bool) -> None:
         report = self.report
@@ -169,7 +157,6 @@ class LaneAudit:
             if self.scope.prove or self.prove_only:
                 await self._start_proving(record, entry)
         report.entries += 1
-        report.last_entry_digest = entry.outputs_digest
         overlap = self._covered - entry.first_offset + 1
         if overlap > 0 and not is_first:
             last = min(self._covered, entry.last_offset)
@@ -183,13 +170,23 @@ class LaneAudit:
         self._covered = max(self._covered, entry.last_offset)
         report.last_offset = self._covered
 
-    def _check_head(self, ledger: TopicPartition) -> None:
+    async def _check_head(self, entries: AIOKafkaConsumer, ledger: TopicPartition) -> None:
         """The chain's last link has none after it; the digest that the group committed with its offset vouches for it."""
-        committed = self._committed
+        committed, deadline = self._committed, time.monotonic() + _SETTLE_S
         if committed is None or committed.previous is None or committed.previous == self._head:
             return
         if self._head is None and self.scope.since is not None and not self.report.entries:
             return  # committed before what is looked at
+        # The group's offset may be seen a moment before the entry that was committed with it.
+        while self._head is None and time.monotonic() < deadline:
+            algorithm = committed.previous.partition(":")[0]
+            async for record, entry in self._newest_entries(entries, ledger):
+                if (
+                    entry.last_offset + 1 == committed.next_offset
+                    and digest(algorithm, [record.value]) == committed.previous
+                ):
+                    return
+            await asyncio.sleep(0.5)
         detail = f"the group committed {self.lane}@{committed.next_offset} with a ledger entry that is not here as it was written"
         self.report.findings.at("broken_link", ledger.topic, ledger.partition, -1, detail)
 
@@ -239,7 +236,6 @@ class LaneAudit:
                 span = f"{entry.first_offset}–{entry.last_offset}"
                 detail = f"the outputs for input offsets {span} do not have the digest that the entry says"
                 report.findings.add("altered", record, detail)
-            self._progress(0)
 
     async def _collect(self, entry: Entry, *, may_begin_earlier: bool, may_settle: bool) -> list[Ranked]:
         """The outputs of the entry's inputs, in input order, each once."""
@@ -283,8 +279,7 @@ class LaneAudit:
         if len(outputs) < entry.outputs and any(stream.begins_after(entry.first_offset) for stream in self._outputs):
             self.report.expired += 1
             return True
-        algorithm = entry.outputs_digest.partition(":")[0]
-        if outputs_digest(algorithm, [output for _, output in outputs]) == entry.outputs_digest:
+        if has_outputs_digest(entry, [output for _, output in outputs]):
             return True
         self.report.digest_mismatches += 1
         self.suspicious.add(entry.first_offset)
@@ -316,14 +311,20 @@ class LaneAudit:
                 )
 
     async def _newest_accounted(self, entries: AIOKafkaConsumer, ledger: TopicPartition) -> int:
-        newest, span = self._covered, (await find_spans(entries, [ledger]))[ledger]
+        last_offsets = [entry.last_offset async for _, entry in self._newest_entries(entries, ledger)]
+        return max([self._covered, *last_offsets])
+
+    async def _newest_entries(
+        self, entries: AIOKafkaConsumer, ledger: TopicPartition
+    ) -> AsyncIterator[tuple[ConsumerRecord, Entry]]:
+        """The lane's own entries at the ledger's end as it is now."""
+        span = (await find_spans(entries, [ledger]))[ledger]
         tail = Span(span.log_start, max(span.log_start, span.end - _TAIL), span.end)
         async for _, records in read_spans(entries, {ledger: tail}):
             for record in records:
                 entry = read_entry(record.value) if record.key == str(self.lane).encode() else None
-                if entry is not None and entry.redriven is None:
-                    newest = max(newest, entry.last_offset)
-        return newest
+                if entry is not None:
+                    yield record, entry
 
     def _rank(self, record: ConsumerRecord) -> int | None:
         """The input offset of one of the lane's outputs; None for what is not its own."""
@@ -347,7 +348,10 @@ class LaneAudit:
         self.on_read(records)
 
 
-_KEYS = ("{}-{}", "redrive-{}-{}")
+def _keys_of(entry: Entry) -> tuple[bytes, bytes]:
+    """The keys that an entry's record may have: its lane's, and that of the lane's redrives."""
+    lane = f"{entry.topic}-{entry.partition}".encode()
+    return lane, b"redrive-" + lane
 
 
 def lanes_of(topics: Topics, partitions: Mapping[str, int]) -> list[LaneId]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from aiokafka.structs import ConsumerRecord
 
 from gateway.operate.audit.findings import Findings
-from gateway.relay.ledger import Entry, outputs_digest
+from gateway.relay.ledger import Entry, has_outputs_digest
 from gateway.relay.turn import REDRIVE_HEADER
 
 
@@ -56,5 +56,5 @@ class Redriven:
         outputs, (_, entry) = self._outputs[redrive], self._entries[redrive]
         if len(outputs) == entry.outputs:
             in_order = [record for _, record in sorted(outputs.items())]
-            if outputs_digest(entry.outputs_digest.partition(":")[0], in_order) == entry.outputs_digest:
+            if has_outputs_digest(entry, in_order):
                 del self._outputs[redrive], self._entries[redrive]

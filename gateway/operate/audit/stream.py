@@ -30,7 +30,6 @@ class Stream:
     ) -> None:
         self.partition = partition
         self.span = span
-        self.read = 0
         self.first_rank: int | None = None
         self._consumer = consumer
         self._rank_of = rank_of
@@ -101,7 +100,6 @@ class Stream:
         while not self._buffer and await self._consumer.position(self.partition) < self.end:
             polled = await self._consumer.getmany(self.partition, timeout_ms=_POLL_MS, max_records=_BATCH)
             self._buffer.extend(polled.get(self.partition, ()))
-            self.read += len(self._buffer)
         return bool(self._buffer)
 
 

@@ -25,7 +25,7 @@ def list_show(
 
     Example: `gateway list show --row 5`
     """
-    from gateway.operate.lists import show_list
+    from gateway.operate.lists.show import show_list
 
     china = datetime.timezone(datetime.timedelta(hours=8))
     finish(
@@ -41,7 +41,7 @@ def list_validate(list_dir: ListDir = None, config: Config = None) -> None:
 
     Example: `gateway list validate --list config/recognition`
     """
-    from gateway.operate.lists import validate_list
+    from gateway.operate.lists.show import validate_list
 
     finish(validate_list(list_folder(list_dir, config)))
 
@@ -63,7 +63,7 @@ def list_diff(
 
     Example: `gateway list diff config/recognition amended/recognition --date 2026-12-15 --impact`
     """
-    from gateway.operate.list_diff import run_diff
+    from gateway.operate.lists.diff import run_diff
 
     settings = load(config, bootstrap_servers) if impact else None
     china = datetime.timezone(datetime.timedelta(hours=8))

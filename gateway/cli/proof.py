@@ -28,9 +28,9 @@ def trace(
     """
     from gateway.errors import UsageError
     from gateway.operate.times import parse_time
-    from gateway.operate.trace import Query, parse_at
-    from gateway.operate.trace import trace as find
-    from gateway.operate.trace_view import show_trace
+    from gateway.operate.trace.search import Query, parse_at
+    from gateway.operate.trace.search import trace as find
+    from gateway.operate.trace.view import show_trace
 
     if sum(each is not None for each in (event_id, trace_id, at)) != 1:
         raise UsageError("say which event: its ID, or --trace-id, or --at")
@@ -91,7 +91,7 @@ def replay(
 
     Example: `gateway replay --list amended/recognition --since 2026-11-16T00:00:00+08:00`
     """
-    from gateway.operate.replay import Question, run_replay
+    from gateway.operate.replay.run import Question, run_replay
     from gateway.operate.times import parse_time
 
     settings, times = load(config, bootstrap_servers), (parse_time("--since", since), parse_time("--until", until))
@@ -119,7 +119,7 @@ def redrive(
 
     Example: `gateway redrive --reason LIST_ROW_UNRESOLVED --row 6 --dry-run`
     """
-    from gateway.operate.redrive import Selection, run_redrive
+    from gateway.operate.redrive.run import Selection, run_redrive
     from gateway.operate.times import parse_time
 
     selection = Selection(

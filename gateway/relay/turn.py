@@ -79,6 +79,15 @@ class LaneId:
         return f"{self.topic}-{self.partition}"
 
 
+def lanes_of(topics: Topics, partitions: Mapping[str, int]) -> list[LaneId]:
+    """Every lane; ``partitions`` is how many each topic has."""
+    return [
+        LaneId(province, topic, partition)
+        for topic, province in topics.displays.items()
+        for partition in range(partitions[topic])
+    ]
+
+
 def take_turn(
     lane: LaneId, records: Sequence[InputRecord], recognition: Recognition, horizon: Horizon, previous: str | None,
     *, topics: Topics, algorithm: str, refused_by_broker: bool = False, tell_all: bool = False,

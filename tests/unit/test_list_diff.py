@@ -8,8 +8,8 @@ import pytest
 
 from gateway.adapters.list_files import load_recognition
 from gateway.core.province import Province
-from gateway.operate.list_changes import CellChange, ListChanges, RowChange, compare
-from gateway.operate.list_diff import to_objects
+from gateway.operate.lists.changes import CellChange, ListChanges, RowChange, compare
+from gateway.operate.lists.diff import to_objects
 from tests.unit.test_cli import gateway
 from tests.unit.test_recognition_list import AMENDMENT, SHIPPED, batch, write
 

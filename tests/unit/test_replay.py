@@ -12,9 +12,9 @@ from gateway.adapters.list_files import load_recognition
 from gateway.core.decision import Decision, Outcome, decide, decide_again
 from gateway.core.province import Province
 from gateway.core.recognition import Recognition
-from gateway.operate.replay import summarise
-from gateway.operate.replay_lane import LaneReplay, Tally, merge
-from gateway.operate.replay_report import to_markdown
+from gateway.operate.replay.lane import LaneReplay, Tally, merge
+from gateway.operate.replay.report import to_markdown
+from gateway.operate.replay.run import summarise
 from gateway.operate.simulate import Simulator
 from gateway.relay.horizon import Horizon
 from gateway.relay.turn import LaneId

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -352,12 +352,3 @@ def _keys_of(entry: Entry) -> tuple[bytes, bytes]:
     """The keys that an entry's record may have: its lane's, and that of the lane's redrives."""
     lane = f"{entry.topic}-{entry.partition}".encode()
     return lane, b"redrive-" + lane
-
-
-def lanes_of(topics: Topics, partitions: Mapping[str, int]) -> list[LaneId]:
-    """Every lane; ``partitions`` is how many each topic has."""
-    return [
-        LaneId(province, topic, partition)
-        for topic, province in topics.displays.items()
-        for partition in range(partitions[topic])
-    ]

@@ -18,9 +18,9 @@ from gateway.adapters.settings import Settings
 from gateway.adapters.topic_reader import find_spans
 from gateway.adapters.topics import Topics
 from gateway.operate.audit.findings import KINDS, Finding, LaneReport
-from gateway.operate.audit.lane import LaneAudit, Scope, lanes_of
+from gateway.operate.audit.lane import LaneAudit, Scope
 from gateway.operate.lane_pool import count_read, run_lanes
-from gateway.relay.turn import LaneId
+from gateway.relay.turn import LaneId, lanes_of
 
 _SHOWN = 20
 

@@ -16,8 +16,8 @@ from gateway.core.recognition import Provenance
 from gateway.core.recognition.document import UnitRule
 from gateway.core.times import format_instant, is_date
 from gateway.errors import UsageError
-from gateway.operate.list_changes import CELLS, CellChange, ListChanges, RowChange, compare
-from gateway.operate.replay import Question, load, replay, summarise
+from gateway.operate.lists.changes import CELLS, CellChange, ListChanges, RowChange, compare
+from gateway.operate.replay.run import Question, load, replay, summarise
 
 _DAY_MS = 86_400_000
 _DEFAULT_DAYS = 7

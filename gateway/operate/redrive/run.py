@@ -16,8 +16,8 @@ from gateway.adapters.settings import Settings
 from gateway.adapters.topics import Topics
 from gateway.core.recognition import Recognition
 from gateway.errors import UsageError
-from gateway.operate.audit.lane import lanes_of
-from gateway.operate.redrive_lane import Again, Candidate, LaneRedrive
+from gateway.operate.redrive.lane import Again, Candidate, LaneRedrive
+from gateway.relay.turn import lanes_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,10 @@ from gateway.core.reading import Reading, UnreadableError, read_event
 from gateway.core.recognition import Recognition
 from gateway.core.times import format_instant
 from gateway.errors import UsageError
-from gateway.operate.audit.lane import lanes_of
 from gateway.operate.lane_pool import count_read, run_lanes
-from gateway.operate.trace_story import Found, tell
+from gateway.operate.trace.story import Found, tell
 from gateway.relay.ledger import Entry, read_entry
-from gateway.relay.turn import LaneId, origin_of
+from gateway.relay.turn import LaneId, lanes_of, origin_of
 
 _FETCH: dict[str, Any] = {"max_partition_fetch_bytes": 4_194_304, "fetch_max_wait_ms": 20}
 

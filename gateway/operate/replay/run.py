@@ -24,8 +24,8 @@ from gateway.core.recognition import Recognition
 from gateway.core.times import china_date
 from gateway.errors import UsageError
 from gateway.operate.lane_pool import run_lanes
-from gateway.operate.replay_lane import LaneReplay, LaneSpan, RowKey, Side, Tally, merge, replay_lane
-from gateway.operate.replay_report import print_report, to_markdown
+from gateway.operate.replay.lane import LaneReplay, LaneSpan, RowKey, Side, Tally, merge, replay_lane
+from gateway.operate.replay.report import print_report, to_markdown
 from gateway.relay.horizon import Horizon
 from gateway.relay.turn import LaneId
 

@@ -1,0 +1,1 @@
+"""``gateway list``: the recognition list shown, checked and compared."""

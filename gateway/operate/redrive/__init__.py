@@ -1,0 +1,1 @@
+"""``gateway redrive``: rejected and dead-lettered events go through again."""

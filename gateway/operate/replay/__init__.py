@@ -1,0 +1,1 @@
+"""``gateway replay``: history decided again under another list; sends nothing."""

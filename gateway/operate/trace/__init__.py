@@ -1,0 +1,1 @@
+"""``gateway trace``: one event's whole story, put together from the topics."""

@@ -22,7 +22,7 @@ from gateway.adapters.settings import Settings, load_settings, packaged_config
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--events", type=int, default=60_000, help="events a round; a slow engine gets a quarter")
+    parser.add_argument("--events", type=int, default=200_000, help="events a round; a slow engine gets a quarter")
     parser.add_argument("--rounds", type=int, default=3, help="rounds, engines interleaved; the median counts")
     parser.add_argument("--latency-seconds", type=int, default=20, help="how long each rate is held")
     options = parser.parse_args()

@@ -28,28 +28,28 @@ def holds_personal_number(text: str) -> bool:
     """
     if len(text) < SHORTEST_PERSONAL_NUMBER:
         return False
-    # Most strings are names that come again and again; a long one is not worth keeping.
-    return _remembered(text) if len(text) <= _CACHED_LENGTH else _look(text)
-
-
-def _look(text: str) -> bool:
     if text.isascii():
         return _found_in(text)
+    # Chinese strings are names as a rule, which come again and again; a long one is not worth keeping.
+    return _found_folded_remembered(text) if len(text) <= _CACHED_LENGTH else _found_folded(text)
+
+
+def _found_folded(text: str) -> bool:
     if _found_in(text):
         return True
     return (folded := unicodedata.normalize("NFKC", text)) != text and _found_in(folded)
 
 
-_remembered = lru_cache(maxsize=16_384)(_look)
+_found_folded_remembered = lru_cache(maxsize=4096)(_found_folded)
 
 
 def _found_in(text: str) -> bool:
     if _LONG_ENOUGH.search(text) is None:  # nearly always
         return False
-    return any(
-        not _touches(text, run.start() - 1) and not _touches(text, run.end()) and _is_personal(run.group())
-        for run in _DIGITS.finditer(text)
-    )
+    for run in _DIGITS.finditer(text):
+        if not _touches(text, run.start() - 1) and not _touches(text, run.end()) and _is_personal(run.group()):
+            return True
+    return False
 
 
 def _touches(text: str, index: int) -> bool:

@@ -60,7 +60,10 @@ async def producer(settings: Settings, **options: Any) -> AsyncIterator[AIOKafka
 @asynccontextmanager
 async def consumer(settings: Settings, *topics: str, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
     """A started consumer that reads committed records only, stopped at the end; ``options`` as aiokafka's."""
-    defaults: dict[str, Any] = {"isolation_level": "read_committed", "enable_auto_commit": False}
+    # Where retention has removed what is to be read, reading goes on at what is left, not at the end.
+    defaults: dict[str, Any] = {
+        "isolation_level": "read_committed", "enable_auto_commit": False, "auto_offset_reset": "earliest",
+    }  # fmt: skip
     client = AIOKafkaConsumer(*topics, **client_options(settings), **(defaults | options))
     async with _started(client, settings):
         yield client

@@ -1,12 +1,17 @@
 """Reading topics as they stand: committed records only, from a time on, up to the end, with bounded memory."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from gateway.errors import BrokerUnreachableError
+
 _POLL_MS = 500
+_SILENCE_S = 60
+"""What is to be read is there already: a broker that does not give it within this time is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,8 @@ async def read_spans(
 ) -> AsyncIterator[tuple[TopicPartition, list[ConsumerRecord]]]:
     """Every committed record of ``spans``, a batch of one partition at a time, in offset order within it.
 
-    ``consumer`` must be assigned to the partitions; others that it has are paused.
+    ``consumer`` must be assigned to the partitions; others that it has are paused. Raises BrokerUnreachableError where the
+    broker says nothing for a minute.
     """
     for partition in consumer.assignment() - spans.keys():
         consumer.pause(partition)
@@ -62,7 +68,12 @@ async def read_spans(
     for partition in spans.keys() - unread:
         consumer.pause(partition)
     while unread:
-        for partition, records in (await consumer.getmany(*unread, timeout_ms=_POLL_MS)).items():
+        try:
+            batches = await asyncio.wait_for(_next_batches(consumer, unread), _SILENCE_S)
+        except TimeoutError:
+            message = f"the broker has said nothing for {_SILENCE_S} s; see that it runs, then run this again"
+            raise BrokerUnreachableError(message) from None
+        for partition, records in batches.items():
             end = spans[partition].end
             within = records if records[-1].offset < end else [record for record in records if record.offset < end]
             if within:
@@ -72,3 +83,18 @@ async def read_spans(
         for partition in done:
             consumer.pause(partition)
         unread -= done
+
+
+async def _next_batches(
+    consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]
+) -> Mapping[TopicPartition, list[ConsumerRecord]]:
+    """What comes next, or nothing where the position has moved: past a transaction's marker, which is no record."""
+    before = {partition: await consumer.position(partition) for partition in partitions}
+    while True:
+        batches: Mapping[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(*before, timeout_ms=_POLL_MS)
+        if batches or await _has_moved(consumer, before):
+            return batches
+
+
+async def _has_moved(consumer: AIOKafkaConsumer, before: Mapping[TopicPartition, int]) -> bool:
+    return before != {partition: await consumer.position(partition) for partition in before}

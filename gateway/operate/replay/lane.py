@@ -1,6 +1,5 @@
 """One lane's history decided twice, under two lists; and the tally of what differs. Writes nothing."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,8 +18,6 @@ from gateway.relay.horizon import Horizon
 from gateway.relay.turn import InputRecord, LaneId, decide_record
 
 _FETCH_BYTES = 4_194_304
-_SILENCE_S = 60
-"""How long the broker may send nothing while records are still to come."""
 
 
 class RowKey(NamedTuple):
@@ -154,12 +151,11 @@ class LaneReplay:
 async def replay_lane(settings: Settings, span: LaneSpan, replay: LaneReplay) -> Tally:
     """Read and decide ``span``. Raises BrokerUnreachableError."""
     partition = TopicPartition(span.lane.topic, span.lane.partition)
-    options = {"max_partition_fetch_bytes": _FETCH_BYTES, "auto_offset_reset": "earliest"}
+    options = {"max_partition_fetch_bytes": _FETCH_BYTES}
     try:
-        async with kafka.consumer(settings, **options) as consumer, asyncio.timeout(_SILENCE_S) as silence:
+        async with kafka.consumer(settings, **options) as consumer:
             consumer.assign([partition])
             async for _, records in read_spans(consumer, {partition: Span(span.warm, span.warm, span.end)}):
-                silence.reschedule(asyncio.get_running_loop().time() + _SILENCE_S)
                 replay.take(records, span.start)
                 count_read(len(records))
     except (KafkaError, OSError) as error:

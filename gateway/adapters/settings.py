@@ -80,11 +80,21 @@ class LedgerSettings(_Part):
 
 
 class WebSettings(_Part):
-    """The Faust app's web server."""
+    """The Faust app's web server. With an operator's token (in a file), cases can be marked on the page."""
 
     enabled: bool = False
     host: str = "127.0.0.1"
     port: int = Field(6066, ge=1, le=65535)
+    operator_token_file: Path | None = None
+
+
+class FeedbackSettings(_Part):
+    """The feedback app; times in the unit of their name."""
+
+    group_id: str = Field("chuanyu-feedback", min_length=1, pattern=r"^[A-Za-z0-9._-]+$")
+    session_timeout_ms: int = Field(10_000, ge=6_000, le=300_000)
+    announce_s: float = Field(2, gt=0, le=3600)
+    digest_s: float = Field(3600, gt=0)
 
 
 class LogSettings(_Part):
@@ -110,6 +120,7 @@ class Settings(BaseSettings):
     relay: RelaySettings = RelaySettings()
     duplicates: DuplicateSettings = DuplicateSettings()
     ledger: LedgerSettings = LedgerSettings()
+    feedback: FeedbackSettings = FeedbackSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
 

@@ -1,0 +1,42 @@
+"""Places as departments count them: Chongqing's districts and counties, Sichuan's cities and prefectures (GB/T 2260)."""
+
+from functools import lru_cache
+
+from stdnum import numdb
+
+from gateway.core.province import Province
+
+ELSEWHERE = "000000"
+"""Stands for all region codes outside both provinces, so that the number of areas is bounded whatever is published."""
+
+_NO_PLACE = {"", "市辖区", "县", "市", "省直辖县级行政单位"}  # levels of the code's tree, not places
+
+
+@lru_cache(maxsize=4096)
+def area_of(region_code: str | None) -> str:
+    """The area's six-digit code: a district of Chongqing, a city or prefecture of Sichuan.
+
+    A code that GB/T 2260 does not have counts for its province as a whole, or as ``ELSEWHERE``.
+    """
+    code = region_code or ""
+    if code.startswith(Province.CHONGQING.region_prefix):
+        return code if _name(code) else "500000"
+    if code.startswith(Province.SICHUAN.region_prefix):
+        city = code[:4] + "00"
+        return city if _name(city) else "510000"
+    return ELSEWHERE
+
+
+@lru_cache(maxsize=4096)
+def area_name(area: str) -> str:
+    """The area's Chinese name."""
+    whole = {"500000": "重庆市（未细分）", "510000": "四川省（未细分）", ELSEWHERE: "川渝以外"}
+    return whole.get(area) or _name(area) or area
+
+
+@lru_cache(maxsize=4096)
+def _name(code: str) -> str | None:
+    parts = numdb.get("cn/loc").info(code)
+    county = str(parts[1][1].get("county", "")) if len(parts) == 2 else ""
+    name = county.rpartition("]")[2]  # "[1997-]渝中区": since when it has been called so
+    return None if name in _NO_PLACE else name

@@ -1,0 +1,120 @@
+"""Effectiveness (落地实效): what was shown, day by day, by row, direction and area; counted from the ledger. Pure.
+
+A day of one province in one partition is one small value, so that 400 days cost little: see ``DayShare``.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, MutableMapping
+from typing import NamedTuple
+
+import msgspec
+
+from gateway.core.decision import Outcome
+from gateway.core.times import china_date
+from gateway.feedback.areas import area_of
+from gateway.relay.ledger import Entry
+
+KEPT_DAYS = 400
+REDRIVEN = "redriven"
+"""Outcome of an event that was refused, and went through by `gateway redrive`."""
+
+
+class Place(NamedTuple):
+    """What days are counted by. ``outcome`` is the contract's, or ``REDRIVEN``; ``reason`` the primary one."""
+
+    row: int | None
+    area: str
+    outcome: str
+    reason: str | None
+
+
+class Use(NamedTuple):
+    """How a recognised certificate was shown, in the list's words."""
+
+    row: int
+    channel: str
+    scenario: str
+
+
+class DayShare(msgspec.Struct, frozen=True):
+    """One partition's share of a province's day (received, UTC+8). ``since``, ``applied``: first and last ledger offset counted.
+
+    About 40 bytes for each combination that occurred (row, area, outcome, reason), as JSON.
+    """
+
+    places: dict[str, int]
+    uses: dict[str, int]
+    since: int
+    applied: int
+
+
+DayShares = MutableMapping[str, DayShare]
+"""By ``partition/province/day``."""
+
+
+class Day(NamedTuple):
+    """A province's day, all shares together; ``province`` is the one whose certificates were shown."""
+
+    province: str
+    date: str
+    places: Counter[Place]
+    uses: Counter[Use]
+
+
+def day_key(partition: int, province: str, date: str) -> str:
+    """The key of a share: its partition, the province that published, the day."""
+    return f"{partition}/{province}/{date}"
+
+
+def count_entry(shares: DayShares, partition: int, offset: int, entry: Entry, received: int) -> None:
+    """Count a ledger entry, at ``offset`` of the ledger's partition; not if it was counted before.
+
+    ``received`` is the entry's time in milliseconds: when the last of its events was received.
+    """
+    date = china_date(received * 1000)
+    key = day_key(partition, entry.province.value, date)
+    share = shares.get(key)
+    if share is not None and offset <= share.applied:
+        return
+    if share is None:
+        _forget_old(shares, partition, entry.province.value, date)
+    places = Counter(share.places if share else ())
+    uses = Counter(share.uses if share else ())
+    for count in entry.counts:
+        outcome = count.outcome
+        if entry.redriven is not None:
+            if outcome != Outcome.FORWARD:
+                continue  # refused again, for another reason: counted as refused already
+            outcome = REDRIVEN
+        place = Place(count.row, area_of(count.region) if count.region else "", outcome, count.reason)
+        places[_join(place)] += count.count
+        if count.row is not None and count.channel and count.scenario:
+            uses[_join(Use(count.row, count.channel, count.scenario))] += count.count
+    shares[key] = DayShare(dict(places), dict(uses), share.since if share else offset, offset)
+
+
+def _forget_old(shares: DayShares, partition: int, province: str, date: str) -> None:
+    prefix = day_key(partition, province, "")
+    kept = sorted(key for key in shares if key.startswith(prefix) and key < prefix + date)
+    for key in kept[: max(0, len(kept) - KEPT_DAYS + 1)]:
+        del shares[key]
+
+
+def _join(parts: Iterable[str | int | None]) -> str:
+    return "|".join("" if part is None else str(part) for part in parts)
+
+
+def merge_days(shares: Iterable[tuple[str, DayShare]]) -> list[Day]:
+    """The days that ``shares`` (by key) add up to, the newest first."""
+    days: dict[tuple[str, str], Day] = {}
+    for key, share in shares:
+        _, province, date = key.split("/")
+        day = days.setdefault((date, province), Day(province, date, Counter(), Counter()))
+        for text, count in share.places.items():
+            row, area, outcome, reason = text.split("|")
+            day.places[Place(int(row) if row else None, area, outcome, reason or None)] += count
+        for text, count in share.uses.items():
+            row, rest = text.split("|", 1)
+            channel, _, scenario = rest.rpartition("|")
+            day.uses[Use(int(row), channel, scenario)] += count
+    return [days[key] for key in sorted(days, reverse=True)]

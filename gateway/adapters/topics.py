@@ -44,6 +44,11 @@ class Topics:
         return {self.display(province): province for province in Province}
 
     @property
+    def rejections(self) -> dict[str, Province]:
+        """Rejection topic → the province whose events it is about."""
+        return {self.rejection(province): province for province in Province}
+
+    @property
     def all(self) -> tuple[str, ...]:
         """Every topic of the contract."""
         return (

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli import contract, lists, proof
+from gateway.cli import contract, feedback, lists, proof
 from gateway.cli.options import Config, Format, ListDir, Output, Servers, finish, list_folder, load
 from gateway.core.province import Province
 from gateway.errors import GatewayError
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.add_typer(lists.app, name="list")
 app.add_typer(contract.topics_app, name="topics")
 app.add_typer(contract.schema_app, name="schema")
+app.add_typer(feedback.app, name="feedback")
 
 
 def _version(value: bool) -> None:

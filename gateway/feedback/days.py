@@ -66,12 +66,9 @@ def day_key(partition: int, province: str, date: str) -> str:
     return f"{partition}/{province}/{date}"
 
 
-def count_entry(shares: DayShares, partition: int, offset: int, entry: Entry, received: int) -> None:
-    """Count a ledger entry, at ``offset`` of the ledger's partition; not if it was counted before.
-
-    ``received`` is the entry's time in milliseconds: when the last of its events was received.
-    """
-    date = china_date(received * 1000)
+def count_entry(shares: DayShares, partition: int, offset: int, entry: Entry) -> None:
+    """Count a ledger entry, at ``offset`` of the ledger's partition, for its day; not if it was counted before."""
+    date = china_date(entry.received * 1000)
     key = day_key(partition, entry.province.value, date)
     share = shares.get(key)
     if share is not None and offset <= share.applied:

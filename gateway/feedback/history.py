@@ -63,22 +63,25 @@ class History:
 
     def __init__(self) -> None:
         self.steps: dict[str, list[Step]] = {}
-        self.announced: dict[str, int] = {}
-        """Case → the count that a message last told."""
+        self._seen: set[str] = set()
+        self._told: dict[tuple[str, str], int] = {}
         self.digested: dict[str, int] = {}
         """Unit → when its last digest went out, in milliseconds."""
 
     def take(self, value: bytes | None, at: int) -> None:
-        """Fold one record in, written at ``at`` (milliseconds); what is none of ours is left alone."""
+        """Fold one record in, written at ``at`` (ms). One that was taken before, or is none of ours, changes nothing."""
         try:
             record = msgspec.json.decode(value or b"")
-            data = record["data"]
+            data, identity = record["data"], record["id"]
+            if identity in self._seen:
+                return
             if record["type"] == CASE_TYPE:
                 self._take_step(data, at)
             elif record["type"] == DIGEST_TYPE:
                 self.digested[data["unit"]] = at
                 for item in data["cases"]:
-                    self.announced[item["id"]] = max(item["count"], self.announced.get(item["id"], 0))
+                    self._tell(data["unit"], item["id"], item["count"])
+            self._seen.add(identity)
         except (msgspec.MsgspecError, KeyError, TypeError, ValueError):
             return  # nobody else may write there (ACLs); if somebody did, it is not history
 
@@ -88,7 +91,15 @@ class History:
             Change(data["change"]), Status(data["status"]["code"]), at, case["count"], data.get("by"), data.get("note")
         )
         self.steps.setdefault(case["id"], []).append(step)
-        self.announced[case["id"]] = max(case["count"], self.announced.get(case["id"], 0))
+        for unit in case["responsible_units"]:
+            self._tell(unit, case["id"], case["count"])
+
+    def _tell(self, unit: str, case_id: str, count: int) -> None:
+        self._told[unit, case_id] = max(count, self.told(unit, case_id))
+
+    def told(self, unit: str, case_id: str) -> int:
+        """The count of a case that a message last told ``unit``; 0 where none did."""
+        return self._told.get((unit, case_id), 0)
 
     def standing(self, case: Case) -> Standing:
         """Where ``case`` stands: a problem that came again after it was verified is pending again."""

@@ -15,6 +15,16 @@ from gateway.relay.turn import origin_of
 MAX_VALUE = 100
 """Characters of a value at fault that a case keeps."""
 
+DEAD_LETTERS_ZH = {
+    "TOO_LARGE": "消息过大，无法处理",
+    "NOT_UTF8": "消息不是UTF-8编码",
+    "NOT_JSON": "消息不是有效的JSON",
+    "NOT_A_CLOUDEVENT": "消息不是CloudEvents事件，读不出标识和来源",
+    "REFUSED_BY_BROKER": "消息代理拒收由该事件生成的记录",
+    "UNDECIDABLE": "该消息无法作出判定",
+}
+"""The error codes of dead letters, in words for departments."""
+
 # What is wrong lies in the value itself; of the others the field or the row says all.
 _VALUE_AT_FAULT = frozenset(
     {
@@ -111,20 +121,10 @@ def _units(code: Code, province: Province, nearest: dict[str, Any] | None, all_u
     return COORDINATING_CENTRES
 
 
-_DEAD_LETTERS_ZH = {
-    "TOO_LARGE": "消息过大，无法处理",
-    "NOT_UTF8": "消息不是UTF-8编码",
-    "NOT_JSON": "消息不是有效的JSON",
-    "NOT_A_CLOUDEVENT": "消息不是CloudEvents事件，读不出标识和来源",
-    "REFUSED_BY_BROKER": "消息代理拒收由该事件生成的记录",
-    "UNDECIDABLE": "该消息无法作出判定",
-}
-
-
 def _dead_letter(data: dict[str, Any], province: Province | None) -> Problem:
     code = str(data["error"]["code"])
     units = (province.platform,) if province else COORDINATING_CENTRES
-    zh = _DEAD_LETTERS_ZH.get(code, code)
+    zh = DEAD_LETTERS_ZH.get(code, code)
     return Problem(
         province.value if province else None, code, None, None, "event", None, (), zh, data["error"]["message"], units
     )

@@ -13,7 +13,7 @@ from gateway.core.digest import sha256
 from gateway.core.province import Province
 from gateway.core.recognition import Finding
 from gateway.core.records import GATEWAY_SOURCE, LEDGER_TYPE
-from gateway.core.times import format_instant
+from gateway.core.times import format_instant, parse_instant
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -93,7 +93,10 @@ class Count(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """What a ledger entry says, read again; see ``gateway.core.records.LedgerData``. ``id`` is the CloudEvent's."""
+    """What a ledger entry says, read again; see ``gateway.core.records.LedgerData``.
+
+    ``id`` is the CloudEvent's; ``received`` its time, in milliseconds: when the last of its records was received.
+    """
 
     province: Province
     topic: str
@@ -109,10 +112,12 @@ class Entry(msgspec.Struct, frozen=True):
     previous: str | None
     redriven: tuple[int, ...] | None = None
     id: str = ""
+    received: int = 0
 
 
 class _Envelope(msgspec.Struct):
     id: str
+    time: str
     data: Entry
 
 
@@ -123,7 +128,8 @@ def read_entry(value: bytes | None) -> Entry | None:
     """The entry in a ledger record; None where that is no entry of ours."""
     try:
         envelope = _decode(value or b"")
-        return msgspec.structs.replace(envelope.data, id=envelope.id)
+        received = (parse_instant(envelope.time) or 0) // 1000
+        return msgspec.structs.replace(envelope.data, id=envelope.id, received=received)
     except msgspec.MsgspecError:
         return None
 

@@ -1,0 +1,122 @@
+"""Tells the departments, by ``gateway.feedback``, what is new and what is back: once each, and growth in digests."""
+
+import time
+from collections.abc import Iterable
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError, ProducerFenced
+
+from gateway.adapters import kafka
+from gateway.adapters.settings import Settings
+from gateway.errors import GatewayError
+from gateway.feedback.cases import Case
+from gateway.feedback.history import History, Message, Status, case_message, digest_message
+from gateway.feedback.state import FeedbackTopics, StateFollower
+
+log = structlog.get_logger("gateway.feedback")
+
+_MOST_AT_ONCE = 500
+_POLL_MS = 200
+
+
+class Announcer:
+    """Announces while this worker leads. What was announced is known from the topic itself, so it is told once:
+    a transactional producer of a fixed id fences whoever led before, and then the topic is read to its end."""
+
+    def __init__(self, settings: Settings, follower: StateFollower) -> None:
+        self._settings = settings
+        self._follower = follower
+        self._topic = FeedbackTopics(settings).announcements
+        self._producer: AIOKafkaProducer | None = None
+        self._consumer: AIOKafkaConsumer | None = None
+        self._history = History()
+
+    async def announce(self) -> None:
+        """Announce all that is due. Never raises: what could not be said now is due again the next time."""
+        if not self._follower.is_ready:
+            return
+        try:
+            if self._producer is None:
+                await self._lead()
+            await self._read_history()
+            while messages := due_messages(
+                self._follower.state.cases.values(), self._history, _now(), self._settings.feedback.digest_s
+            ):
+                await self._send(messages[:_MOST_AT_ONCE])
+        except (KafkaError, OSError, GatewayError) as error:
+            event = "announcer.fenced" if isinstance(error, ProducerFenced) else "announcer.waiting"
+            log.warning(event, error=type(error).__name__)
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Stop leading."""
+        producer, self._producer = self._producer, None
+        consumer, self._consumer = self._consumer, None
+        for client in (producer, consumer):
+            if client is not None:
+                await client.stop()
+
+    async def _lead(self) -> None:
+        options = kafka.client_options(self._settings)
+        self._history = History()
+        self._producer = AIOKafkaProducer(
+            **options,
+            transactional_id=f"{FeedbackTopics(self._settings).app_id}-announcer",
+            transaction_timeout_ms=self._settings.relay.transaction_timeout_ms,
+        )
+        await self._producer.start()
+        partitions = await kafka.partitions_of(self._settings, [self._topic])
+        self._consumer = AIOKafkaConsumer(**options, isolation_level="read_committed", enable_auto_commit=False)
+        await self._consumer.start()
+        self._consumer.assign(partitions)
+        await self._consumer.seek_to_beginning()
+        log.info("announcer.leads")
+
+    async def _read_history(self) -> None:
+        consumer = self._consumer
+        assert consumer is not None  # noqa: S101 — set with the producer
+        unread = await consumer.end_offsets(consumer.assignment())
+        while unread:
+            for records in (await consumer.getmany(timeout_ms=_POLL_MS)).values():
+                for record in records:
+                    self._history.take(record.value, record.timestamp)
+            unread = {each: end for each, end in unread.items() if await consumer.position(each) < end}
+
+    async def _send(self, messages: list[Message]) -> None:
+        assert self._producer is not None  # noqa: S101 — set by _lead
+        async with self._producer.transaction():
+            futures = [
+                await self._producer.send(self._topic, key=message.key, value=message.value) for message in messages
+            ]
+            for future in futures:  # a failed send does not fail the transaction by itself (FACTS.md)
+                await future
+        for message in messages:
+            # The transaction's end may be a moment behind for readers; what was said is not said again meanwhile.
+            self._history.take(message.value, _now())
+        log.info("feedback.announced", messages=len(messages))
+
+
+def due_messages(cases: Iterable[Case], history: History, now: int, digest_s: float) -> list[Message]:
+    """What is to be said now (``now`` in milliseconds): new and reopened cases; to each unit, how its known cases grew."""
+    messages = []
+    grown: dict[str, list[tuple[Case, int]]] = {}
+    for case in cases:
+        change = history.due(case)
+        if change is not None:
+            messages.append(case_message(case, change, Status.PENDING, now))
+            continue
+        for unit in case.problem.units:
+            told = history.told(unit, case.id)
+            if case.count > told:
+                grown.setdefault(unit, []).append((case, told))
+    for unit, found in grown.items():
+        since = history.digested.get(unit)
+        last = since if since is not None else min(history.steps[case.id][0].at for case, _ in found)
+        if now - last >= digest_s * 1000:
+            messages.append(digest_message(unit, found, since, now))
+    return messages
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,178 @@
+"""``gateway feedback list|show|mark|rebuild``: cases at a terminal, Chinese first and English beside it."""
+
+import asyncio
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from gateway.adapters.settings import Settings
+from gateway.core.times import format_instant
+from gateway.feedback.cases import Case
+from gateway.feedback.history import Status
+from gateway.feedback.marking import find_case, mark
+from gateway.feedback.rebuild import rebuild
+from gateway.feedback.state import State, read_state
+
+Output = Literal["text", "json"]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFilter:
+    """Which cases are meant; None is any."""
+
+    status: Status | None = None
+    code: str | None = None
+    row: int | None = None
+    unit: str | None = None
+
+    def admits(self, case: Case, state: State) -> bool:
+        """Whether ``case`` is one of them."""
+        problem = case.problem
+        return (
+            self.status in {None, state.standing(case).status}
+            and self.code in {None, problem.code}
+            and self.row in {None, problem.row}
+            and (self.unit is None or self.unit in problem.units)
+        )
+
+
+def list_cases(settings: Settings, which: CaseFilter, output: Output) -> int:
+    """Print the cases, the one last seen first; returns the exit code."""
+    state = asyncio.run(read_state(settings))
+    cases = [case for case in state.cases.values() if which.admits(case, state)]
+    if output == "json":
+        for case in cases:
+            _print_json(case_as_json(case, state))
+        return 0
+    table = Table(show_edge=False, pad_edge=False)
+    for heading in (
+        "问题 case",
+        "状态 status",
+        "次数",
+        "最近 last seen",
+        "行 row",
+        "原因 reason",
+        "取值 value",
+        "责任单位 units",
+    ):
+        table.add_column(heading, overflow="fold")
+    for case in cases:
+        problem = case.problem
+        table.add_row(
+            case.id, f"{state.standing(case).status.zh}", str(case.count), _time(case.last), str(problem.row or ""),
+            problem.code, problem.value or problem.field, "、".join(problem.units),
+        )  # fmt: skip
+    if cases:
+        Console(highlight=False).print(table)
+    Console(stderr=True, highlight=False).print(f"{len(cases)} cases" if cases else "没有问题 no cases")
+    return 0
+
+
+def show_case(settings: Settings, case_id: str, output: Output) -> int:
+    """Print one case with its history and examples; returns the exit code. Raises UsageError."""
+    state = asyncio.run(read_state(settings))
+    content = case_as_json(find_case(state, case_id), state)
+    if output == "json":
+        _print_json(content)
+        return 0
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console.print(f"{content['id']}  {content['status']['zh']} {content['status']['code']}")
+    console.print(f"  {content['message']['zh']}")
+    console.print(f"  {content['message']['en']}")
+    lines = {
+        "原因 reason": content["code"],
+        "清单 list row": f"第{content['row']}行 {content['certificate'] or ''}" if content["row"] else None,
+        "字段 field": content["field"],
+        "取值 value": content["value"],
+        "清单原文 accepted": "；".join(content["accepted"]),
+        "责任单位 units": "、".join(content["responsible_units"]),
+        "次数 count": content["count"],
+        "首次 first seen": content["first_seen"],
+        "最近 last seen": content["last_seen"],
+    }
+    for label, value in lines.items():
+        if value:
+            console.print(f"  {label}: {value}")
+    console.print("  近日 by day: " + ", ".join(f"{day} {n}" for day, n in list(content["days"].items())[-14:]))
+    console.print("  示例 examples (gateway trace ID, or --at for those without an id):")
+    for example in content["examples"]:
+        console.print(f"    {example['id'] or '—'}  {example['origin']}  {example['received']}")
+    console.print("  经过 history:")
+    for step in content["history"]:
+        who = f"  {step['by']}" if step["by"] else ""
+        note = f"：{step['note']}" if step["note"] else ""
+        console.print(f"    {step['at']}  {step['change']} → {step['status']['zh']}{who}{note}")
+    return 0
+
+
+def mark_case(settings: Settings, case_id: str, status: Status, by: str, note: str | None) -> int:
+    """Mark a case; returns the exit code. Raises UsageError."""
+
+    async def read_and_mark() -> Case:
+        return await mark(settings, await read_state(settings), case_id, status, by, note)
+
+    case = asyncio.run(read_and_mark())
+    Console(stderr=True, highlight=False).print(f"{case.id}: {status.zh} {status}")
+    return 0
+
+
+def rebuild_tables(settings: Settings, *, dry_run: bool, output: Output) -> int:
+    """Rebuild the tables; with ``dry_run`` only compare: exit code 1 where they differ."""
+    done = asyncio.run(rebuild(settings, dry_run=dry_run))
+    if output == "json":
+        _print_json(done._asdict())
+    else:
+        verb = "would change" if dry_run else "changed"
+        Console(highlight=False, soft_wrap=True).print(
+            f"{done.records:,} records read again: {done.shares} shares of cases, {done.days} of days; "
+            f"{done.changed} {verb}, {done.kept} kept that count records no longer in the topics"
+        )
+    return 1 if dry_run and done.changed else 0
+
+
+def case_as_json(case: Case, state: State) -> dict[str, Any]:
+    """A case with status and history, as commands and the page show it."""
+    problem, standing = case.problem, state.standing(case)
+    return {
+        "id": case.id,
+        "status": _status(standing.status),
+        "province": problem.province,
+        "code": problem.code,
+        "row": problem.row,
+        "certificate": problem.certificate,
+        "field": problem.field,
+        "value": problem.value,
+        "accepted": list(problem.accepted),
+        "message": {"zh": problem.zh, "en": problem.en},
+        "responsible_units": list(problem.units),
+        "count": case.count,
+        "first_seen": _time(case.first),
+        "last_seen": _time(case.last),
+        "days": case.days,
+        "examples": [
+            {"id": each.event_id, "received": _time(each.received), "origin": each.origin} for each in case.examples
+        ],
+        "history": [
+            {
+                "change": step.change.value, "status": _status(step.status), "at": _time(step.at), "by": step.by,
+                "note": step.note, "count": step.events,
+            }
+            for step in standing.steps
+        ],
+    }  # fmt: skip
+
+
+def _status(status: Status) -> dict[str, str]:
+    return {"code": status.value, "zh": status.zh}
+
+
+def _time(milliseconds: int) -> str:
+    return format_instant(milliseconds * 1000)
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(content, ensure_ascii=False) + "\n")

@@ -17,7 +17,7 @@ from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
 from gateway.adapters.topic_reader import find_spans, read_spans
 from gateway.adapters.topics import Topics
-from gateway.errors import BrokerUnreachableError
+from gateway.errors import BrokerUnreachableError, ConfigurationError
 from gateway.feedback.cases import Case, Share, merge
 from gateway.feedback.days import Day, DayShare, merge_days
 from gateway.feedback.history import History, Standing
@@ -129,7 +129,12 @@ def _put(held: dict[str, _T], record: ConsumerRecord, decode: Callable[[bytes], 
 async def read_state(settings: Settings) -> State:
     """The state as it stands now. Raises ConfigurationError where no feedback worker ever ran, BrokerUnreachableError."""
     topics = FeedbackTopics(settings)
-    partitions = await kafka.partitions_of(settings, topics.all)
+    await kafka.partitions_of(settings, [topics.announcements])
+    try:
+        partitions = await kafka.partitions_of(settings, topics.all)
+    except ConfigurationError:
+        message = "feedback has never run here: start a worker with `gateway feedback run`"
+        raise ConfigurationError(message) from None
     state = State(topics)
     try:
         async with kafka.consumer(settings) as consumer:
@@ -163,7 +168,7 @@ class StateFollower:
         while True:
             try:
                 await self._follow()
-            except (KafkaError, OSError, BrokerUnreachableError) as error:
+            except (KafkaError, OSError, BrokerUnreachableError, ConfigurationError) as error:
                 log.warning("state.waiting", error=type(error).__name__)
                 await asyncio.sleep(_RETRY_S)
 

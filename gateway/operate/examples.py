@@ -7,8 +7,11 @@ from typing import Any
 from gateway.adapters.topics import Topics
 from gateway.core.province import Province
 from gateway.core.recognition import Recognition
+from gateway.feedback.cases import CaseCounter, Share, merge
+from gateway.feedback.history import Change, Status, case_message, digest_message
+from gateway.feedback.problems import observe
 from gateway.relay.horizon import Horizon
-from gateway.relay.turn import LaneId, take_turn
+from gateway.relay.turn import ORIGIN_HEADER, LaneId, take_turn
 
 _RECEIVED = 1_795_392_003_000  # 2026-11-23T00:00:03Z, three seconds after the examples' displays
 
@@ -71,7 +74,23 @@ def examples(recognition: Recognition) -> dict[str, Any]:
     found["rejection-record"] = json.loads(rejection)
     found["dead-letter"] = json.loads(dead_letter)
     found["ledger-entry"] = json.loads(entry)
-    return found
+    return found | _feedback(rejection)
+
+
+def _feedback(rejection: bytes) -> dict[str, Any]:
+    """The case that the rejection opens, and what its unit is told when 12 more have come."""
+    observation = observe(rejection, [(ORIGIN_HEADER, b"sichuan.display/3/1700")], Province.SICHUAN)
+    assert observation is not None  # noqa: S101 — it was made a moment ago
+    shares: dict[str, Share] = {}
+    counter = CaseCounter(shares, 3)
+    counter.count([(41, observation)])
+    case = next(merge(shares.items()))
+    opened = case_message(case, Change.OPENED, Status.PENDING, _RECEIVED + 1_000)
+    counter.count((42 + number, observation) for number in range(12))
+    (unit, *_) = case.problem.units
+    grown = next(each for each in merge(shares.items()) if each.id == case.id)
+    digest = digest_message(unit, [(grown, case.count)], None, _RECEIVED + 3_600_000)
+    return {"feedback-case": json.loads(opened.value), "feedback-digest": json.loads(digest.value)}
 
 
 def _raw(event: dict[str, Any]) -> tuple[bytes, bytes]:

@@ -12,7 +12,14 @@ from gateway.adapters.topics import Topics
 from gateway.core.event import DisplayEvent
 from gateway.core.province import Province
 from gateway.core.recognition import Recognition
-from gateway.core.records import DeadLetter, LedgerEntry, RejectionRecord, VerificationRecord
+from gateway.core.records import (
+    CaseRecord,
+    DeadLetter,
+    DigestRecord,
+    LedgerEntry,
+    RejectionRecord,
+    VerificationRecord,
+)
 from gateway.errors import GatewayError
 from gateway.operate.examples import examples
 
@@ -23,6 +30,13 @@ MODELS: dict[str, type[BaseModel]] = {
     "rejection-record": RejectionRecord,
     "dead-letter": DeadLetter,
     "ledger-entry": LedgerEntry,
+    "feedback-case": CaseRecord,
+    "feedback-digest": DigestRecord,
+}
+_KEYS = {
+    "ledger-entry": "The lane: topic-partition.",
+    "feedback-case": "The case's id.",
+    "feedback-digest": "The unit's name.",
 }
 
 
@@ -78,12 +92,14 @@ def check_schemas(folder: Path, recognition: Recognition) -> int:
 def asyncapi() -> dict[str, Any]:
     """The AsyncAPI 3.0 document: channels, and what the gateway does with each."""
     topics = Topics()
-    traffic = [(topics.display(p), "display-event", "receive", f"{p.value} platform only writes") for p in Province]
-    traffic += [(topics.verification(p), "verification-record", "send", f"{p.value} only reads") for p in Province]
-    traffic += [(topics.rejection(p), "rejection-record", "send", f"{p.value} and feedback read") for p in Province]
+    display, verified, rejected = ["display-event"], ["verification-record"], ["rejection-record"]
+    traffic = [(topics.display(p), display, "receive", f"{p.value} platform only writes") for p in Province]
+    traffic += [(topics.verification(p), verified, "send", f"{p.value} only reads") for p in Province]
+    traffic += [(topics.rejection(p), rejected, "send", f"{p.value} and feedback read") for p in Province]
     traffic += [
-        (topics.deadletter, "dead-letter", "send", "operators read"),
-        (topics.ledger, "ledger-entry", "send", "audit and feedback read"),
+        (topics.deadletter, ["dead-letter"], "send", "operators and feedback read"),
+        (topics.ledger, ["ledger-entry"], "send", "audit and feedback read"),
+        (topics.feedback, ["feedback-case", "feedback-digest"], "send", "departments' systems read"),
     ]
     return {
         "asyncapi": "3.0.0",
@@ -101,25 +117,25 @@ def asyncapi() -> dict[str, Any]:
             _channel(topic): {
                 "address": topic,
                 "description": who,
-                "messages": {message: {"$ref": f"#/components/messages/{message}"}},
+                "messages": {message: {"$ref": f"#/components/messages/{message}"} for message in messages},
                 "bindings": {"kafka": {"topic": topic, "partitions": 12, "bindingVersion": "0.5.0"}},
             }
-            for topic, message, _, who in traffic
+            for topic, messages, _, who in traffic
         },
         "operations": {
             f"{action}_{_channel(topic)}": {
                 "action": action,
                 "channel": {"$ref": f"#/channels/{_channel(topic)}"},
-                "messages": [{"$ref": f"#/channels/{_channel(topic)}/messages/{message}"}],
+                "messages": [{"$ref": f"#/channels/{_channel(topic)}/messages/{message}"} for message in messages],
             }
-            for topic, message, action, _ in traffic
+            for topic, messages, action, _ in traffic
         },
         "components": {"messages": {name: _message(name, model) for name, model in MODELS.items()}},
     }
 
 
 def _message(name: str, model: type[BaseModel]) -> dict[str, Any]:
-    key = "The holder's reference, data.holder.ref." if name != "ledger-entry" else "The lane: topic-partition."
+    key = _KEYS.get(name, "The holder's reference, data.holder.ref.")
     return {
         "name": model.__name__,
         "title": (model.__doc__ or "").splitlines()[0],

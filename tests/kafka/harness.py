@@ -23,9 +23,10 @@ from gateway.relay.turn import ORIGIN_HEADER
 
 
 class Worker:
-    """One ``gateway run`` process with a log of its own."""
+    """One ``gateway run`` (or ``feedback run``) process with a log of its own."""
 
-    def __init__(self, settings: Settings, **environment: str) -> None:
+    def __init__(self, settings: Settings, *command: str, **environment: str) -> None:
+        self._command = command or ("run",)
         self._environment = os.environ | {
             **settings.as_environment(),
             "GATEWAY_RELAY__SESSION_TIMEOUT_MS": str(settings.relay.session_timeout_ms),
@@ -40,7 +41,7 @@ class Worker:
 
     def start(self) -> "Worker":
         with self.log.open("ab") as log:
-            command = [sys.executable, "-m", "gateway", "run"]
+            command = [sys.executable, "-m", "gateway", *self._command]
             self.process = subprocess.Popen(
                 command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )

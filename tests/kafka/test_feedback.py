@@ -1,0 +1,323 @@
+"""Feedback on a real broker: counts that survive kills and rebalances, cases told once, tables made anew from the topics."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from gateway.adapters import kafka
+from gateway.adapters.list_files import load_recognition
+from gateway.adapters.settings import Settings
+from gateway.adapters.topics import Topics
+from gateway.core.province import Province
+from gateway.feedback.problems import observe
+from gateway.feedback.run import prepare_topics
+from gateway.feedback.state import FeedbackTopics, State, read_state
+from gateway.operate.simulate import Simulated, Simulator
+from gateway.operate.topics import apply_topics
+from gateway.relay.horizon import Horizon
+from gateway.relay.turn import LaneId, take_turn
+from tests.kafka.harness import Worker, read_topics
+
+REJECTIONS = 100_000
+TURN = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An event as a lane receives it."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes
+    headers: list[tuple[str, bytes]] = field(default_factory=list)
+
+
+@contextmanager
+def feedback_workers(settings: Settings, count: int, **environment: str) -> Iterable[list[Worker]]:
+    environment = {"GATEWAY_FEEDBACK__SESSION_TIMEOUT_MS": "6000", "GATEWAY_FEEDBACK__ANNOUNCE_S": "0.5", **environment}
+    started = [Worker(settings, "feedback", "run", **environment).start() for _ in range(count)]
+    try:
+        yield started
+    finally:
+        for worker in started:
+            if worker.process is not None and worker.process.poll() is None:
+                worker.kill()
+            worker.log.unlink(missing_ok=True)
+
+
+class RelaysWork:
+    """Writes what relays write, turn by turn in transactions, some of them aborted; without the time that deciding takes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topics = Topics(settings.topic_prefix)
+        self._recognition = load_recognition(settings.recognition_dir)
+        self._offsets: Counter[LaneId] = Counter()
+        self._horizons: dict[LaneId, Horizon] = {}
+        self._previous: dict[LaneId, str] = {}
+
+    async def write(self, events: list[Simulated], now: int, *, abort_share: float = 0) -> None:
+        lanes: dict[LaneId, list[Simulated]] = {}
+        for number, event in enumerate(events):
+            lane = LaneId(
+                event.province, self._topics.display(event.province), number % self._settings.topics.partitions
+            )
+            lanes.setdefault(lane, []).append(event)
+        chance = random.Random(7)
+        async with kafka.producer(
+            self._settings, transactional_id=f"{self._settings.topic_prefix}relays-work", linger_ms=5
+        ) as producer:
+            for start in range(0, max(map(len, lanes.values())), TURN):
+                for lane, published in lanes.items():
+                    turn = published[start : start + TURN]
+                    if turn and chance.random() < abort_share:
+                        await self._turn(producer, lane, turn, now, abort=True)
+                    if turn:
+                        await self._turn(producer, lane, turn, now, abort=False)
+
+    async def _turn(self, producer: Any, lane: LaneId, events: list[Simulated], now: int, *, abort: bool) -> None:
+        first = self._offsets[lane]
+        records = [Received(first + n, now, event.key, event.value) for n, event in enumerate(events)]
+        horizon = self._horizons.setdefault(lane, Horizon(10**9, 10**6))
+        turn = take_turn(
+            lane, records, self._recognition, horizon, self._previous.get(lane), topics=self._topics, algorithm="sha256"
+        )
+        await producer.begin_transaction()
+        for output in turn.outputs:
+            await producer.send(
+                output.topic, key=output.key, value=output.value, partition=lane.partition, headers=list(output.headers)
+            )
+        if abort:
+            horizon.forget()
+            await producer.abort_transaction()
+            return
+        horizon.keep()
+        await producer.commit_transaction()
+        self._offsets[lane] += len(records)
+        self._previous[lane] = turn.entry_digest
+
+
+def rejected_events(settings: Settings, count: int, seed: int) -> list[Simulated]:
+    simulator = Simulator(
+        load_recognition(settings.recognition_dir), seed,
+        reject_share=1.0, duplicate_share=0, garbage_share=0.01, binary_share=0,
+    )  # fmt: skip
+    now = int(time.time() * 1000)
+    return [simulator.next_event(now) for _ in range(count)]
+
+
+async def expected_cases(settings: Settings) -> Counter[str]:
+    """Case id → events, counted from the topics themselves, committed records only."""
+    topics, found = Topics(settings.topic_prefix), Counter()
+    async for record in read_topics(settings, [*topics.rejections, topics.deadletter]):
+        observation = observe(record.value, record.headers, topics.rejections.get(record.topic))
+        found.update({problem.case_id for problem in observation.problems})
+    return found
+
+
+async def ledger_counts(settings: Settings) -> Counter[tuple[str, str]]:
+    topics, found = Topics(settings.topic_prefix), Counter()
+    async for record in read_topics(settings, [topics.ledger]):
+        data = json.loads(record.value)["data"]
+        for item in data["counts"]:
+            found[data["province"], item["outcome"]] += item["count"]
+    return found
+
+
+def counts_of(state: State) -> Counter[str]:
+    return Counter({case.id: case.count for case in state.cases.values()})
+
+
+def day_counts_of(state: State) -> Counter[tuple[str, str]]:
+    found: Counter[tuple[str, str]] = Counter()
+    for day in state.days:
+        for place, count in day.places.items():
+            found[day.province, place.outcome] += count
+    return found
+
+
+async def wait_for_state(settings: Settings, ready: Callable[[State], bool], timeout_s: float = 60) -> State:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        state = await read_state(settings)
+        if ready(state):
+            return state
+        assert time.monotonic() < deadline, f"not so after {timeout_s} s: {sum(counts_of(state).values())} counted"
+        await asyncio.sleep(0.5)
+
+
+def gateway(settings: Settings, *arguments: str, expect: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", *arguments],
+        env=os.environ | settings.as_environment(), capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout or done.stderr
+
+
+async def announcements(settings: Settings) -> list[dict[str, Any]]:
+    names = FeedbackTopics(settings)
+    return [json.loads(record.value) async for record in read_topics(settings, [names.announcements])]
+
+
+async def test_kills_and_rebalances_cost_no_count_and_the_tables_can_be_made_anew(settings: Settings) -> None:
+    await apply_topics(settings)
+    await prepare_topics(settings)
+    work = RelaysWork(settings)
+    events = rejected_events(settings, REJECTIONS, seed=11)
+    now = int(time.time() * 1000)
+    await work.write(events[:40_000], now, abort_share=0.1)
+    expected = await expected_cases(settings)
+    total = expected.total()
+    with ExitStack() as stack:
+        first, second = stack.enter_context(feedback_workers(settings, 2))
+        await wait_for_state(settings, lambda state: counts_of(state).total() > total // 10)
+        first.kill()
+        await work.write(events[40_000:70_000], now, abort_share=0.1)
+        first.start()  # a rebalance, and everything of half the partitions to be recovered
+        await wait_for_state(settings, lambda state: counts_of(state).total() > total)
+        second.kill()
+        (third,) = stack.enter_context(feedback_workers(settings, 1))
+        await work.write(events[70_000:], now, abort_share=0.1)
+        # Frozen past its session, it loses its partitions; awake again, it may write what it had in hand.
+        first.signal(signal.SIGSTOP)
+        await asyncio.sleep(8)
+        first.signal(signal.SIGCONT)
+        expected = await expected_cases(settings)
+        assert expected.total() >= REJECTIONS * 0.98
+        state = await wait_for_state(
+            settings, lambda state: counts_of(state).total() >= expected.total(), timeout_s=120
+        )
+        assert counts_of(state) == expected
+        assert day_counts_of(state) == await ledger_counts(settings)
+        assert third.terminate(20) == 0
+    again = await read_state(settings)
+    assert counts_of(again) == expected
+
+    compared = json.loads(gateway(settings, "feedback", "rebuild", "--dry-run", "--format", "json"))
+    assert compared["changed"] == 0
+    assert compared["shares"] == len(again.shares) > 100
+    await _damage(settings, again)
+    gateway(settings, "feedback", "rebuild", "--dry-run", expect=1)
+    gateway(settings, "feedback", "rebuild")
+    rebuilt = await read_state(settings)
+    assert rebuilt.shares == again.shares
+    assert rebuilt.day_shares == again.day_shares
+    # A worker goes on from there and counts nothing twice.
+    with feedback_workers(settings, 1):
+        await work.write(rejected_events(settings, 1000, seed=12), now)
+        expected = await expected_cases(settings)
+        state = await wait_for_state(settings, lambda state: counts_of(state).total() >= expected.total())
+        assert counts_of(state) == expected
+
+
+async def _damage(settings: Settings, state: State) -> None:
+    names = FeedbackTopics(settings)
+    (lost, wrong, *_) = sorted(state.shares)
+    async with kafka.producer(settings) as producer:
+        await producer.send_and_wait(names.shares, key=lost.encode(), value=None, partition=int(lost.split("/")[0]))
+        told = json.dumps(json.loads(_encoded(state, wrong)) | {"count": 1}).encode()
+        await producer.send_and_wait(names.shares, key=wrong.encode(), value=told, partition=int(wrong.split("/")[0]))
+
+
+def _encoded(state: State, key: str) -> bytes:
+    from gateway.feedback.state import encode
+
+    return encode(state.shares[key])
+
+
+def equal_rejections(settings: Settings, count: int, seed: int) -> list[Simulated]:
+    """Events of one row, shown in a channel that the row does not have: one problem, again and again."""
+    from gateway.operate.examples import display_event
+
+    found = []
+    for number in range(count):
+        event = display_event(Province.SICHUAN)
+        event["id"] = f"equal-{seed}-{number}"
+        event["time"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        event["data"]["display"]["channel"] = "微信小程序"
+        key = event["data"]["holder"]["ref"].encode()
+        found.append(Simulated(Province.SICHUAN, key, json.dumps(event).encode(), [], "reject", ()))
+    return found
+
+
+async def test_a_burst_is_one_message_and_then_a_digest_and_a_mended_case_that_comes_back_reopens(
+    settings: Settings,
+) -> None:
+    await apply_topics(settings)
+    await prepare_topics(settings)
+    work = RelaysWork(settings)
+    with ExitStack() as stack:
+        (worker,) = stack.enter_context(feedback_workers(settings, 1, GATEWAY_FEEDBACK__DIGEST_S="4"))
+        worker.wait_for("announcer.leads")
+        await work.write(equal_rejections(settings, 10_000, 1), int(time.time() * 1000))
+        state = await wait_for_state(settings, lambda state: counts_of(state).total() == 10_000)
+        (case,) = state.cases.values()
+        await wait_for_state(settings, lambda state: bool(state.history.digested))
+        worker.kill()  # the next one knows from the topic what was said
+        (worker,) = stack.enter_context(feedback_workers(settings, 1, GATEWAY_FEEDBACK__DIGEST_S="4"))
+        worker.wait_for("announcer.leads")
+        await asyncio.sleep(2)
+        said = await announcements(settings)
+        opened = [each for each in said if each["type"] == "cn.chuanyu.feedback.case.v1"]
+        assert [each["data"]["change"] for each in opened] == ["opened"]
+        assert opened[0]["data"]["case"]["responsible_units"] == list(case.problem.units)
+        digests = [each["data"] for each in said if each["type"] == "cn.chuanyu.feedback.digest.v1"]
+        assert {digest["unit"] for digest in digests} == {"四川省交通运输厅", "重庆市交通局"}
+        for unit in case.problem.units:
+            told = sum(digest["added"] for digest in digests if digest["unit"] == unit)
+            assert opened[0]["data"]["case"]["count"] + told == 10_000
+
+        gateway(settings, "feedback", "mark", case.id, "verified", "--by", "省大数据中心", expect=2)
+        gateway(settings, "feedback", "mark", case.id[:8], "fed_back", "--by", "省大数据中心", "--note", "已发函")
+        gateway(settings, "feedback", "mark", case.id, "已复核", "--by", "省大数据中心")
+        shown = json.loads(gateway(settings, "feedback", "show", case.id, "--format", "json"))
+        assert shown["status"] == {"code": "verified", "zh": "已复核"}
+        assert [(step["change"], step["by"]) for step in shown["history"]] == [
+            ("opened", None), ("marked", "省大数据中心"), ("marked", "省大数据中心"),
+        ]  # fmt: skip
+        await work.write(equal_rejections(settings, 3, 2), int(time.time() * 1000))
+        await wait_for_state(settings, lambda state: state.history.steps[case.id][-1].change == "reopened")
+        listed = gateway(settings, "feedback", "list", "--status", "pending", "--format", "json")
+        assert [json.loads(line)["id"] for line in listed.splitlines()] == [case.id]
+
+
+async def test_what_a_person_writes_on_a_case_holds_nothing_personal(settings: Settings) -> None:
+    await apply_topics(settings)
+    await prepare_topics(settings)
+    work = RelaysWork(settings)
+    with feedback_workers(settings, 1):
+        await work.write(equal_rejections(settings, 1, 3), int(time.time() * 1000))
+        state = await wait_for_state(settings, lambda state: bool(state.history.steps))
+    (case,) = state.cases.values()
+    number = "1" + "3" * 10
+    refused = gateway(
+        settings, "feedback", "mark", case.id, "fed_back", "--by", "省大数据中心", "--note", number, expect=2
+    )
+    assert number not in refused
+    assert (await read_state(settings)).standing(case).status == "pending"
+
+
+def test_commands_say_what_to_do_before_feedback_ever_ran(settings: Settings) -> None:
+    asyncio.run(apply_topics(settings))
+    said = gateway(settings, "feedback", "list", expect=78)
+    assert "gateway feedback run" in said
+
+
+@pytest.mark.parametrize("arguments", [("list", "--status", "open"), ("mark", "zz", "done", "--by", "x")])
+def test_a_status_that_is_none_is_named(settings: Settings, arguments: tuple[str, ...]) -> None:
+    said = gateway(settings, "feedback", *arguments, expect=2)
+    assert "待处理" in said

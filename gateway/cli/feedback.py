@@ -1,5 +1,6 @@
-"""``gateway feedback``."""
+"""``gateway feedback`` and ``gateway report``."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -99,6 +100,26 @@ def feedback_rebuild(
     from gateway.operate.feedback.cases import rebuild_tables
 
     finish(rebuild_tables(load(config, bootstrap_servers), dry_run=dry_run, output=output.value))
+
+
+def report(
+    file: Annotated[Path, typer.Option("--output", help="The file to write: .html, .md or .xlsx.")],
+    unit: Annotated[
+        str | None, typer.Option(help="Department; default: the coordinating centres' report, on all.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(metavar="DAY", help="First day (UTC+8); default: 30 days back.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="DAY", help="Last day (UTC+8); default: today.")] = None,
+    config: Config = None,
+    bootstrap_servers: Servers = None,
+    output: Format = Output.TEXT,
+) -> None:
+    """Write a department's report (部门报告): what happened, how much, what to repair; in Chinese.
+
+    Example: `gateway report --unit 四川省交通运输厅 --since 2026-10-01 --output report.html`
+    """
+    from gateway.operate.feedback.report import write_report
+
+    finish(write_report(load(config, bootstrap_servers), unit, since, until, file, output.value))
 
 
 def _status(text: str | None) -> "Status | None":

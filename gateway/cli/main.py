@@ -161,7 +161,7 @@ def tail(
     )  # fmt: skip
 
 
-for _command in (proof.trace, proof.audit, proof.replay, proof.redrive):
+for _command in (proof.trace, proof.audit, proof.replay, proof.redrive, feedback.report):
     app.command()(_command)
 
 

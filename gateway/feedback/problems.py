@@ -91,13 +91,14 @@ def _problems(data: dict[str, Any], province: Province) -> Iterable[Problem]:
     nearest, units = data["nearest_row"], data["responsible_units"]
     for reason in data["reasons"]:
         code = Code(reason["code"])
-        row = nearest["row"] if nearest and nearest["listed"] and code not in _NOT_ITS_ROW else None
+        is_the_rows = nearest and nearest["listed"] and code not in _NOT_ITS_ROW
+        row = nearest["row"] if is_the_rows and MEANINGS[code].hears is not Hears.PLATFORM else None
         value = reason["found"] if code in _VALUE_AT_FAULT else None
         yield Problem(
             province.value,
             code.value,
-            row if MEANINGS[code].hears is not Hears.PLATFORM else None,
-            nearest["certificate"] if nearest and row is not None else None,
+            row,
+            nearest["certificate"] if row is not None else None,
             reason["field"],
             value[:MAX_VALUE] if value else None,
             tuple(reason["accepted"]),

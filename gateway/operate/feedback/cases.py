@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.adapters.settings import Settings
-from gateway.core.times import format_instant
 from gateway.feedback.cases import Case
 from gateway.feedback.history import Status
 from gateway.feedback.marking import find_case, mark
 from gateway.feedback.rebuild import rebuild
+from gateway.feedback.shown import case_as_json, time_as_text
 from gateway.feedback.state import State, read_state
 
 Output = Literal["text", "json"]
@@ -63,7 +63,7 @@ def list_cases(settings: Settings, which: CaseFilter, output: Output) -> int:
     for case in cases:
         problem = case.problem
         table.add_row(
-            case.id, f"{state.standing(case).status.zh}", str(case.count), _time(case.last), str(problem.row or ""),
+            case.id, f"{state.standing(case).status.zh}", str(case.count), time_as_text(case.last), str(problem.row or ""),
             problem.code, problem.value or problem.field, "、".join(problem.units),
         )  # fmt: skip
     if cases:
@@ -132,46 +132,6 @@ def rebuild_tables(settings: Settings, *, dry_run: bool, output: Output) -> int:
             f"{done.changed} {verb}, {done.kept} kept that count records no longer in the topics"
         )
     return 1 if dry_run and done.changed else 0
-
-
-def case_as_json(case: Case, state: State) -> dict[str, Any]:
-    """A case with status and history, as commands and the page show it."""
-    problem, standing = case.problem, state.standing(case)
-    return {
-        "id": case.id,
-        "status": _status(standing.status),
-        "province": problem.province,
-        "code": problem.code,
-        "row": problem.row,
-        "certificate": problem.certificate,
-        "field": problem.field,
-        "value": problem.value,
-        "accepted": list(problem.accepted),
-        "message": {"zh": problem.zh, "en": problem.en},
-        "responsible_units": list(problem.units),
-        "count": case.count,
-        "first_seen": _time(case.first),
-        "last_seen": _time(case.last),
-        "days": case.days,
-        "examples": [
-            {"id": each.event_id, "received": _time(each.received), "origin": each.origin} for each in case.examples
-        ],
-        "history": [
-            {
-                "change": step.change.value, "status": _status(step.status), "at": _time(step.at), "by": step.by,
-                "note": step.note, "count": step.events,
-            }
-            for step in standing.steps
-        ],
-    }  # fmt: skip
-
-
-def _status(status: Status) -> dict[str, str]:
-    return {"code": status.value, "zh": status.zh}
-
-
-def _time(milliseconds: int) -> str:
-    return format_instant(milliseconds * 1000)
 
 
 def _print_json(content: dict[str, Any]) -> None:

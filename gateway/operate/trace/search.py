@@ -19,7 +19,8 @@ from gateway.core.province import Province
 from gateway.core.reading import Reading, UnreadableError, read_event
 from gateway.core.recognition import Recognition
 from gateway.core.times import format_instant
-from gateway.errors import UsageError
+from gateway.errors import ConfigurationError, UsageError
+from gateway.feedback.state import read_state
 from gateway.operate.lane_pool import count_read, run_lanes
 from gateway.operate.trace.story import Found, tell
 from gateway.relay.ledger import Entry, read_entry
@@ -90,6 +91,7 @@ def trace(settings: Settings, query: Query, key: str | None) -> dict[str, Any]:
     occurrences = sorted(
         (each for found, _ in results for each in found), key=lambda each: str(each["input"]["received"])
     )
+    _add_standing(settings, [case for each in occurrences for case in each["cases"]])
     return {
         "id": query.event_id,
         "trace_id": query.trace_id,
@@ -103,6 +105,20 @@ def trace(settings: Settings, query: Query, key: str | None) -> dict[str, Any]:
             "records": sum(read for _, read in results),
         },
     }
+
+
+def _add_standing(settings: Settings, cases: list[dict[str, Any]]) -> None:
+    """Say of each case where it stands, if feedback has run here."""
+    if not cases:
+        return
+    try:
+        state = asyncio.run(read_state(settings))
+    except ConfigurationError:
+        return
+    for case in cases:
+        if case["id"] in state.cases:
+            status = state.standing(state.cases[case["id"]]).status
+            case["status"] = f"{status.zh} {status}"
 
 
 def _is_wanted(lane: LaneId, query: Query, partition: int | None, prefix: str) -> bool:

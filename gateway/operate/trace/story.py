@@ -11,6 +11,7 @@ from gateway.core.reading import Reading
 from gateway.core.recognition import Dimension, Recognition
 from gateway.core.records import DEADLETTER_TYPE, REJECTED_TYPE, VERIFIED_TYPE
 from gateway.core.times import format_instant
+from gateway.feedback.problems import observe
 from gateway.relay.ledger import Entry
 from gateway.relay.turn import REDRIVE_HEADER, SUPERSEDES_HEADER, LaneId
 
@@ -75,12 +76,20 @@ def _tell(
         "error": first["error"] if first else None,
         "checks": _checks(decision),
         "responsible_units": first["responsible_units"] if first else [],
+        "cases": [{"id": case, "status": None} for case in _cases(lane, found)],
         "outputs": [{name: each[name] for name in _SHOWN} for each in outputs],
         "ledger": _entry(*own[0]) if own else None,
         "redrives": [_entry(*each) for each in found.entries if each[1].redriven is not None],
         "duplicate_of": _duplicate_of(lane, outcome, original),
         "proved": _proved(decision, outcome, first),
     }
+
+
+def _cases(lane: LaneId, found: Found) -> list[str]:
+    """The feedback cases that its rejection or dead letter counts for."""
+    observations = [observe(output.value, output.headers, lane.province) for output in found.outputs]
+    problems = [problem for each in observations if each is not None for problem in each.problems]
+    return list(dict.fromkeys(problem.case_id for problem in problems))
 
 
 _SHOWN = ("kind", "topic", "partition", "offset", "written", "redrive", "supersedes")

@@ -69,6 +69,8 @@ def _show(console: Console, number: int, occurrence: dict[str, Any]) -> None:
         console.print(_check(check), markup=False)
     if occurrence["responsible_units"]:
         console.print(f"    责任单位 units   {'、'.join(occurrence['responsible_units'])}")
+    for case in occurrence["cases"]:
+        console.print(f"    问题 case        {case['id']}  {case['status'] or '尚未汇总 not counted yet'}")
     for each in occurrence["outputs"]:
         redriven = f"  重新处理，取代 redriven, supersedes {each['supersedes']}" if each["redrive"] else ""
         console.print(

@@ -1,0 +1,181 @@
+"""What the page asks for, as JSON: pure functions of state, list and live data. Everything is bounded."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from gateway.core.decision import Outcome
+from gateway.core.province import Province
+from gateway.core.recognition import Recognition
+from gateway.core.recognition.document import Cell
+from gateway.core.times import china_date
+from gateway.feedback.areas import area_name
+from gateway.feedback.cases import Case
+from gateway.feedback.days import REDRIVEN, Day
+from gateway.feedback.history import Status
+from gateway.feedback.listed import cells_of, words_of
+from gateway.feedback.page.cluster import Cluster
+from gateway.feedback.page.live import BUCKET_S, BUCKETS, Live
+from gateway.feedback.shown import case_as_json
+from gateway.feedback.state import State
+
+MOST = 200
+"""Items in one answer."""
+
+
+def today() -> str:
+    """The date in China."""
+    return china_date(int(time.time() * 1_000_000))
+
+
+def overview(
+    live: Live, cluster: Cluster, state: State, recognition: Recognition, *, edit_refused: bool
+) -> dict[str, Any]:
+    """What flows now: the last hour by ten seconds, the day so far, lag and workers, cases by status, the list in force."""
+    buckets = live.recent()
+    reasons: Counter[str] = Counter()
+    for bucket in buckets:
+        reasons.update(bucket.reasons)
+    edition = recognition.edition_on(today())
+    statuses = Counter(state.standing(case).status for case in state.cases.values())
+    return {
+        "connected": live.connected and cluster.known,
+        "now": int(time.time()),
+        "bucket_s": BUCKET_S,
+        "buckets": BUCKETS,
+        "provinces": {province.value: _flow(province, buckets, state.days) for province in Province},
+        "reasons": [{"code": code, "count": count} for code, count in reasons.most_common(16)],
+        "lag": [
+            {"topic": topic, "partition": partition, "lag": lag}
+            for (topic, partition), lag in sorted(cluster.lag.items(), key=lambda item: (-item[1], item[0]))[:MOST]
+        ],
+        "lag_total": sum(cluster.lag.values()),
+        "lanes": len(cluster.lag),
+        "workers": cluster.workers[:MOST],
+        "cases": {status.value: statuses[status] for status in Status},
+        "list": {
+            "digest": edition.digest,
+            "since": edition.since,
+            "rows": len(edition.rows),
+            "unresolved_rows": sum(bool(listed.row.unresolved()) for listed in edition.rows),
+            "unresolved_cells": sum(len(listed.row.unresolved()) for listed in edition.rows),
+            "edit_refused": edit_refused,
+        },
+    }
+
+
+def _flow(province: Province, buckets: Iterable[Any], days: Iterable[Day]) -> dict[str, Any]:
+    hour = []
+    for bucket in buckets:
+        counts = {outcome.value: bucket.outcomes[province.value, outcome.value] for outcome in Outcome}
+        if any(counts.values()):
+            hour.append({"start": bucket.start, **counts})
+    now = today()
+    totals: Counter[str] = Counter()
+    for day in days:
+        if day.date == now and day.province == province.value:
+            for place, count in day.places.items():
+                totals[place.outcome] += count
+    return {"hour": hour, "today": {name: totals[name] for name in (*(each.value for each in Outcome), REDRIVEN)}}
+
+
+def rejections(live: Live, wanted: dict[str, str], before: int | None, limit: int) -> dict[str, Any]:
+    """The newest rejections that fit ``wanted`` (province, row, code, unit), from before ``before``."""
+    found = []
+    for item in reversed(live.rejections):
+        if (before is None or item["seq"] < before) and _fits(item, wanted):
+            found.append(item)
+            if len(found) == limit:
+                break
+    return {"items": found, "kept": len(live.rejections), "seq": live.seq}
+
+
+def _fits(item: dict[str, Any], wanted: dict[str, str]) -> bool:
+    return (
+        wanted.get("province", item["province"]) == item["province"]
+        and wanted.get("row", str(item["row"])) == str(item["row"])
+        and ("code" not in wanted or wanted["code"] in item["codes"])
+        and ("unit" not in wanted or wanted["unit"] in item["units"])
+    )
+
+
+def cases(state: State, wanted: dict[str, str]) -> dict[str, Any]:
+    """The cases that fit ``wanted`` (status, code, row, unit, province), the one last seen first."""
+    found = [case for case in state.cases.values() if _is_wanted(case, state, wanted)]
+    return {"items": [case_as_json(case, state) for case in found[:MOST]], "total": len(found)}
+
+
+def _is_wanted(case: Case, state: State, wanted: dict[str, str]) -> bool:
+    problem = case.problem
+    return (
+        wanted.get("status", state.standing(case).status.value) == state.standing(case).status.value
+        and wanted.get("code", problem.code) == problem.code
+        and wanted.get("row", str(problem.row)) == str(problem.row)
+        and wanted.get("province", problem.province) == problem.province
+        and ("unit" not in wanted or wanted["unit"] in problem.units)
+    )
+
+
+def recognition_list(recognition: Recognition, date: str) -> dict[str, Any]:
+    """The rows in force on ``date`` (YYYY-MM-DD, UTC+8): every cell's words and where they come from."""
+    edition = recognition.edition_on(date)
+    return {
+        "date": date,
+        "since": edition.since,
+        "digest": edition.digest,
+        "rows": [
+            {
+                "batch": listed.batch,
+                "row": listed.row.row,
+                "unresolved": listed.row.unresolved(),
+                "cells": {name: _cell(cell) for name, cell in cells_of(listed.row).items()},
+            }
+            for listed in edition.rows
+        ],
+    }
+
+
+def _cell(cell: Cell[Any]) -> dict[str, Any]:
+    return {"provenance": cell.provenance.value, "words": words_of(cell.value)}
+
+
+def effectiveness(state: State, recognition: Recognition, province: Province, first: str, last: str) -> dict[str, Any]:
+    """Rows × areas of ``province``'s certificates shown on the other side, from day ``first`` to ``last``; and how."""
+    cells: dict[tuple[int | None, str], Counter[str]] = {}
+    uses: Counter[tuple[int, str, str]] = Counter()
+    for day in state.days:
+        if day.province != province.value or not first <= day.date <= last:
+            continue
+        for place, count in day.places.items():
+            cells.setdefault((place.row, place.area), Counter())[place.outcome] += count
+        for use, count in day.uses.items():
+            uses[use.row, use.channel, use.scenario] += count
+    areas = sorted({area for _, area in cells if area})
+    rows = [
+        {
+            "row": listed.row.row,
+            "certificate": listed.row.certificate.value,
+            "unresolved": bool(listed.row.unresolved()),
+            "areas": {area: _shown(cells[listed.row.row, area]) for area in areas if (listed.row.row, area) in cells},
+            "uses": [
+                {"channel": channel, "scenario": scenario, "count": count}
+                for (row, channel, scenario), count in uses.most_common(MOST)
+                if row == listed.row.row
+            ],
+        }
+        for listed in recognition.edition_on(last).rows
+    ]
+    return {
+        "province": province.value,
+        "since": first,
+        "until": last,
+        "areas": [{"code": area, "name": area_name(area)} for area in areas],
+        "rows": rows,
+        "unlisted": sum(sum(counter.values()) for (row, _), counter in cells.items() if row is None),
+    }
+
+
+def _shown(counts: Counter[str]) -> dict[str, int]:
+    refused = max(0, counts[Outcome.REJECT] - counts[REDRIVEN])
+    return {"forwarded": counts[Outcome.FORWARD] + counts[REDRIVEN], "refused": refused}

@@ -1,0 +1,1 @@
+"""Department reports: what happened, how much, what to repair. For readers who were never told about Kafka."""

@@ -1,0 +1,54 @@
+"""Cases as commands and the page show them: plain JSON."""
+
+from typing import Any
+
+from gateway.core.times import format_instant
+from gateway.feedback.cases import Case
+from gateway.feedback.history import Status
+from gateway.feedback.state import State
+
+
+def case_as_json(case: Case, state: State) -> dict[str, Any]:
+    """A case with status and history."""
+    problem, standing = case.problem, state.standing(case)
+    return {
+        "id": case.id,
+        "status": _status(standing.status),
+        "province": problem.province,
+        "code": problem.code,
+        "row": problem.row,
+        "certificate": problem.certificate,
+        "field": problem.field,
+        "value": problem.value,
+        "accepted": list(problem.accepted),
+        "message": {"zh": problem.zh, "en": problem.en},
+        "responsible_units": list(problem.units),
+        "count": case.count,
+        "first_seen": time_as_text(case.first),
+        "last_seen": time_as_text(case.last),
+        "days": case.days,
+        "examples": [
+            {"id": each.event_id, "received": time_as_text(each.received), "origin": each.origin}
+            for each in case.examples
+        ],
+        "history": [
+            {
+                "change": step.change.value,
+                "status": _status(step.status),
+                "at": time_as_text(step.at),
+                "by": step.by,
+                "note": step.note,
+                "count": step.events,
+            }
+            for step in standing.steps
+        ],
+    }
+
+
+def time_as_text(milliseconds: int) -> str:
+    """A time as RFC 3339 in UTC."""
+    return format_instant(milliseconds * 1000)
+
+
+def _status(status: Status) -> dict[str, str]:
+    return {"code": status.value, "zh": status.zh}

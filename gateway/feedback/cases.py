@@ -105,10 +105,15 @@ def _add(share: Share | None, offset: int, observation: Observation, problem: Pr
         max(share.last, received),
         share.count + 1,
         days,
-        (*share.examples, example)[-MAX_EXAMPLES:],
+        (*(each for each in share.examples if not _same(each, example)), example)[-MAX_EXAMPLES:],
         share.since,
         offset,
     )
+
+
+def _same(one: Example, other: Example) -> bool:
+    """An id that comes again and again is one example."""
+    return one.event_id is not None and one.event_id == other.event_id
 
 
 def _pruned(days: dict[str, int]) -> dict[str, int]:
@@ -147,6 +152,9 @@ def _merged(case_id: str, shares: list[Share]) -> Case:
     examples = sorted(
         (example for share in shares for example in share.examples), key=lambda each: (-each.received, each.origin)
     )
+    distinct: dict[str, Example] = {}
+    for example in examples:
+        distinct.setdefault(example.event_id or example.origin, example)
     newest = max(shares, key=lambda share: share.last)
     return Case(
         case_id,
@@ -155,5 +163,5 @@ def _merged(case_id: str, shares: list[Share]) -> Case:
         newest.last,
         sum(share.count for share in shares),
         dict(sorted(days.items())),
-        tuple(examples[:MAX_EXAMPLES]),
+        tuple(distinct.values())[:MAX_EXAMPLES],
     )

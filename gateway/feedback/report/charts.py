@@ -1,6 +1,8 @@
 """A report's charts, as SVG that needs nothing from outside. The same numbers stand in tables beside them."""
 
+from collections.abc import Sequence
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pygal
 from pygal.style import Style
@@ -8,11 +10,12 @@ from pygal.style import Style
 from gateway.feedback.report.model import Report
 
 _MOST = 12
+_LABEL_PX = 13
 _STYLE = Style(
     background="transparent", plot_background="transparent", foreground="#5b6675", foreground_strong="#5b6675",
     foreground_subtle="#9aa4b2", colors=("#1b7f4b", "#b3261e", "#0b5cad"), font_family="sans-serif",
-    label_font_size=13, major_label_font_size=13, legend_font_size=14, value_font_size=12, title_font_size=15,
-    value_colors=("#5b6675", "#5b6675", "#5b6675"),
+    label_font_size=_LABEL_PX, major_label_font_size=_LABEL_PX, legend_font_size=14, value_font_size=12, title_font_size=15,
+    value_colors=("#ffffff", "#ffffff", "#ffffff"),
 )  # fmt: skip
 
 
@@ -29,7 +32,10 @@ def trend_chart(report: Report) -> str:
 def reason_chart(report: Report) -> str:
     """Events by problem, most first."""
     found = report.reasons[:_MOST][::-1]
-    chart = pygal.HorizontalBar(**_options("各类问题涉及的事件数（件）", 90 + 34 * len(found)), show_legend=False)
+    chart = pygal.HorizontalBar(
+        **_options("各类问题涉及的事件数（件）", 90 + 34 * len(found), [meaning for _, meaning, _ in found]),
+        show_legend=False,
+    )
     chart.config.style = Style(**{**_STYLE.__dict__, "colors": ("#b3261e",)})
     chart.x_labels = [_shortened(meaning) for _, meaning, _ in found]
     chart.add("事件数", [count for *_, count in found])
@@ -39,23 +45,34 @@ def reason_chart(report: Report) -> str:
 def area_chart(report: Report) -> str:
     """Recognised and refused by area, most displays first."""
     found = report.areas[:_MOST][::-1]
-    chart = pygal.HorizontalStackedBar(**_options("各地亮证情况（件）", 110 + 34 * len(found)))
+    chart = pygal.HorizontalStackedBar(
+        **_options("各地亮证情况（件）", 110 + 34 * len(found), [name for name, _ in found])
+    )
     chart.x_labels = [name for name, _ in found]
     chart.add("通过", [flow.recognised for _, flow in found])
     chart.add("退回", [flow.refused for _, flow in found])
     return _svg(chart)
 
 
-def _options(title: str, height: int) -> dict[str, Any]:
+def _options(title: str, height: int, labels: Sequence[str] = ()) -> dict[str, Any]:
+    # pygal takes a character for as wide as a Latin one; a Chinese one is twice that.
+    wider = max((len(_shortened(label)) for label in labels), default=0) * _LABEL_PX // 2
     return {
         "style": _STYLE, "js": [], "title": title, "width": 900, "height": height, "print_values": True,
         "print_zeroes": False, "legend_at_bottom": True, "disable_xml_declaration": True, "explicit_size": False,
-        "value_formatter": lambda value: f"{value:,.0f}" if value else "", "spacing": 10, "margin": 8,
+        "value_formatter": lambda value: f"{value:,.0f}" if value else "", "spacing": 10, "margin": 8, "margin_left": 8 + wider,
+        "truncate_label": -1, "truncate_legend": -1,
     }  # fmt: skip
 
 
 def _svg(chart: Any) -> str:
-    return str(chart.render(is_unicode=True))
+    root = chart.render_tree()
+    # pygal tells its own script, which is left out, how to behave; a report has no script at all.
+    for parent in root.iter():
+        for child in list(parent):
+            if not isinstance(child.tag, str) or child.tag.endswith("script"):  # comments have a function for a tag
+                parent.remove(child)
+    return ET.tostring(root, encoding="unicode")
 
 
 def _shortened(text: str) -> str:

@@ -8,19 +8,29 @@ from gateway.feedback.report.model import CaseLine, Flow, Report, RowLine
 
 _CHINA = datetime.timezone(datetime.timedelta(hours=8))
 _CHANGES = {"opened": "新发现", "reopened": "再次出现", "marked": "标记"}
+_FIELDS = {
+    "event": "整条消息", "key": "记录键", "id": "事件标识", "source": "事件来源", "time": "亮证时间", "type": "事件类型",
+    "specversion": "规范版本", "datacontenttype": "内容类型", "data": "事件内容",
+    "certificate.type_name": "证照名称", "certificate.type_code": "证照类型代码", "certificate.identifier": "电子证照标识",
+    "certificate.issuer_name": "签发单位名称", "certificate.issuer_code": "签发单位代码",
+    "certificate.valid_from": "证照生效日期", "certificate.valid_until": "证照失效日期",
+    "holder.kind": "持证主体类型", "holder.ref": "持证主体引用", "holder.name_masked": "脱敏姓名",
+    "display.channel": "亮证渠道", "display.scenario": "应用场景", "display.matter_name": "事项名称",
+    "display.matter_code": "事项代码", "display.region_code": "亮证地点区划代码", "display.verifier_name": "核验单位名称",
+    "display.verifier_code": "核验单位代码",
+}  # fmt: skip
 CASE_HEADS = (
     "状态",
     "问题",
+    "如何处理",
     "证照（清单行）",
     "问题取值",
     "清单原文",
     "本期（件）",
     "上期（件）",
     "累计（件）",
-    "首次",
-    "最近",
+    "首次与最近",
     "示例事件",
-    "如何处理",
 )
 ROW_HEADS = ("清单行", "电子证照", "通过（件）", "退回（件）", "实际使用的渠道与场景", "亮证地区", "最近一次亮证")
 
@@ -34,10 +44,8 @@ def summary(report: Report) -> list[str]:
     if not now.shown:
         sentences = [f"本期{whose}没有在对方省市亮证。"]
     else:
-        sentences = [
-            f"本期{whose}在对方省市亮证 {now.shown:,} 件，"
-            f"其中通过 {now.recognised:,} 件（{_share(now)}），退回 {now.refused:,} 件。"
-        ]
+        outcome = f"其中通过 {now.recognised:,} 件（{_share(now)}），退回 {now.refused:,} 件"
+        sentences = [f"本期{whose}在对方省市亮证 {now.shown:,} 件，{outcome}。"]
     if earlier.shown:
         sentences.append(
             f"上期（{report.before[0]} 至 {report.before[1]}）亮证 {earlier.shown:,} 件，通过率 {_share(earlier)}；"
@@ -67,16 +75,15 @@ def case_cells(line: CaseLine) -> tuple[str | int, ...]:
     return (
         status_words(line),
         line.meaning + detail,
+        line.advice,
         "，".join(part for part in (where, certificate) if part),
-        problem.value or problem.field,
+        problem.value or field_name(problem.field),
         line.listed or "—",
         line.in_period,
         line.before,
         line.case.count,
-        china_time(line.case.first),
-        china_time(line.case.last),
+        f"{china_time(line.case.first)}\n{china_time(line.case.last)}",
         "\n".join(example.event_id or example.origin for example in line.case.examples),
-        line.advice,
     )
 
 
@@ -87,6 +94,11 @@ def row_cells(row: RowLine) -> tuple[str | int, ...]:
         row.number, row.certificate or "（名称缺失）", row.flow.recognised, row.flow.refused, uses or "—",
         "、".join(row.areas) or "—", row.last or "从未",
     )  # fmt: skip
+
+
+def field_name(field: str) -> str:
+    """What a field of the event is called; the field's own name where it has no other."""
+    return _FIELDS.get(field, field)
 
 
 def status_words(line: CaseLine) -> str:

@@ -21,7 +21,7 @@ function heat(answer) {
   const level = (total) => (total ? `h${Math.min(4, 1 + Math.floor((4 * Math.log(total + 1)) / Math.log(most + 2)))}` : null);
   const cell = (row, area) => {
     const found = row.areas[area.code];
-    return found ? h("td", { class: level(found.forwarded + found.refused) }, n(found.forwarded), found.refused ? h("small", {}, n(found.refused)) : null) : h("td", { class: "soft" }, "·");
+    return found ? h("td", { class: level(found.forwarded + found.refused) }, n(found.forwarded), found.refused ? h("small", {}, `✗ ${n(found.refused)}`) : null) : h("td", { class: "soft" }, "·");
   };
   return h("div", { class: "scroll" }, h("table", { class: "heat" }, h("caption", {}, `${t("heatCaption")}；${t("unlisted")} ${n(answer.unlisted)}`),
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("row")), answer.areas.map((area) => h("th", { scope: "col" }, area.name)))),

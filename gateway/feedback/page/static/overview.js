@@ -9,8 +9,7 @@ export function overview(place, state) {
     show(
       place,
       h("div", { class: "grid" }, Object.entries(data.provinces).map(([province, flow]) => direction(province, flow, data))),
-      h("div", { class: "grid" }, reasons(data), cases(data), edition(data)),
-      h("div", { class: "grid" }, workers(data), lag(data)),
+      h("div", { class: "grid" }, reasons(data), h("div", { class: "stack" }, cases(data), edition(data), workers(data), lag(data))),
     );
   };
   update();

@@ -1,0 +1,194 @@
+"""Feedback without Kafka: what is counted, once, whatever comes again; what is due to be said; whom a problem concerns."""
+
+import json
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.adapters.list_files import load_recognition
+from gateway.adapters.settings import packaged_config
+from gateway.adapters.topics import Topics
+from gateway.core.province import COORDINATING_CENTRES, Province
+from gateway.feedback.announcer import due_messages
+from gateway.feedback.areas import ELSEWHERE, area_name, area_of
+from gateway.feedback.cases import MAX_EXAMPLES, MAX_VALUES, OTHER_VALUES, Case, CaseCounter, Share, merge
+from gateway.feedback.days import KEPT_DAYS, REDRIVEN, DayShare, Place, count_entry, merge_days
+from gateway.feedback.history import Change, History, Status, case_message
+from gateway.feedback.problems import Observation, Problem, observe
+from gateway.operate.examples import display_event
+from gateway.relay.horizon import Horizon
+from gateway.relay.ledger import Count, Entry
+from gateway.relay.turn import LaneId, take_turn
+
+LIST = load_recognition(packaged_config() / "recognition")
+NOON = 1_795_406_400_000  # 2026-11-23T12:00 in China
+DAY = 86_400_000
+
+
+def problem(value: str | None = "微信小程序", **changes: Any) -> Problem:
+    made = {"province": "sichuan", "code": "CHANNEL_NOT_RECOGNISED", "row": 5, "certificate": "道路运输证",
+            "field": "display.channel", "value": value, "accepted": ("天府通办",), "zh": "渠道", "en": "channel",
+            "units": ("四川省交通运输厅", "重庆市交通局")}  # fmt: skip
+    return Problem(**(made | changes))
+
+
+def observation(number: int, *problems: Problem, received: int = NOON) -> Observation:
+    return Observation(f"e{number}", received, f"sichuan.display/0/{number}", problems or (problem(),))
+
+
+def counted(observations: list[tuple[int, Observation]], partition: int = 0) -> dict[str, Share]:
+    shares: dict[str, Share] = {}
+    CaseCounter(shares, partition).count(observations)
+    return shares
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=20), st.randoms(use_true_random=False))
+def test_redelivery_of_any_suffix_at_any_time_counts_nothing_twice(steps: list[int], chance: random.Random) -> None:
+    log = [
+        (offset, observation(offset, problem(chance.choice("abc")))) for offset in range(0, 200, 2)
+    ]  # gaps, as after markers
+    shares: dict[str, Share] = {}
+    position = 0
+    for step in steps:
+        CaseCounter(shares, 0).count(log[position : position + step])
+        position = max(0, position + step - chance.randrange(0, step + 1))  # goes on from before what was counted
+    CaseCounter(shares, 0).count(log)
+    assert shares == counted(log)
+    assert sum(share.count for share in shares.values()) == len(log)
+
+
+def test_shares_of_all_partitions_add_up_to_the_case() -> None:
+    first = counted([(n, observation(n, received=NOON - DAY)) for n in range(3)], partition=0)
+    second = counted([(n, observation(100 + n)) for n in range(7)], partition=1)
+    (case,) = merge((first | second).items())
+    assert (case.count, case.first, case.last) == (10, NOON - DAY, NOON)
+    assert case.days == {"2026-11-22": 3, "2026-11-23": 7}
+    assert len(case.examples) == MAX_EXAMPLES
+    assert {example.received for example in case.examples} == {NOON}
+    assert case.in_days("2026-11-23", "2026-11-23") == 7
+
+
+def test_an_event_counts_once_in_each_of_its_cases_and_an_id_that_comes_again_is_one_example() -> None:
+    two = problem(), problem(None, code="CERTIFICATE_EXPIRED", field="certificate.valid_until")
+    again = [(n, Observation("same", NOON + n, f"t/0/{n}", two)) for n in range(4)]
+    cases = list(merge(counted(again).items()))
+    assert sorted(case.count for case in cases) == [4, 4]
+    assert all([example.event_id for example in case.examples] == ["same"] for case in cases)
+
+
+def test_values_beyond_the_bound_are_one_case() -> None:
+    cases = list(merge(counted([(n, observation(n, problem(f"渠道{n}"))) for n in range(MAX_VALUES + 50)]).items()))
+    assert len(cases) == MAX_VALUES + 1
+    assert {case.problem.value: case.count for case in cases}[OTHER_VALUES] == 50
+
+
+def entry(offset: int, *counts: tuple[str, str | None, int], received: int = NOON, redriven: Any = None) -> Entry:
+    items = tuple(Count(outcome, 5, "天府通办", "05-1", "500103", reason, count) for outcome, reason, count in counts)
+    return Entry(
+        Province.SICHUAN, "sichuan.display", 0, offset, offset, 1, items, 0, "", "", "", None, redriven, "", received
+    )
+
+
+def test_days_count_an_entry_once_and_a_redriven_event_as_recognised() -> None:
+    shares: dict[str, DayShare] = {}
+    for _ in range(2):  # and again, as after a crash
+        count_entry(shares, 0, 10, entry(0, ("forward", None, 8), ("reject", "STALE_EVENT", 2)))
+        count_entry(shares, 0, 11, entry(1, ("forward", None, 1), ("reject", "STALE_EVENT", 1), redriven=(3, 4)))
+    (day,) = merge_days(shares.items())
+    assert (day.province, day.date) == ("sichuan", "2026-11-23")
+    assert day.places == Counter({
+        Place(5, "500103", "forward", None): 8,
+        Place(5, "500103", "reject", "STALE_EVENT"): 2,
+        Place(5, "500103", REDRIVEN, None): 1,
+    })  # fmt: skip
+    assert day.uses.total() == 11
+
+
+def test_four_hundred_days_are_kept() -> None:
+    shares: dict[str, DayShare] = {}
+    for number in range(KEPT_DAYS + 5):
+        count_entry(shares, 0, number, entry(number, ("forward", None, 1), received=NOON + number * DAY))
+    assert len(shares) == KEPT_DAYS
+    assert min(shares) == "0/sichuan/2026-11-28"
+
+
+def case(count: int = 1, last: int = NOON) -> Case:
+    (made,) = merge(counted([(n, observation(n, received=last)) for n in range(count)]).items())
+    return made
+
+
+def test_a_case_is_opened_once_then_digested_and_reopened_only_when_it_comes_back() -> None:
+    history = History()
+
+    def say(now: int, *cases: Case) -> list[str]:
+        messages = due_messages(cases, history, now, digest_s=60)
+        for message in messages:
+            history.take(message.value, now)
+            history.take(message.value, now)  # read back: the same message is one step
+        return [json.loads(message.value)["data"].get("change", "digest") for message in messages]
+
+    assert say(NOON, case(1)) == ["opened"]
+    assert say(NOON + 1_000, case(900)) == []
+    assert say(NOON + 61_000, case(10_000)) == ["digest", "digest"]  # one to each unit
+    assert history.told("重庆市交通局", case().id) == 10_000
+    assert say(NOON + 200_000, case(10_000)) == []
+    for status in (Status.FED_BACK, Status.VERIFIED):
+        history.take(
+            case_message(case(), Change.MARKED, status, NOON + 300_000, by="省大数据中心").value, NOON + 300_000
+        )
+    assert history.standing(case(10_000)).status is Status.VERIFIED
+    assert say(NOON + 400_000, case(10_000)) == []
+    back = case(10_001, last=NOON + 350_000)
+    assert history.standing(back).status is Status.PENDING
+    assert say(NOON + 400_000, back) == ["reopened"]
+    assert say(NOON + 401_000, back) == []
+
+
+@pytest.mark.parametrize(
+    "value", [None, b"", b"{", b'{"type":"x"}', b'{"type":"cn.chuanyu.certificate.rejected.v1","data":{}}', b"[1]"]
+)
+def test_foreign_records_are_no_observations(value: bytes | None) -> None:
+    assert observe(value, [], Province.SICHUAN) is None
+    history = History()
+    history.take(value, NOON)
+    assert history.steps == {}
+
+
+def observed(**display: str) -> Observation:
+    made = display_event(Province.SICHUAN)
+    for path, text in display.items():
+        section, _, name = path.partition("__")
+        made["data"][section][name] = text
+    record = type("R", (), {"offset": 0, "timestamp": NOON - 4 * 3_600_000 + 3_000, "headers": [],
+                            "key": made["data"]["holder"]["ref"].encode(), "value": json.dumps(made).encode()})()  # fmt: skip
+    lane = LaneId(Province.SICHUAN, "sichuan.display", 0)
+    turn = take_turn(lane, [record], LIST, Horizon(10**9, 10), None, topics=Topics(), algorithm="sha256")
+    found = observe(turn.outputs[0].value, turn.outputs[0].headers, Province.SICHUAN)
+    assert found is not None
+    return found
+
+
+def test_each_problem_goes_to_the_units_that_the_contract_names() -> None:
+    found = observed(
+        display__channel="微信小程序", certificate__issuer_name="四川交通厅", certificate__valid_until="2025-01-01"
+    )
+    units = {each.code: each.units for each in found.problems}
+    assert set(units["CHANNEL_NOT_RECOGNISED"]) == {"四川省交通运输厅", "重庆市交通局"}
+    assert units["ISSUER_NOT_RECOGNISED"] == COORDINATING_CENTRES
+    assert units["CERTIFICATE_EXPIRED"] == ("四川省交通运输厅",)
+    assert observed(display__region_code="510104").problems[0].units == ("四川政务服务平台",)
+    # The value at fault tells cases apart only where it is the fault.
+    values = {each.code: each.value for each in found.problems}
+    assert values["CHANNEL_NOT_RECOGNISED"] == "微信小程序"
+    assert values["CERTIFICATE_EXPIRED"] is None
+
+
+def test_areas_are_few_and_named() -> None:
+    assert area_name(area_of("500103")) == "渝中区"
+    assert area_name(area_of("510104")) == "成都市"
+    assert area_of("110101") == area_of(None) == area_of("no code") == ELSEWHERE
+    assert len({area_of(f"{number:06}") for number in range(500_000, 520_000)}) < 120

@@ -1,0 +1,215 @@
+"""Reports: the arithmetic, who they are about, and that nothing which an event says becomes markup, a formula or a link."""
+
+import io
+import json
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import msgspec
+import pytest
+from openpyxl import load_workbook
+
+from gateway.adapters.list_files import load_recognition
+from gateway.adapters.settings import load_settings, packaged_config
+from gateway.core.reasons import Code
+from gateway.errors import UsageError
+from gateway.feedback.cases import CaseCounter, Share
+from gateway.feedback.days import DayShare, day_key
+from gateway.feedback.history import Change, Status, case_message
+from gateway.feedback.problems import DEAD_LETTERS_ZH, Observation, Problem
+from gateway.feedback.report.advice import ADVICE, meaning_of
+from gateway.feedback.report.model import Flow, build_report
+from gateway.feedback.report.run import FORMS, form_of, make_report
+from gateway.feedback.state import FeedbackTopics, State
+
+LIST = load_recognition(packaged_config() / "recognition")
+MADE = "2026-11-23T04:00:00Z"
+NOON = 1_795_406_400_000  # 2026-11-23T12:00 in China
+DAY = 86_400_000
+HOSTILE = '<script>alert(1)</script>|`=cmd|"calc"!A1`\n[x](http://evil.example) &amp; \'"'
+TRANSPORT, RIVAL = "四川省交通运输厅", "四川省公安厅"
+
+
+def problem(**changes: Any) -> Problem:
+    made = {"province": "sichuan", "code": "CHANNEL_NOT_RECOGNISED", "row": 5, "certificate": "道路运输证",
+            "field": "display.channel", "value": "微信小程序", "accepted": ("天府通办", "渝快办"), "zh": "亮证渠道不在清单该行所列渠道内",
+            "en": "channel", "units": (TRANSPORT, "重庆市交通局")}  # fmt: skip
+    return Problem(**(made | changes))
+
+
+@pytest.fixture
+def state() -> State:
+    """Two weeks: 10 events of one problem this week and 4 the week before; displays of rows 1 and 5."""
+    made = State(FeedbackTopics(load_settings(packaged_config() / "gateway.yaml")))
+    shares: dict[str, Share] = {}
+    seen = [
+        (n, Observation(f"e{n}", NOON - (0 if n < 10 else 8) * DAY, f"sichuan.display/0/{n}", (problem(),)))
+        for n in range(14)
+    ]
+    unresolved = problem(
+        code="LIST_ROW_UNRESOLVED", row=6, value=None, units=("四川省大数据中心",), field="display.scenario"
+    )
+    seen.append((20, Observation("u1", NOON, "sichuan.display/0/20", (unresolved,))))
+    CaseCounter(shares, 0).count(seen)
+    made.shares.update(shares)
+    days = {
+        ("sichuan", "2026-11-23"): {"5|500103|forward|": 90, "5|500105|reject|CHANNEL_NOT_RECOGNISED": 12, "5|500105|redriven|": 2,
+                                    "5|500103|duplicate|": 7, "1|500103|forward|": 1000, "6||reject|LIST_ROW_UNRESOLVED": 1},
+        ("chongqing", "2026-11-23"): {"5|510100|forward|": 5000},
+        ("sichuan", "2026-11-15"): {"5|500103|forward|": 40, "5|500105|reject|CHANNEL_NOT_RECOGNISED": 10},
+    }  # fmt: skip
+    for (province, date), places in days.items():
+        made.day_shares[day_key(0, province, date)] = DayShare(places, {"5|天府通办|05-1": 90}, 0, 0)
+    return made
+
+
+def test_a_units_own_displays_are_counted_and_compared_with_the_period_before(state: State) -> None:
+    report = build_report(state, LIST, TRANSPORT, "2026-11-17", "2026-11-23", MADE)
+    # Repetitions are no displays; what was refused and then went through is recognised; Chongqing's certificates are not its own.
+    assert report.now == Flow(92, 11)
+    assert report.before == ("2026-11-10", "2026-11-16")
+    assert report.earlier == Flow(40, 10)
+    (line,) = report.cases
+    assert (line.in_period, line.before, line.case.count) == (10, 4, 14)
+    assert line.listed == "天府通办；渝快办"
+    assert [row.number for row in report.rows] == [5, 6]
+    assert dict(report.areas)["渝中区"] == Flow(90, 0)
+    assert report.trend[-1] == ("2026-11-23", Flow(92, 11))
+    assert report.by_status == {Status.PENDING: 1, Status.FED_BACK: 0, Status.VERIFIED: 0}
+
+
+def test_the_centres_see_everything_and_unresolved_rows_first(state: State) -> None:
+    report = build_report(state, LIST, None, "2026-11-17", "2026-11-23", MADE)
+    assert report.now == Flow(92 + 1000 + 5000, 11)
+    assert report.cases[0].case.problem.code == "LIST_ROW_UNRESOLVED"
+    assert report.unresolved[0].number == 6
+    assert report.unresolved[0].cost == 1
+    assert len(report.rows) == 20
+    assert {unit for unit, *_ in report.departments} == {TRANSPORT, "重庆市交通局", "四川省大数据中心"}
+    assert build_report(state, LIST, "四川省大数据中心", "2026-11-17", "2026-11-23", MADE) == report
+
+
+def test_a_unit_without_problems_has_a_report_that_says_so_and_an_unknown_one_is_named_with_its_neighbours(
+    state: State,
+) -> None:
+    report = build_report(state, LIST, "四川省司法厅", "2026-11-17", "2026-11-23", MADE)
+    for form in FORMS.values():
+        assert form.render(report)
+    assert "本期没有需要处理的问题" in FORMS["md"].render(report).decode()
+    with pytest.raises(UsageError, match=TRANSPORT):
+        build_report(state, LIST, "四川交通运输厅", "2026-11-17", "2026-11-23", MADE)
+
+
+def test_every_code_has_a_meaning_and_advice() -> None:
+    codes = {code.value for code in Code} | DEAD_LETTERS_ZH.keys()
+    assert ADVICE.keys() == codes
+    assert all(meaning_of(code) != code for code in codes)
+
+
+@pytest.fixture
+def hostile(state: State) -> State:
+    """The same, with a problem that says something evil wherever words from outside can stand."""
+    evil = problem(value=HOSTILE, certificate=HOSTILE, accepted=(HOSTILE,), zh=HOSTILE, field=HOSTILE, row=None)
+    shares: dict[str, Share] = {}
+    CaseCounter(shares, 1).count([(0, Observation("=1+1" + HOSTILE, NOON, HOSTILE, (evil,)))])
+    state.shares.update(shares)
+    (case,) = [each for each in state.cases.values() if each.problem.value == HOSTILE]
+    for status in (Status.FED_BACK, Status.VERIFIED):
+        state.history.take(
+            case_message(case, Change.MARKED, status, NOON - 1, by=HOSTILE, note=HOSTILE).value, NOON - 1
+        )
+    return state
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_html_is_one_file_without_script_or_anything_from_outside(hostile: State) -> None:
+    parsed = Tags()
+    parsed.feed(FORMS["html"].render(build_report(hostile, LIST, None, "2026-11-17", "2026-11-23", MADE)).decode())
+    assert "<script>alert(1)</script>" in parsed.text  # shown, as text
+    names = {tag for tag, _ in parsed.tags}
+    assert {"svg", "table"} <= names
+    assert not names & {"script", "link", "img", "iframe", "object", "base", "form"}
+    for tag, attributes in parsed.tags:
+        for name, value in attributes.items():
+            assert not name.startswith("on"), (tag, name)
+            assert name not in {"src", "href", "xlink:href"} or (value or "").startswith("#"), (tag, name, value)
+    policy = next(attributes["content"] for tag, attributes in parsed.tags if attributes.get("http-equiv"))
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+
+
+def test_markdown_keeps_its_tables(hostile: State) -> None:
+    text = FORMS["md"].render(build_report(hostile, LIST, None, "2026-11-17", "2026-11-23", MADE)).decode()
+    assert "<script" not in text.replace("\\<script", "")
+    for table in _tables(text):
+        bars = {line.replace("\\|", "").count("|") for line in table}
+        assert len(bars) == 1, table[0]
+
+
+def _tables(text: str) -> Iterator[list[str]]:
+    lines: list[str] = []
+    for line in [*text.splitlines(), ""]:
+        if line.startswith("|"):
+            lines.append(line)
+        elif lines:
+            yield lines
+            lines = []
+
+
+def test_a_workbook_opens_and_no_value_is_a_formula_or_a_link(hostile: State) -> None:
+    book = load_workbook(
+        io.BytesIO(FORMS["xlsx"].render(build_report(hostile, LIST, None, "2026-11-17", "2026-11-23", MADE)))
+    )
+    assert book.sheetnames == ["概况", "未定的清单行", "问题", "每日", "原因", "地区", "落地实效", "各部门"]
+    cells = [cell for sheet in book for row in sheet.iter_rows() for cell in row if cell.value is not None]
+    assert any("=1+1" in str(cell.value) for cell in cells)
+    assert all(cell.data_type != "f" and cell.hyperlink is None for cell in cells)
+    assert len(book["每日"]._charts) == 1
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "expected"),
+    [
+        (None, None, ("2026-10-25", "2026-11-23")),
+        ("2026-10-01", None, ("2026-10-01", "2026-11-23")),
+        ("2026-10-01T20:00:00Z", "2026-10-31", ("2026-10-02", "2026-10-31")),
+    ],
+)
+def test_days_are_chinas(state: State, since: str | None, until: str | None, expected: tuple[str, str]) -> None:
+    from datetime import datetime
+
+    report = make_report(state, LIST, None, since, until, datetime.fromisoformat(MADE))
+    assert (report.first, report.last) == expected
+    assert report.trend[0][0] == expected[0]
+
+
+@pytest.mark.parametrize(("since", "until"), [("yesterday", None), ("2026-02-30", None), ("2026-11-02", "2026-11-01")])
+def test_days_that_are_none_are_refused(state: State, since: str, until: str | None) -> None:
+    from datetime import datetime
+
+    with pytest.raises(UsageError):
+        make_report(state, LIST, None, since, until, datetime.fromisoformat(MADE))
+
+
+def test_other_endings_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"\.html, \.md or \.xlsx"):
+        form_of(".pdf")
+
+
+def test_shares_and_days_survive_their_json(state: State) -> None:
+    for share in state.shares.values():
+        assert msgspec.json.decode(msgspec.json.encode(share), type=Share) == share
+    assert json.loads(msgspec.json.encode(next(iter(state.day_shares.values()))))

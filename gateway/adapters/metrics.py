@@ -1,11 +1,30 @@
 """What Prometheus scrapes: counts of this process since its start, and which list it has. Labels are few and bounded."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from gateway import __version__
 from gateway.core.recognition import Recognition
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+_PER_EVENT_S = (0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.005, 0.05)
+_COMMIT_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30)
+_RECORDS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
+
+
+class LaneStatus(NamedTuple):
+    """How a lane of this worker stands; ``lag`` in records, None where it is not known yet."""
+
+    province: str
+    partition: int
+    is_open: bool
+    lag: int | None
+    remembered_ids: int
 
 
 class Metrics:
@@ -34,14 +53,72 @@ class Metrics:
             registry=self.registry,
         )
         self._refused.set(0)
+        self._deciding = Histogram(
+            "gateway_decision_seconds", "Time to decide and build an event's record, a mean a turn.",
+            ["province"], buckets=_PER_EVENT_S, registry=self.registry,
+        )  # fmt: skip
+        self._committing = Histogram(
+            "gateway_transaction_seconds", "Time to write and commit a transaction.",
+            ["province"], buckets=_COMMIT_S, registry=self.registry,
+        )  # fmt: skip
+        self._records = Histogram(
+            "gateway_transaction_records", "Input records of a transaction.",
+            ["province"], buckets=_RECORDS, registry=self.registry,
+        )  # fmt: skip
+        self._aborts = Counter(
+            "gateway_aborts", "Transactions that came to nothing.", ["province"], registry=self.registry
+        )
+        self._fences = Counter(
+            "gateway_fences", "Lanes that another worker had opened.", ["province"], registry=self.registry
+        )
+        self._committed_at = Gauge(
+            "gateway_last_commit_timestamp_seconds", "When a lane of the province last committed.",
+            ["province"], registry=self.registry,
+        )  # fmt: skip
+        self._lag = Gauge(
+            "gateway_lag_records", "Input records not yet decided, of this worker's lanes.",
+            ["province", "partition"], registry=self.registry,
+        )  # fmt: skip
+        self._lanes = Gauge("gateway_lanes", "Lanes of this worker.", ["state"], registry=self.registry)
+        self._remembered = Gauge(
+            "gateway_remembered_ids", "Ids in the duplicates' horizon of this worker's lanes.", registry=self.registry
+        )
+        build = Gauge("gateway_build_info", "The engine's version: always 1.", ["version"], registry=self.registry)
+        build.labels(__version__).set(1)
 
-    def count_turn(self, province: str, outcomes: dict[str, int], reasons: dict[str, int]) -> None:
+    def count_turn(
+        self, province: str, outcomes: dict[str, int], reasons: dict[str, int], deciding_s: float, committing_s: float
+    ) -> None:
         """A committed transaction of a lane of ``province``."""
+        records = max(1, sum(outcomes.values()))
         self._transactions.labels(province).inc()
+        self._deciding.labels(province).observe(deciding_s / records)
+        self._committing.labels(province).observe(committing_s)
+        self._records.labels(province).observe(records)
+        self._committed_at.labels(province).set_to_current_time()
         for outcome, count in outcomes.items():
             self._events.labels(province, outcome).inc(count)
         for reason, count in reasons.items():
             self._rejections.labels(province, reason).inc(count)
+
+    def count_abort(self, province: str) -> None:
+        """A transaction that came to nothing."""
+        self._aborts.labels(province).inc()
+
+    def count_fence(self, province: str) -> None:
+        """A lane that another worker had opened."""
+        self._fences.labels(province).inc()
+
+    def show_lanes(self, lanes: Iterable[LaneStatus]) -> None:
+        """The lanes that this worker has now; those that it has no longer are not reported, as another worker does."""
+        shown = list(lanes)
+        self._lag.clear()
+        for lane in shown:
+            if lane.lag is not None:
+                self._lag.labels(lane.province, lane.partition).set(lane.lag)
+        self._lanes.labels("assigned").set(len(shown))
+        self._lanes.labels("open").set(sum(lane.is_open for lane in shown))
+        self._remembered.set(sum(lane.remembered_ids for lane in shown))
 
     def show_list(self, recognition: Recognition, *, edit_refused: bool) -> None:
         """The list now in force, and whether the folder holds a broken edit of it."""

@@ -14,7 +14,7 @@ from mode import Service
 from gateway.adapters import kafka
 from gateway.adapters.list_watch import ListWatch, Look
 from gateway.adapters.logs import configure_logs
-from gateway.adapters.metrics import CONTENT_TYPE, Metrics
+from gateway.adapters.metrics import CONTENT_TYPE, LaneStatus, Metrics
 from gateway.adapters.settings import Settings
 from gateway.adapters.topics import Topics
 from gateway.errors import ConfigurationError
@@ -63,6 +63,7 @@ def make_app(settings: Settings, watch: ListWatch) -> RelayApp:
         async def on_start(self) -> None:
             log.info("relay.starting", list_digest=watch.current.digest, pid=os.getpid())
             await group.start()
+            self.add_future(group.watch_broker())
 
         async def on_stop(self) -> None:
             log.info("relay.draining")
@@ -89,11 +90,18 @@ def make_app(settings: Settings, watch: ListWatch) -> RelayApp:
     @app.page("/readyz")
     async def readyz(web: Any, _: Any) -> Any:
         lanes = {str(lane.id): lane.is_open for lane in group.lanes}
-        status = {"ready": group.is_ready, "lanes": lanes, "list_digest": watch.current.digest}
+        status = {
+            "ready": group.is_ready, **group.conditions, "list_loaded": True, "standby": group.is_standby,
+            "lanes": lanes, "list_digest": watch.current.digest,
+        }  # fmt: skip
         return web.json(status, status=200 if group.is_ready else 503)
 
     @app.page("/metrics")
     async def metrics_page(web: Any, _: Any) -> Any:
+        metrics.show_lanes(
+            LaneStatus(lane.id.province.value, lane.id.partition, lane.is_open, lane.lag, lane.remembered_ids)
+            for lane in group.lanes
+        )
         return web.bytes(metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
     return app

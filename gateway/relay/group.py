@@ -38,6 +38,10 @@ class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         # Lanes stopped by a rebalance: most come back at once, and then their memory of duplicates still holds.
         self._parked: dict[TopicPartition, Lane] = {}
         self._consumer: AIOKafkaConsumer | None = None
+        self.has_joined = False
+        """Whether the group has said which lanes are ours, if only that there are none."""
+        self.broker_answers = False
+        """Whether the broker answered when it was last asked; see ``watch_broker``."""
 
     @property
     def lanes(self) -> Iterable[Lane]:
@@ -45,9 +49,36 @@ class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         return self._lanes.values()
 
     @property
+    def is_standby(self) -> bool:
+        """Whether there is nothing to do: more workers than partitions."""
+        return self.has_joined and not self._lanes
+
+    @property
+    def conditions(self) -> dict[str, bool]:
+        """What has to be so for this worker to be ready, by name."""
+        return {
+            "assigned": self.has_joined,
+            "lanes_open": all(lane.is_open for lane in self._lanes.values()),
+            "broker_answers": self.broker_answers,
+        }
+
+    @property
     def is_ready(self) -> bool:
-        """Whether partitions are assigned and all their lanes are open."""
-        return bool(self._lanes) and all(lane.is_open for lane in self._lanes.values())
+        """Whether all of ``conditions`` are so."""
+        return all(self.conditions.values())
+
+    async def watch_broker(self) -> None:
+        """Ask the broker one small thing again and again, until cancelled: silence alone says nothing."""
+        every_s = self._settings.relay.session_timeout_ms / 3000
+        asked = [TopicPartition(self._topics.ledger, 0)]
+        while True:
+            try:
+                if self._consumer is not None:
+                    await asyncio.wait_for(self._consumer.end_offsets(asked), every_s)
+                    self.broker_answers = True
+            except (KafkaError, OSError, TimeoutError):
+                self.broker_answers = False
+            await asyncio.sleep(every_s)
 
     async def start(self) -> None:
         """Join the group. Raises BrokerUnreachableError."""
@@ -80,7 +111,7 @@ class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Before the group rebalances: finish what is in hand. All lanes stop (eager protocol)."""
-        self._parked = dict(self._lanes)
+        self._parked, self.has_joined = dict(self._lanes), False
         await self._stop_lanes(self._settings.relay.drain_timeout_s)
         log.info("group.revoked", lanes=len(self._parked))
 
@@ -93,7 +124,7 @@ class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             )
             self._lanes[partition] = lane
             lane.start()
-        self._parked = {}
+        self._parked, self.has_joined = {}, True
         log.info("group.assigned", lanes=len(self._lanes))
 
     def _new_lane(self, partition: TopicPartition, lane_id: LaneId) -> Lane:

@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -28,11 +29,24 @@ _FIRST_BACKOFF_S, _LAST_BACKOFF_S = 0.1, 5.0
 _CLOSE_TIMEOUT_S = 3.0
 
 
-class Observer(Protocol):
-    """Who is told of a lane's committed turns; tells the log."""
+class Times(NamedTuple):
+    """How long a turn took, in seconds: to decide and build all its records, and to write and commit them."""
 
-    def committed(self, lane: LaneId, turn: Turn) -> None:
+    deciding: float
+    committing: float
+
+
+class Observer(Protocol):
+    """Who is told what becomes of a lane's turns: log and metrics."""
+
+    def committed(self, lane: LaneId, turn: Turn, times: Times) -> None:
         """``turn`` is committed: it will not be taken back."""
+
+    def aborted(self, lane: LaneId) -> None:
+        """A transaction came to nothing."""
+
+    def fenced(self, lane: LaneId) -> None:
+        """Another worker has opened this lane."""
 
 
 class _RefusedError(Exception):
@@ -70,6 +84,17 @@ class Lane:
         """The input partition as aiokafka names it."""
         return TopicPartition(self.id.topic, self.id.partition)
 
+    @property
+    def lag(self) -> int | None:
+        """Offsets up to the end of the log as the last fetch knew it; None before that."""
+        end = self.consumer.highwater(self.partition) if self.is_open else None
+        return None if end is None or self._position is None else max(0, end - self._position.next_offset)
+
+    @property
+    def remembered_ids(self) -> int:
+        """How many ids the duplicates' horizon holds."""
+        return len(self._horizon) if self._horizon is not None else 0
+
     def start(self) -> None:
         """Begin, or begin again after ``stop``."""
         self._stopping.clear()
@@ -102,6 +127,7 @@ class Lane:
                 # Another worker owns the partition, or did. It is not to be fenced back: if the lane is lost the rebalance
                 # says so within a session; if it is still ours after that, we open again.
                 self._log("lane.fenced", level="warning")
+                self.observer.fenced(self.id)
                 await self._pause(self.settings.relay.session_timeout_ms / 1000)
             except Exception as error:  # noqa: BLE001 — a lane's trouble ends here: logged, then tried again from the committed offset
                 self._log("lane.failed", level="error", retry_in_s=backoff, **_describe(error))
@@ -152,22 +178,29 @@ class Lane:
             return False
         self._in_transaction = True
         try:
-            turn = await self._transact(records, self._position, self._horizon)
+            turn, times = await self._transact(records, self._position, self._horizon)
+        except BaseException:
+            self.observer.aborted(self.id)
+            raise
         finally:
             self._in_transaction = False
         self._position = Position(turn.next_offset, turn.entry_digest)
         self._horizon.keep()
         self._limit = min(limit * 2, self.settings.relay.max_records)
         self._give_up_on_next = False
-        self.observer.committed(self.id, turn)
+        self.observer.committed(self.id, turn, times)
         return True
 
-    async def _transact(self, records: Sequence[ConsumerRecord], position: Position, horizon: Horizon) -> Turn:
+    async def _transact(
+        self, records: Sequence[ConsumerRecord], position: Position, horizon: Horizon
+    ) -> tuple[Turn, Times]:
+        began = time.perf_counter()
         turn = take_turn(
             self.id, records, self.recognition(), horizon, position.previous,
             topics=self.topics, algorithm=self.settings.ledger.digest, refused_by_broker=self._give_up_on_next,
             tell_all=self.settings.relay.log_forwards,
         )  # fmt: skip
+        decided = time.perf_counter()
         assert self._producer is not None  # noqa: S101 — _open set it
         try:
             async with asyncio.timeout(self.settings.relay.transaction_timeout_ms / 1000):
@@ -184,7 +217,7 @@ class Lane:
         except BaseException:
             horizon.forget()
             raise
-        return turn
+        return turn, Times(decided - began, time.perf_counter() - decided)
 
     async def _close(self) -> None:
         self.is_open = False

@@ -7,6 +7,7 @@ import structlog
 from gateway.adapters.logs import OFFSET, PARTITION, TOPIC
 from gateway.adapters.metrics import Metrics
 from gateway.core.decision import Decision, Outcome
+from gateway.relay.lane import Times
 from gateway.relay.turn import Decided, LaneId, Turn
 
 log = structlog.get_logger("gateway.relay")
@@ -18,7 +19,7 @@ class TurnLog:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
-    def committed(self, lane: LaneId, turn: Turn) -> None:
+    def committed(self, lane: LaneId, turn: Turn, times: Times) -> None:
         """One line for each rejection and dead letter, one for the transaction."""
         for decided in turn.told:
             outcome = decided.decision.outcome
@@ -36,9 +37,17 @@ class TurnLog:
             counts[facets.outcome] += count
             if facets.reason is not None:
                 reasons[facets.reason] += count
-        self._metrics.count_turn(lane.province.value, counts, reasons)
+        self._metrics.count_turn(lane.province.value, counts, reasons, times.deciding, times.committing)
         place = {TOPIC: lane.topic, PARTITION: lane.partition, "next_offset": turn.next_offset}
         log.info("turn.committed", **counts, **place)
+
+    def aborted(self, lane: LaneId) -> None:
+        """Counted; the lane itself says why."""
+        self._metrics.count_abort(lane.province.value)
+
+    def fenced(self, lane: LaneId) -> None:
+        """Counted; the lane has logged it."""
+        self._metrics.count_fence(lane.province.value)
 
 
 def _log_rejection(lane: LaneId, decided: Decided) -> None:

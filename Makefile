@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help setup demo test check bench compose-test schemas format requirements clean
+.PHONY: help setup chromium demo test check bench compose-test screenshots schemas format requirements clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -21,7 +21,13 @@ setup: $(VENV)/ready ## make the virtual environment
 demo: setup ## the main job on a real Kafka (ARGS="--events 20000")
 	$(BIN)/gateway demo $(ARGS)
 
-test: setup ## all tests but the containers' (ARGS="-k horizon")
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    export DEBIAN_FRONTEND=noninteractive; apt-get update -qq >/dev/null && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	  else echo "make: Chromium is missing, which the browser tests drive: install it (Debian: apt-get install chromium)" >&2; exit 1; fi; }
+
+test: setup chromium ## all tests but the containers' (ARGS="-k horizon")
 	$(BIN)/pytest $(ARGS)
 
 check: setup ## style, types, imports, contract files, list
@@ -35,8 +41,17 @@ check: setup ## style, types, imports, contract files, list
 bench: setup ## events per second and latency, beside the peers
 	$(BIN)/python -m benchmarks $(ARGS)
 
-compose-test: setup ## image, docker-compose.yml and testcontainers, run for real (needs a Docker engine)
+compose-chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    export DEBIAN_FRONTEND=noninteractive; apt-get update -qq >/dev/null && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	  else echo "make: Chromium is missing, which the browser tests drive: install it (Debian: apt-get install chromium)" >&2; exit 1; fi; }
+
+test: setup chromium ## image, docker-compose.yml and testcontainers, run for real (needs a Docker engine)
 	$(BIN)/pytest tests/compose -p no:randomly $(ARGS)
+
+screenshots: setup chromium ## README's pictures, taken of the real page
+	$(BIN)/python -m docs.screenshots
 
 schemas: setup ## write schemas/ anew from the code
 	$(BIN)/gateway schema export

@@ -76,12 +76,11 @@ class Announcer:
     async def _read_history(self) -> None:
         consumer = self._consumer
         assert consumer is not None  # noqa: S101 — set with the producer
-        unread = await consumer.end_offsets(consumer.assignment())
-        while unread:
+        ends = await consumer.end_offsets(consumer.assignment())
+        while [each for each, end in ends.items() if await consumer.position(each) < end]:
             for records in (await consumer.getmany(timeout_ms=_POLL_MS)).values():
                 for record in records:
                     self._history.take(record.value, record.timestamp)
-            unread = {each: end for each, end in unread.items() if await consumer.position(each) < end}
 
     async def _send(self, messages: list[Message]) -> None:
         assert self._producer is not None  # noqa: S101 — set by _lead

@@ -31,14 +31,15 @@ def engine() -> Iterator[Any]:
 
 
 class Stack:
-    """docker-compose.yml as a project of its own, on a port of its own."""
+    """docker-compose.yml as a project of its own, on ports of its own."""
 
     def __init__(self, engine: Any) -> None:
         self.engine = engine
         self.project = f"gateway-test-{secrets.token_hex(3)}"
-        (port,) = free_ports(1)
+        port, page_port = free_ports(2)
         self.bootstrap_servers = f"127.0.0.1:{port}"
-        self._environment = os.environ | {"KAFKA_PORT": str(port)}
+        self.page = f"http://127.0.0.1:{page_port}"
+        self._environment = os.environ | {"KAFKA_PORT": str(port), "PAGE_PORT": str(page_port)}
 
     def compose(self, *arguments: str) -> str:
         """Run Compose; returns its standard output, and fails the test with both outputs where it fails."""

@@ -1,7 +1,9 @@
 """docker-compose.yml as it ships: built, brought up, used from outside, scaled, stopped in full flow, taken down."""
 
 import asyncio
+import json
 import time
+import urllib.request
 from typing import Any
 
 from gateway.adapters.list_files import load_recognition
@@ -28,6 +30,7 @@ async def test_what_ships_forwards_scales_and_stops_with_nothing_lost(stack: Sta
     account = await wait_until_accounted(settings, 1000, 60)
     assert_proper(account, records[:1000])
     await assert_both_provinces_read(settings)
+    await asyncio.to_thread(wait_until_the_page_counts, stack, account)
 
     # A second relay joins while events come in.
     flow = asyncio.create_task(publish(settings, records[1000:4000], pause_every=100, pause_s=0.2))
@@ -56,6 +59,9 @@ async def test_what_ships_forwards_scales_and_stops_with_nothing_lost(stack: Sta
     assert again.outputs == account.outputs
     assert again.ledger == account.ledger
 
+    # Feedback has its tables again from Kafka, and has counted what came meanwhile.
+    await asyncio.to_thread(wait_until_the_page_counts, stack, account)
+
     # The demo's profile publishes through the same stack, and verifies by reading back.
     await asyncio.to_thread(stack.compose, "--profile", "demo", "run", "--rm", "-T", "demo")
 
@@ -70,6 +76,29 @@ def wait_until_it_has_lanes(relay: Any) -> None:
     deadline = time.monotonic() + 60
     while b'"lane.opened"' not in relay.logs():
         assert time.monotonic() < deadline, "a relay got no partition"
+        time.sleep(0.5)
+
+
+def wait_until_the_page_counts(stack: Stack, account: Account) -> None:
+    """The page, asked from outside, tells today's displays as the ledger has them."""
+    deadline = time.monotonic() + 120
+    expected = {outcome.value: 0 for outcome in Outcome}
+    for entries in account.ledger.values():
+        for item in (item for entry in entries for item in entry["counts"]):
+            expected[item["outcome"]] += item["count"]
+    while True:
+        told: Any = None
+        try:
+            with urllib.request.urlopen(f"{stack.page}/api/overview", timeout=5) as answer:
+                told = json.load(answer)
+        except OSError:
+            pass  # not up yet
+        if told is not None:
+            today = [flow["today"] for flow in told["provinces"].values()]
+            counted = {outcome: sum(each[outcome] for each in today) for outcome in expected}
+            if counted == expected and sum(told["cases"].values()) > 0:
+                return
+        assert time.monotonic() < deadline, f"{told and told['provinces']}\n{stack.logs()}"
         time.sleep(0.5)
 
 

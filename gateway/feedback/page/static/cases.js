@@ -27,7 +27,7 @@ export function cases(place, state, query) {
     if (!items.length) return show(list, h("p", { class: "empty" }, t("noCases")));
     const rows = items.map((item) => [
       badge(item.status.code), h("span", {}, h("span", { class: "code" }, item.code), h("br"), said(item.message)), item.row ?? "—", item.value ?? h("span", { class: "code" }, item.field),
-      item.count, trend(item.days, t("trend")), at(item.last_seen), item.responsible_units.join("、"),
+      item.count, trend(item.days, t("trend")), h("time", { datetime: item.last_seen }, at(item.last_seen)), item.responsible_units.join("、"),
       h("button", { type: "button", class: "explain", "data-key": item.id, onclick: () => explain(item, state, load) }, t("explain")),
     ]);
     const heads = [t("status"), t("message"), t("row"), t("value"), t("count"), t("trend"), t("last"), t("unit"), t("explain")];

@@ -31,9 +31,9 @@ export async function ask(path, query = {}) {
 
 export const facts = (pairs) => h("dl", { class: "facts" }, pairs.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
 
-export function table(caption, heads, rows, { cards = true } = {}) {
+export function table(caption, heads, rows, { cards = true, quiet = false } = {}) {
   const body = rows.map((cells) => h("tr", { class: cells.fresh ? "fresh" : null }, cells.map((cell, index) => h("td", { "data-label": heads[index], class: typeof cell === "number" ? "number" : null }, typeof cell === "number" ? cell.toLocaleString("en-US") : cell))));
-  return h("div", { class: "scroll" }, h("table", { class: cards ? "cards" : null }, h("caption", {}, caption), h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))), h("tbody", {}, body)));
+  return h("div", { class: "scroll" }, h("table", { class: cards ? "cards" : null }, h("caption", { class: quiet ? "unseen" : null }, caption), h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))), h("tbody", {}, body)));
 }
 
 const dialog = document.getElementById("dialog");

@@ -30,5 +30,5 @@ function heat(answer) {
 
 function uses(answer) {
   const rows = answer.rows.flatMap((row) => row.uses.map((use) => [`${row.row} ${row.certificate ?? ""}`, use.channel, use.scenario, use.count]));
-  return rows.length ? [h("h3", {}, t("uses")), table(t("uses"), [t("row"), t("channel"), t("scenario"), t("count")], rows)] : null;
+  return rows.length ? [h("h3", {}, t("uses")), table(t("uses"), [t("row"), t("channel"), t("scenario"), t("count")], rows, { quiet: true })] : null;
 }

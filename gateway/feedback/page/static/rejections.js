@@ -12,13 +12,13 @@ export function rejections(place, state, query) {
     if (!loaded) return show(list, h("p", { class: "empty" }, t("loading")));
     if (!items.length) return show(list, h("p", { class: "empty" }, t("noRejections")));
     const rows = items.map((item) => Object.assign([
-      at(item.received), t(item.province), h("span", { class: "code" }, item.id ?? item.origin),
+      h("time", { datetime: item.received }, at(item.received)), t(item.province), h("span", { class: "code" }, item.id ?? item.origin),
       h("span", {}, h("span", { class: "code" }, item.codes[0]), item.codes.length > 1 ? ` +${item.codes.length - 1}` : "", h("br"), said(item.reasons[0].message)),
       item.row ?? "—", item.units.join("、"),
       h("button", { type: "button", class: "explain", "data-key": item.place, onclick: () => explain(item) }, t("explain")),
     ], { fresh: fresh.has(item.seq) }));
     const heads = [t("received"), t("direction"), t("event"), t("reason"), t("row"), t("unit"), t("explain")];
-    show(list, table(t("rejections"), heads, rows), items.length >= 50 ? h("button", { type: "button", onclick: older }, t("more")) : null);
+    show(list, table(t("rejections"), heads, rows, { quiet: true }), items.length >= 50 ? h("button", { type: "button", onclick: older }, t("more")) : null);
   };
   const load = async () => {
     try {
@@ -56,10 +56,10 @@ export function explain(item) {
   openDialog(item.id ?? item.origin, t("close"),
     facts([[t("direction"), t(`direction_${item.province}`)], [t("shownAt"), at(item.shown)], [t("received"), at(item.received)], [t("traceId"), item.trace_id], [t("origin"), item.origin],
       [t("units"), item.units.join("、")], [t("trace"), item.id ? h("a", { href: `#/trace?id=${encodeURIComponent(item.id)}` }, t("toTrace")) : null]]),
-    h("h3", {}, t("reason")), table(t("reason"), [t("reason"), t("message"), t("field"), t("found"), t("accepted"), t("unit"), t("cases")], reasons),
+    h("h3", {}, t("reason")), table(t("reason"), [t("reason"), t("message"), t("field"), t("found"), t("accepted"), t("unit"), t("cases")], reasons, { quiet: true }),
     nearest ? [h("h3", {}, `${t("nearest")}：${nearest.row} ${nearest.certificate ?? ""}`), checks(nearest.checks)] : null);
 }
 
 export const checks = (found) => table(t("check"), [t("check"), t("result"), t("found"), t("accepted")], found.map((check) => [
   t(check.dimension), h("span", { class: { match: "good", mismatch: "bad" }[check.result] ?? "warn" }, t(check.result === "unresolved" ? "unresolvedMark" : check.result)), check.found ?? "—", check.accepted.join("；") || "—",
-]));
+]), { quiet: true });

@@ -80,25 +80,26 @@ def wait_until_it_has_lanes(relay: Any) -> None:
 
 
 def wait_until_the_page_counts(stack: Stack, account: Account) -> None:
-    """The page, asked from outside, tells today's displays as the ledger has them."""
+    """The page, asked from outside, tells of listed certificates as many displays as the ledger has."""
     deadline = time.monotonic() + 120
-    expected = {outcome.value: 0 for outcome in Outcome}
-    for entries in account.ledger.values():
-        for item in (item for entry in entries for item in entry["counts"]):
-            expected[item["outcome"]] += item["count"]
+    items = [item for entries in account.ledger.values() for entry in entries for item in entry["counts"]]
+    expected = {
+        told: sum(item["count"] for item in items if item["outcome"] == outcome and item["row"] and item["region"])
+        for told, outcome in (("forwarded", Outcome.FORWARD), ("refused", Outcome.REJECT))
+    }
     while True:
-        told: Any = None
+        found: Any = "no answer"
         try:
-            with urllib.request.urlopen(f"{stack.page}/api/overview", timeout=5) as answer:
-                told = json.load(answer)
+            found = {told: 0 for told in expected}
+            for province in Province:
+                with urllib.request.urlopen(f"{stack.page}/api/effectiveness?province={province}", timeout=5) as answer:
+                    areas = [area for row in json.load(answer)["rows"] for area in row["areas"].values()]
+                found = {told: count + sum(area[told] for area in areas) for told, count in found.items()}
         except OSError:
             pass  # not up yet
-        if told is not None:
-            today = [flow["today"] for flow in told["provinces"].values()]
-            counted = {outcome: sum(each[outcome] for each in today) for outcome in expected}
-            if counted == expected and sum(told["cases"].values()) > 0:
-                return
-        assert time.monotonic() < deadline, f"{told and told['provinces']}\n{stack.logs()}"
+        if found == expected:
+            return
+        assert time.monotonic() < deadline, f"{found}, not {expected}\n{stack.logs()}"
         time.sleep(0.5)
 
 

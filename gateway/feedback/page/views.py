@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.core.decision import Outcome
 from gateway.core.province import Province
+from gateway.core.reasons import Code
 from gateway.core.recognition import Recognition
 from gateway.core.recognition.document import Cell
 from gateway.core.times import china_date
@@ -142,16 +143,19 @@ def _cell(cell: Cell[Any]) -> dict[str, Any]:
 
 def effectiveness(state: State, recognition: Recognition, province: Province, first: str, last: str) -> dict[str, Any]:
     """Rows × areas of ``province``'s certificates shown on the other side, from day ``first`` to ``last``; and how."""
-    cells: dict[tuple[int | None, str], Counter[str]] = {}
+    cells: dict[tuple[int, str], Counter[str]] = {}
+    unlisted = 0
     uses: Counter[tuple[int, str, str]] = Counter()
     for day in state.days:
         if day.province != province.value or not first <= day.date <= last:
             continue
         for place, count in day.places.items():
-            cells.setdefault((place.row, place.area), Counter())[place.outcome] += count
+            if place.row is not None and place.area:
+                cells.setdefault((place.row, place.area), Counter())[place.outcome] += count
+            unlisted += count if place.reason == Code.CERTIFICATE_NOT_LISTED else 0
         for use, count in day.uses.items():
             uses[use.row, use.channel, use.scenario] += count
-    areas = sorted({area for _, area in cells if area})
+    areas = sorted({area for _, area in cells})
     rows = [
         {
             "row": listed.row.row,
@@ -172,7 +176,7 @@ def effectiveness(state: State, recognition: Recognition, province: Province, fi
         "until": last,
         "areas": [{"code": area, "name": area_name(area)} for area in areas],
         "rows": rows,
-        "unlisted": sum(sum(counter.values()) for (row, _), counter in cells.items() if row is None),
+        "unlisted": unlisted,
     }
 
 

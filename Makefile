@@ -21,7 +21,7 @@ setup: $(VENV)/ready ## make the virtual environment
 demo: setup ## the main job on a real Kafka (ARGS="--events 20000")
 	$(BIN)/gateway demo $(ARGS)
 
-chromium:
+chromium: # what the browser tests drive
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    export DEBIAN_FRONTEND=noninteractive; apt-get update -qq >/dev/null && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
@@ -41,13 +41,7 @@ check: setup ## style, types, imports, contract files, list
 bench: setup ## events per second and latency, beside the peers
 	$(BIN)/python -m benchmarks $(ARGS)
 
-compose-chromium:
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    export DEBIAN_FRONTEND=noninteractive; apt-get update -qq >/dev/null && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
-	  else echo "make: Chromium is missing, which the browser tests drive: install it (Debian: apt-get install chromium)" >&2; exit 1; fi; }
-
-test: setup chromium ## image, docker-compose.yml and testcontainers, run for real (needs a Docker engine)
+compose-test: setup ## image, docker-compose.yml and testcontainers, run for real (needs a Docker engine)
 	$(BIN)/pytest tests/compose -p no:randomly $(ARGS)
 
 screenshots: setup chromium ## README's pictures, taken of the real page

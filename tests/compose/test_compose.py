@@ -90,7 +90,7 @@ def wait_until_the_page_counts(stack: Stack, account: Account) -> None:
     while True:
         found: Any = "no answer"
         try:
-            found = {told: 0 for told in expected}
+            found = dict.fromkeys(expected, 0)
             for province in Province:
                 with urllib.request.urlopen(f"{stack.page}/api/effectiveness?province={province}", timeout=5) as answer:
                     areas = [area for row in json.load(answer)["rows"] for area in row["areas"].values()]

@@ -5,7 +5,7 @@ record which comes again is not counted again. Shares add up to the case.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Collection, Iterable, MutableMapping
 from typing import NamedTuple
 
 import msgspec
@@ -136,16 +136,26 @@ class Case(msgspec.Struct, frozen=True):
         return sum(count for day, count in self.days.items() if first <= day <= last)
 
 
-def merge(shares: Iterable[tuple[str, Share]]) -> Iterator[Case]:
-    """The cases that ``shares`` (by key) add up to, the newest first."""
+def merge(shares: Iterable[tuple[str, Share]]) -> list[Case]:
+    """The cases that ``shares`` (by key) add up to, the one last seen first."""
     by_case: dict[str, list[Share]] = {}
     for key, share in shares:
-        by_case.setdefault(key.partition("/")[2], []).append(share)
-    cases = [_merged(case_id, found) for case_id, found in by_case.items()]
-    return iter(sorted(cases, key=lambda case: (-case.last, case.id)))
+        by_case.setdefault(case_of(key), []).append(share)
+    return newest_first(merge_case(case_id, found) for case_id, found in by_case.items())
 
 
-def _merged(case_id: str, shares: list[Share]) -> Case:
+def newest_first(cases: Iterable[Case]) -> list[Case]:
+    """Cases in the order in which they are shown."""
+    return sorted(cases, key=lambda case: (-case.last, case.id))
+
+
+def case_of(key: str) -> str:
+    """The case that a share's key names."""
+    return key.partition("/")[2]
+
+
+def merge_case(case_id: str, shares: Collection[Share]) -> Case:
+    """The case that ``shares`` (at least one) add up to."""
     days: Counter[str] = Counter()
     for share in shares:
         days.update(share.days)

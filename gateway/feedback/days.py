@@ -5,6 +5,7 @@ A day of one province in one partition is one small value, so that 400 days cost
 
 from collections import Counter
 from collections.abc import Iterable, MutableMapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -101,17 +102,39 @@ def _join(parts: Iterable[str | int | None]) -> str:
     return "|".join("" if part is None else str(part) for part in parts)
 
 
+def merge_day(province: str, date: str, shares: Iterable[DayShare]) -> Day:
+    """The day that ``shares`` add up to."""
+    day = Day(province, date, Counter(), Counter())
+    for share in shares:
+        for text, count in share.places.items():
+            day.places[_place(text)] += count
+        for text, count in share.uses.items():
+            day.uses[_use(text)] += count
+    return day
+
+
 def merge_days(shares: Iterable[tuple[str, DayShare]]) -> list[Day]:
     """The days that ``shares`` (by key) add up to, the newest first."""
-    days: dict[tuple[str, str], Day] = {}
+    by_day: dict[tuple[str, str], list[DayShare]] = {}
     for key, share in shares:
-        _, province, date = key.split("/")
-        day = days.setdefault((date, province), Day(province, date, Counter(), Counter()))
-        for text, count in share.places.items():
-            row, area, outcome, reason = text.split("|")
-            day.places[Place(int(row) if row else None, area, outcome, reason or None)] += count
-        for text, count in share.uses.items():
-            row, rest = text.split("|", 1)
-            channel, _, scenario = rest.rpartition("|")
-            day.uses[Use(int(row), channel, scenario)] += count
-    return [days[key] for key in sorted(days, reverse=True)]
+        by_day.setdefault(day_of(key), []).append(share)
+    return [merge_day(province, date, by_day[date, province]) for date, province in sorted(by_day, reverse=True)]
+
+
+def day_of(key: str) -> tuple[str, str]:
+    """The date and the province that a share's key names."""
+    _, province, date = key.split("/")
+    return date, province
+
+
+@lru_cache(maxsize=65_536)  # few are distinct, and they come again for every day and partition
+def _place(text: str) -> Place:
+    row, area, outcome, reason = text.split("|")
+    return Place(int(row) if row else None, area, outcome, reason or None)
+
+
+@lru_cache(maxsize=65_536)
+def _use(text: str) -> Use:
+    row, rest = text.split("|", 1)
+    channel, _, scenario = rest.rpartition("|")
+    return Use(int(row), channel, scenario)

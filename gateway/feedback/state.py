@@ -4,6 +4,7 @@ A worker's table holds its own partitions only; whoever wants the whole (the pag
 """
 
 import asyncio
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,8 +19,8 @@ from gateway.adapters.settings import Settings
 from gateway.adapters.topic_reader import find_spans, read_spans
 from gateway.adapters.topics import Topics
 from gateway.errors import BrokerUnreachableError, ConfigurationError
-from gateway.feedback.cases import Case, Share, merge
-from gateway.feedback.days import Day, DayShare, merge_days
+from gateway.feedback.cases import Case, Share, case_of, merge_case, newest_first
+from gateway.feedback.days import Day, DayShare, day_of, merge_day
 from gateway.feedback.history import History, Standing
 
 log = structlog.get_logger("gateway.feedback")
@@ -72,58 +73,89 @@ class FeedbackTopics:
 
 
 class State:
-    """Cases, days and history, folded from records; ask for ``cases`` or ``days`` at any time."""
+    """Cases, days and history, folded from records. Ask for them at any time: only what changed is added up anew."""
 
     def __init__(self, topics: FeedbackTopics) -> None:
         self._topics = topics
         self.shares: dict[str, Share] = {}
         self.day_shares: dict[str, DayShare] = {}
         self.history = History()
-        self._cases: dict[str, Case] | None = None
-        self._days: list[Day] | None = None
+        self._keys_of_case: dict[str, set[str]] = {}
+        self._keys_of_day: dict[tuple[str, str], set[str]] = {}
+        self._changed_cases: set[str] = set()
+        self._changed_days: set[tuple[str, str]] = set()
+        self._cases: dict[str, Case] = {}
+        self._days: dict[tuple[str, str], Day] = {}
 
     def take(self, record: ConsumerRecord) -> None:
         """Fold one record of ``FeedbackTopics.all`` in."""
-        if record.topic == self._topics.announcements:
-            self.history.take(record.value, record.timestamp)
-        elif record.topic == self._topics.shares:
-            self._cases = None
-            _put(self.shares, record, decode_share)
-        elif record.topic == self._topics.days:
-            self._days = None
-            _put(self.day_shares, record, decode_day)
+        key = (record.key or b"").decode("utf-8", "replace")
+        try:
+            if record.topic == self._topics.announcements:
+                self.history.take(record.value, record.timestamp)
+            elif record.topic == self._topics.shares:
+                self.put_share(key, decode_share(record.value) if record.value else None)
+            elif record.topic == self._topics.days:
+                self.put_day(key, decode_day(record.value) if record.value else None)
+        except msgspec.MsgspecError:
+            return  # of an older version: `gateway feedback rebuild` makes it anew
+
+    def put_share(self, key: str, share: Share | None) -> None:
+        """A share as its table has it now; None where it has it no longer."""
+        if _is_late(share, self.shares.get(key)):
+            return
+        _put(self.shares, self._keys_of_case.setdefault(case_of(key), set()), key, share)
+        self._changed_cases.add(case_of(key))
+
+    def put_day(self, key: str, share: DayShare | None) -> None:
+        """A day's share as its table has it now; None where it has it no longer."""
+        if _is_late(share, self.day_shares.get(key)):
+            return
+        if share is not None:  # the same words for every day and partition: kept once
+            places = {sys.intern(place): count for place, count in share.places.items()}
+            share = msgspec.structs.replace(share, places=places)
+        _put(self.day_shares, self._keys_of_day.setdefault(day_of(key), set()), key, share)
+        self._changed_days.add(day_of(key))
 
     @property
     def cases(self) -> dict[str, Case]:
         """Every case by its id, the one last seen first."""
-        if self._cases is None:
-            self._cases = {case.id: case for case in merge(self.shares.items())}
+        if self._changed_cases:
+            for case_id in self._changed_cases:
+                self._cases.pop(case_id, None)
+                if keys := self._keys_of_case[case_id]:
+                    self._cases[case_id] = merge_case(case_id, [self.shares[key] for key in keys])
+            self._changed_cases.clear()
+            self._cases = {case.id: case for case in newest_first(self._cases.values())}
         return self._cases
 
     @property
     def days(self) -> list[Day]:
         """Every day of each province, the newest first."""
-        if self._days is None:
-            self._days = merge_days(self.day_shares.items())
-        return self._days
+        for date, province in self._changed_days:
+            self._days.pop((date, province), None)
+            if keys := self._keys_of_day[date, province]:
+                self._days[date, province] = merge_day(province, date, [self.day_shares[key] for key in keys])
+        self._changed_days.clear()
+        return [self._days[key] for key in sorted(self._days, reverse=True)]
 
     def standing(self, case: Case) -> Standing:
         """Where ``case`` stands, and how it came there."""
         return self.history.standing(case)
 
 
-def _put(held: dict[str, _T], record: ConsumerRecord, decode: Callable[[bytes], _T]) -> None:
-    key = (record.key or b"").decode("utf-8", "replace")
-    if not record.value:
+def _is_late(share: Share | DayShare | None, held: Share | DayShare | None) -> bool:
+    """A worker that was frozen and lost its partitions may write once more: what is older never replaces what is newer."""
+    return share is not None and held is not None and share.applied < held.applied
+
+
+def _put(held: dict[str, _T], keys: set[str], key: str, share: _T | None) -> None:
+    if share is None:
         held.pop(key, None)
-        return
-    try:
-        value = decode(record.value)
-    except msgspec.MsgspecError:
-        return  # of an older version: `gateway feedback rebuild` makes it anew
-    # A worker that was frozen and lost its partitions may write once more: what is older never replaces what is newer.
-    if key not in held or value.applied >= held[key].applied:
-        held[key] = value
+        keys.discard(key)
+    else:
+        held[key] = share
+        keys.add(key)
 
 
 async def read_state(settings: Settings) -> State:

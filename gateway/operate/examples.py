@@ -84,7 +84,7 @@ def _feedback(rejection: bytes) -> dict[str, Any]:
     shares: dict[str, Share] = {}
     counter = CaseCounter(shares, 3)
     counter.count([(41, observation)])
-    case = next(merge(shares.items()))
+    case = merge(shares.items())[0]
     opened = case_message(case, Change.OPENED, Status.PENDING, _RECEIVED + 1_000)
     counter.count((42 + number, observation) for number in range(12))
     (unit, *_) = case.problem.units

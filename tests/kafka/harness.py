@@ -163,9 +163,9 @@ class Account:
 
 
 async def read_account(settings: Settings) -> Account:
-    """Read all topics from the beginning, committed records only."""
+    """Read all that the relays read and write from the beginning, committed records only."""
     topics, account = Topics(settings.topic_prefix), Account()
-    async for record in read_topics(settings, topics.all):
+    async for record in read_topics(settings, [name for name in topics.all if name != topics.feedback]):
         if record.topic in topics.displays:
             account.inputs[f"{record.topic}/{record.partition}/{record.offset}"] = record.value
         elif record.topic == topics.ledger:

@@ -52,7 +52,8 @@ def state() -> State:
     )
     seen.append((20, Observation("u1", NOON, "sichuan.display/0/20", (unresolved,))))
     CaseCounter(shares, 0).count(seen)
-    made.shares.update(shares)
+    for key, share in shares.items():
+        made.put_share(key, share)
     days = {
         ("sichuan", "2026-11-23"): {"5|500103|forward|": 90, "5|500105|reject|CHANNEL_NOT_RECOGNISED": 12, "5|500105|redriven|": 2,
                                     "5|500103|duplicate|": 7, "1|500103|forward|": 1000, "6||reject|LIST_ROW_UNRESOLVED": 1},
@@ -60,7 +61,7 @@ def state() -> State:
         ("sichuan", "2026-11-15"): {"5|500103|forward|": 40, "5|500105|reject|CHANNEL_NOT_RECOGNISED": 10},
     }  # fmt: skip
     for (province, date), places in days.items():
-        made.day_shares[day_key(0, province, date)] = DayShare(places, {"5|天府通办|05-1": 90}, 0, 0)
+        made.put_day(day_key(0, province, date), DayShare(places, {"5|天府通办|05-1": 90}, 0, 0))
     return made
 
 
@@ -113,7 +114,8 @@ def hostile(state: State) -> State:
     evil = problem(value=HOSTILE, certificate=HOSTILE, accepted=(HOSTILE,), zh=HOSTILE, field=HOSTILE, row=None)
     shares: dict[str, Share] = {}
     CaseCounter(shares, 1).count([(0, Observation("=1+1" + HOSTILE, NOON, HOSTILE, (evil,)))])
-    state.shares.update(shares)
+    for key, share in shares.items():
+        state.put_share(key, share)
     (case,) = [each for each in state.cases.values() if each.problem.value == HOSTILE]
     for status in (Status.FED_BACK, Status.VERIFIED):
         state.history.take(

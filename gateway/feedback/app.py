@@ -25,8 +25,8 @@ from gateway.relay.ledger import read_entry
 
 log = structlog.get_logger("gateway.feedback")
 
-_BATCH = 1000
-_WITHIN_S = 0.5
+_BATCH = 5000
+_WITHIN_S = 1.0
 _COMMIT_S = 1.0
 
 

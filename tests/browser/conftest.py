@@ -12,7 +12,6 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from gateway.adapters.settings import Settings
-from tests.kafka.conftest import kafka_broker, settings  # noqa: F401 — fixtures
 from tests.kafka.harness import Worker
 
 expect.set_options(timeout=20_000)  # a machine with other work takes its time
@@ -29,9 +28,12 @@ class Gateway:
     feedback: Worker
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium. Without one the tests fail."""
+    """Debian's Chromium. Without one the tests fail.
+
+    For the module only: while it is there, Playwright's event loop runs in this thread, and other tests have their own.
+    """
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     assert chromium, "no Chromium is installed: `apt-get install chromium`, or your system's way"
     with sync_playwright() as playwright:

@@ -26,7 +26,7 @@ from tests.kafka.harness import Worker, publish, workers
 _aside = ThreadPoolExecutor(1)
 
 
-def run(coroutine: Coroutine[Any, Any, None]) -> None:
+def run(coroutine: Coroutine[Any, Any, Any]) -> None:
     """Aside, as Playwright's own event loop runs in this thread."""
     _aside.submit(asyncio.run, coroutine).result()
 

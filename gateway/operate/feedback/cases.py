@@ -63,11 +63,11 @@ def list_cases(settings: Settings, which: CaseFilter, output: Output) -> int:
     for case in cases:
         problem = case.problem
         table.add_row(
-            case.id, f"{state.standing(case).status.zh}", str(case.count), time_as_text(case.last), str(problem.row or ""),
+            case.id[:8], state.standing(case).status.zh, str(case.count), time_as_text(case.last)[:16], str(problem.row or ""),
             problem.code, problem.value or problem.field, "、".join(problem.units),
         )  # fmt: skip
     if cases:
-        Console(highlight=False).print(table)
+        Console(highlight=False, markup=False).print(table)
     Console(stderr=True, highlight=False).print(f"{len(cases)} cases" if cases else "没有问题 no cases")
     return 0
 

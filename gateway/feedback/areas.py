@@ -1,6 +1,7 @@
 """Places as departments count them: Chongqing's districts and counties, Sichuan's cities and prefectures (GB/T 2260)."""
 
-from functools import lru_cache
+import re
+from functools import cache, lru_cache
 
 from stdnum import numdb
 
@@ -9,6 +10,7 @@ from gateway.core.province import Province
 ELSEWHERE = "000000"
 """Stands for all region codes outside both provinces, so that the number of areas is bounded whatever is published."""
 
+_ENDED = re.compile(r"\[[0-9]*-[0-9]+\][^\[]*$")
 _NO_PLACE = {"", "市辖区", "县", "市", "省直辖县级行政单位"}  # levels of the code's tree, not places
 
 
@@ -34,9 +36,21 @@ def area_name(area: str) -> str:
     return whole.get(area) or _name(area) or area
 
 
+@cache
+def areas_of(province: Province) -> tuple[str, ...]:
+    """The areas that ``province`` has today, by code."""
+    step = 1 if province is Province.CHONGQING else 100
+    codes = (f"{province.region_prefix}{number:04}" for number in range(0, 10_000, step))
+    whole = f"{province.region_prefix}0000"
+    return tuple(code for code in codes if code != whole and _name(code) and not _ENDED.search(_words(code)))
+
+
 @lru_cache(maxsize=4096)
 def _name(code: str) -> str | None:
-    parts = numdb.get("cn/loc").info(code)
-    county = str(parts[1][1].get("county", "")) if len(parts) == 2 else ""
-    name = county.rpartition("]")[2]  # "[1997-]渝中区": since when it has been called so
+    name = _words(code).rpartition("]")[2]  # "[1997-2010]万盛区,[2011-]綦江区": what it has been called, and when
     return None if name in _NO_PLACE else name
+
+
+def _words(code: str) -> str:
+    parts = numdb.get("cn/loc").info(code)
+    return str(parts[1][1].get("county", "")) if len(parts) == 2 else ""

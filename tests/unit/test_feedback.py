@@ -14,7 +14,7 @@ from gateway.adapters.settings import packaged_config
 from gateway.adapters.topics import Topics
 from gateway.core.province import COORDINATING_CENTRES, Province
 from gateway.feedback.announcer import due_messages
-from gateway.feedback.areas import ELSEWHERE, area_name, area_of
+from gateway.feedback.areas import ELSEWHERE, area_name, area_of, areas_of
 from gateway.feedback.cases import MAX_EXAMPLES, MAX_VALUES, OTHER_VALUES, Case, CaseCounter, Share, merge
 from gateway.feedback.days import KEPT_DAYS, REDRIVEN, DayShare, Place, count_entry, merge_days
 from gateway.feedback.history import Change, History, Status, case_message
@@ -192,3 +192,7 @@ def test_areas_are_few_and_named() -> None:
     assert area_name(area_of("510104")) == "成都市"
     assert area_of("110101") == area_of(None) == area_of("no code") == ELSEWHERE
     assert len({area_of(f"{number:06}") for number in range(500_000, 520_000)}) < 120
+    sichuan = [area_name(area) for area in areas_of(Province.SICHUAN)]
+    assert len(sichuan) == 21  # 18 cities and 3 prefectures
+    assert "渡口市" not in sichuan  # called otherwise since 1987
+    assert "长寿县" not in {area_name(area) for area in areas_of(Province.CHONGQING)}  # a district since 2001

@@ -76,6 +76,8 @@ def test_a_units_own_displays_are_counted_and_compared_with_the_period_before(st
     assert line.listed == "天府通办；渝快办"
     assert [row.number for row in report.rows] == [5, 6]
     assert dict(report.areas)["渝中区"] == Flow(90, 0)
+    assert "万州区" in report.idle_areas
+    assert not {"渝中区", "成都市"} & set(report.idle_areas)  # shown there; and not where they could be shown
     assert report.trend[-1] == ("2026-11-23", Flow(92, 11))
     assert report.by_status == {Status.PENDING: 1, Status.FED_BACK: 0, Status.VERIFIED: 0}
 

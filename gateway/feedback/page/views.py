@@ -11,7 +11,7 @@ from gateway.core.reasons import Code
 from gateway.core.recognition import Recognition
 from gateway.core.recognition.document import Cell
 from gateway.core.times import china_date
-from gateway.feedback.areas import area_name
+from gateway.feedback.areas import area_name, areas_of
 from gateway.feedback.cases import Case
 from gateway.feedback.days import REDRIVEN, Day
 from gateway.feedback.history import Status
@@ -175,6 +175,7 @@ def effectiveness(state: State, recognition: Recognition, province: Province, fi
         "since": first,
         "until": last,
         "areas": [{"code": area, "name": area_name(area)} for area in areas],
+        "idle_areas": [area_name(area) for area in areas_of(province.other) if area not in areas],
         "rows": rows,
         "unlisted": unlisted,
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gateway.feedback.report.charts import area_chart, reason_chart, trend_chart
 from gateway.feedback.report.model import Report
-from gateway.feedback.report.words import CASE_HEADS, ROW_HEADS, case_cells, made_at, row_cells, summary
+from gateway.feedback.report.words import CASE_HEADS, ROW_HEADS, case_cells, idle_areas, made_at, row_cells, summary
 
 _STYLE = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
 _TERMS = (
@@ -34,6 +34,7 @@ def render_html(report: Report) -> bytes:
         *_charts(report),
         "<h2>落地实效</h2>",
         _table("各行证照的亮证情况；未亮证的行请核实是否已经推开", ROW_HEADS, map(row_cells, report.rows), "cards"),
+        f"<p>{escape(idle_areas(report))}</p>",
         *(_departments(report) if report.departments else ()),
         f'<p class="soft">{_TERMS}</p>',
     ]

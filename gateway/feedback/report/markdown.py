@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from gateway.feedback.report.model import Report
-from gateway.feedback.report.words import CASE_HEADS, ROW_HEADS, case_cells, made_at, row_cells, summary
+from gateway.feedback.report.words import CASE_HEADS, ROW_HEADS, case_cells, idle_areas, made_at, row_cells, summary
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
 
@@ -31,7 +31,7 @@ def render_markdown(report: Report) -> bytes:
     lines += _section("各类问题涉及的事件数", ("问题", "事件（件）"), reasons)
     areas = [(name, flow.recognised, flow.refused) for name, flow in report.areas]
     lines += _section("各地亮证情况", ("地区", "通过（件）", "退回（件）"), areas)
-    lines += _section("落地实效", ROW_HEADS, map(row_cells, report.rows))
+    lines += [*_section("落地实效", ROW_HEADS, map(row_cells, report.rows)), "", _plain(idle_areas(report))]
     if report.departments:
         lines += _section("各部门", ("责任单位", "未复核的问题（个）", "本期事件（件）"), report.departments)
     return ("\n".join(lines) + "\n").encode()

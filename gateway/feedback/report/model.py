@@ -12,7 +12,7 @@ from gateway.core.reasons import Code
 from gateway.core.recognition import Recognition
 from gateway.core.recognition.document import Row
 from gateway.errors import UsageError
-from gateway.feedback.areas import area_name
+from gateway.feedback.areas import area_name, areas_of
 from gateway.feedback.cases import Case
 from gateway.feedback.days import REDRIVEN, Day, Place
 from gateway.feedback.history import Standing, Status
@@ -85,6 +85,8 @@ class Report:
     trend: tuple[tuple[str, Flow], ...]
     reasons: tuple[tuple[str, str, int], ...]
     areas: tuple[tuple[str, Flow], ...]
+    idle_areas: tuple[str, ...]
+    """Where the certificates could have been shown, and were not."""
     rows: tuple[RowLine, ...]
     departments: tuple[tuple[str, int, int], ...]
 
@@ -146,6 +148,7 @@ def build_report(state: State, recognition: Recognition, unit: str | None, first
         tuple((date, _flow([day for day in now if day.date == date], is_theirs)) for date in _dates(first, last)),
         _reasons(cases),
         _areas(now, is_theirs),
+        _idle_areas(now, is_theirs, rows),
         tuple(_row_line(row, state.days, now, unit) for row in rows if _lists(unit, row)),
         _departments(cases) if unit is None else (),
     )  # fmt: skip
@@ -198,6 +201,13 @@ def _areas(days: Iterable[Day], is_theirs: _Scope) -> tuple[tuple[str, Flow], ..
                 counts.setdefault(place.area, Counter())[place.outcome] += count
     flows = {area_name(area): _as_flow(counter) for area, counter in counts.items()}
     return tuple(sorted(flows.items(), key=lambda item: (-item[1].shown, item[0])))
+
+
+def _idle_areas(days: Iterable[Day], is_theirs: _Scope, rows: Iterable[Row]) -> tuple[str, ...]:
+    shown = {place.area for day in days for place in day.places if is_theirs(day.province, place.row)}
+    numbers = [row.row for row in rows]
+    sides = [province.other for province in Province if any(is_theirs(province.value, number) for number in numbers)]
+    return tuple(area_name(area) for side in sides for area in areas_of(side) if area not in shown)
 
 
 def _cases(

@@ -87,6 +87,13 @@ def case_cells(line: CaseLine) -> tuple[str | int, ...]:
     )
 
 
+def idle_areas(report: Report) -> str:
+    """Which areas had no display, in a sentence."""
+    if not report.idle_areas:
+        return "本期各地均有亮证。"
+    return f"本期没有亮证的地区（{len(report.idle_areas)} 个）：{'、'.join(report.idle_areas)}。"
+
+
 def row_cells(row: RowLine) -> tuple[str | int, ...]:
     """A row of the list as a line of the table ``ROW_HEADS``."""
     uses = "\n".join(f"{channel} · {scenario}（{count:,}）" for channel, scenario, count in row.uses)

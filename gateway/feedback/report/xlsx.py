@@ -7,7 +7,7 @@ from typing import Any
 import xlsxwriter
 
 from gateway.feedback.report.model import Report
-from gateway.feedback.report.words import CASE_HEADS, ROW_HEADS, case_cells, made_at, row_cells, summary
+from gateway.feedback.report.words import CASE_HEADS, ROW_HEADS, case_cells, idle_areas, made_at, row_cells, summary
 
 _WIDTHS = {
     "状态": 14, "问题": 34, "证照（清单行）": 24, "问题取值": 20, "清单原文": 30, "示例事件": 26, "如何处理": 60,
@@ -49,7 +49,7 @@ def _summary(book: Any, report: Report) -> None:
     sheet.set_column(0, 0, 110, book.add_format({"text_wrap": True, "valign": "top"}))
     sheet.write_string(0, 0, report.title, book.add_format({"bold": True, "font_size": 16}))
     sheet.write_string(1, 0, f"统计期：{report.first} 至 {report.last}（北京时间）；生成于 {made_at(report.made)}")
-    for number, text in enumerate(summary(report), start=3):
+    for number, text in enumerate([*summary(report), idle_areas(report)], start=3):
         sheet.write_string(number, 0, text)
 
 

@@ -11,7 +11,7 @@ export function effect(place, state, query) {
     h("label", {}, t("direction"), h("select", { name: "province", onchange: go("province") }, ["sichuan", "chongqing"].map((each) => h("option", { value: each, selected: each === wanted.province }, t(`direction_${each}`))))),
     h("label", {}, t("from"), h("input", { type: "date", name: "since", value: wanted.since, onchange: go("since") })),
     h("label", {}, t("until"), h("input", { type: "date", name: "until", value: wanted.until, onchange: go("until") }))), body));
-  ask("effectiveness", wanted).then((answer) => show(body, answer.areas.length ? [heat(answer), uses(answer)] : h("p", { class: "empty" }, t("noDisplays"))),
+  ask("effectiveness", wanted).then((answer) => show(body, answer.areas.length ? [heat(answer), h("p", { class: "soft" }, `${t("idle")}（${answer.idle_areas.length}）：${answer.idle_areas.join("、") || "—"}`), uses(answer)] : h("p", { class: "empty" }, t("noDisplays"))),
     (error) => show(body, h("p", { class: "empty error" }, error.message)));
   return {};
 }

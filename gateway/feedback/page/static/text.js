@@ -46,6 +46,7 @@ const WORDS = {
   unresolvedRow: ["未定", "unresolved"], listNote: ["标有〔推断〕〔缺失〕的单元格须由修订文件确认，此前不放行。", "Cells marked inferred or missing let nothing through until an amendment settles them."],
   heatCaption: ["清单行 × 地区：上为通过，✗ 为退回", "row × area: above forwarded, ✗ rejected"], until: ["至", "until"], from: ["自", "from"],
   noDisplays: ["此期间没有亮证", "no displays in this period"], never: ["此期间未亮证", "no display"], uses: ["实际使用的渠道与场景", "channels and scenarios used"],
+  idle: ["此期间没有亮证的地区", "areas without a display"],
   unlisted: ["不在清单内的证照", "certificates not on the list"],
   eventId: ["事件标识", "event id"], search: ["查找", "Search"], noTrace: ["没有找到：未曾收到、已过保存期，或不在查找范围内", "not found: never came in, or no longer kept"],
   searching: ["正在查找…", "searching…"], outcome: ["结果", "outcome"], sent: ["发出", "sent"], ledger: ["台账", "ledger"], proved: ["复核", "proved"],

@@ -4,6 +4,7 @@ Each partition's share is counted by whoever works that partition; a share knows
 record which comes again is not counted again. Shares add up to the case.
 """
 
+import datetime
 from collections import Counter
 from collections.abc import Collection, Iterable, MutableMapping
 from typing import NamedTuple
@@ -134,6 +135,12 @@ class Case(msgspec.Struct, frozen=True):
     def in_days(self, first: str, last: str) -> int:
         """Events received from day ``first`` to day ``last`` (YYYY-MM-DD, UTC+8), both inclusive."""
         return sum(count for day, count in self.days.items() if first <= day <= last)
+
+    def trend(self, today: str) -> tuple[int, int]:
+        """Events of the seven days up to ``today`` (YYYY-MM-DD), and of the seven before."""
+        end = datetime.date.fromisoformat(today)
+        week = [(end - datetime.timedelta(days=back)).isoformat() for back in (13, 7, 6, 0)]
+        return self.in_days(week[2], week[3]), self.in_days(week[0], week[1])
 
 
 def merge(shares: Iterable[tuple[str, Share]]) -> list[Case]:

@@ -1,8 +1,9 @@
 """Cases as commands and the page show them: plain JSON."""
 
+import time
 from typing import Any
 
-from gateway.core.times import format_instant
+from gateway.core.times import china_date, format_instant
 from gateway.feedback.cases import Case
 from gateway.feedback.history import Status
 from gateway.feedback.state import State
@@ -11,6 +12,7 @@ from gateway.feedback.state import State
 def case_as_json(case: Case, state: State) -> dict[str, Any]:
     """A case with status and history."""
     problem, standing = case.problem, state.standing(case)
+    this_week, week_before = case.trend(today())
     return {
         "id": case.id,
         "status": _status(standing.status),
@@ -26,6 +28,7 @@ def case_as_json(case: Case, state: State) -> dict[str, Any]:
         "count": case.count,
         "first_seen": time_as_text(case.first),
         "last_seen": time_as_text(case.last),
+        "trend": {"last_7_days": this_week, "7_days_before": week_before},
         "days": case.days,
         "examples": [
             {"id": each.event_id, "received": time_as_text(each.received), "origin": each.origin}
@@ -43,6 +46,11 @@ def case_as_json(case: Case, state: State) -> dict[str, Any]:
             for step in standing.steps
         ],
     }
+
+
+def today() -> str:
+    """The date in China."""
+    return china_date(int(time.time() * 1_000_000))
 
 
 def time_as_text(milliseconds: int) -> str:

@@ -70,6 +70,8 @@ def test_shares_of_all_partitions_add_up_to_the_case() -> None:
     assert len(case.examples) == MAX_EXAMPLES
     assert {example.received for example in case.examples} == {NOON}
     assert case.in_days("2026-11-23", "2026-11-23") == 7
+    assert case.trend("2026-11-29") == (7, 3)
+    assert case.trend("2026-11-28") == (10, 0)
 
 
 def test_an_event_counts_once_in_each_of_its_cases_and_an_id_that_comes_again_is_one_example() -> None:

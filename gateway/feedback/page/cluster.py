@@ -18,6 +18,7 @@ from gateway.relay.group import group_id_of
 log = structlog.get_logger("gateway.feedback")
 
 _EVERY_S = 3
+_PATIENCE_S = 10
 
 
 class Cluster:
@@ -36,7 +37,7 @@ class Cluster:
         while True:
             try:
                 await self._keep_asking()
-            except (KafkaError, OSError, GatewayError) as error:
+            except (KafkaError, OSError, TimeoutError, GatewayError) as error:
                 self.known = False
                 log.warning("page.waiting", error=type(error).__name__)
                 await asyncio.sleep(_EVERY_S)
@@ -46,7 +47,7 @@ class Cluster:
         partitions = await kafka.partitions_of(self._settings, list(topics.displays))
         async with kafka.admin(self._settings) as admin, kafka.consumer(self._settings) as consumer:
             while True:
-                await self._ask(admin, consumer, partitions)
+                await asyncio.wait_for(self._ask(admin, consumer, partitions), _PATIENCE_S)
                 self.known = True
                 await asyncio.sleep(_EVERY_S)
 

@@ -27,6 +27,7 @@ BUCKETS = 360
 """Of ``BUCKET_S`` seconds: an hour."""
 _POLL_MS = 250
 _RETRY_S = 2
+_PATIENCE_S = 10
 
 
 class Bucket:
@@ -56,7 +57,7 @@ class Live:
         while True:
             try:
                 await self._follow(since, positions)
-            except (KafkaError, OSError, GatewayError) as error:
+            except (KafkaError, OSError, TimeoutError, GatewayError) as error:
                 self.connected = False
                 log.warning("page.waiting", error=type(error).__name__)
                 await asyncio.sleep(_RETRY_S)
@@ -65,7 +66,7 @@ class Live:
         names = [*self._topics.rejections, self._topics.deadletter, self._topics.ledger]
         partitions = await kafka.partitions_of(self._settings, names)
         # A broker that is gone is noticed by asking it, not by its silence.
-        async with kafka.consumer(self._settings, request_timeout_ms=10_000) as consumer:
+        async with kafka.consumer(self._settings) as consumer:
             consumer.assign(partitions)
             found = await consumer.offsets_for_times(dict.fromkeys(partitions, since))
             ends = await consumer.end_offsets(partitions)
@@ -79,7 +80,7 @@ class Live:
                         self._take(record)
                     positions[partition] = records[-1].offset + 1
                 if time.monotonic() - asked > _RETRY_S:
-                    await consumer.end_offsets(partitions[:1])
+                    await asyncio.wait_for(consumer.end_offsets(partitions[:1]), _PATIENCE_S)
                     self.connected, asked = True, time.monotonic()
 
     def _take(self, record: ConsumerRecord) -> None:

@@ -22,6 +22,7 @@ from gateway.feedback.marking import mark
 from gateway.feedback.page import views
 from gateway.feedback.page.cluster import Cluster
 from gateway.feedback.page.live import Live
+from gateway.feedback.shown import today
 from gateway.feedback.state import StateFollower
 
 STATIC = Path(__file__).parent / "static"
@@ -150,13 +151,13 @@ class _Page:
         return _json(views.cases(self._from.follower.state, wanted))
 
     async def list(self, request: web.Request) -> web.Response:
-        return _json(views.recognition_list(self._from.watch.current, _date(request, "date") or views.today()))
+        return _json(views.recognition_list(self._from.watch.current, _date(request, "date") or today()))
 
     async def effectiveness(self, request: web.Request) -> web.Response:
         province = request.query.get("province", Province.SICHUAN.value)
         if province not in {each.value for each in Province}:
             raise UsageError("province: sichuan or chongqing")
-        first, last = _date(request, "since") or "0001-01-01", _date(request, "until") or views.today()
+        first, last = _date(request, "since") or "0001-01-01", _date(request, "until") or today()
         state, recognition = self._from.follower.state, self._from.watch.current
         return _json(views.effectiveness(state, recognition, Province(province), first, last))
 

@@ -10,7 +10,6 @@ from gateway.core.province import Province
 from gateway.core.reasons import Code
 from gateway.core.recognition import Recognition
 from gateway.core.recognition.document import Cell
-from gateway.core.times import china_date
 from gateway.feedback.areas import area_name, areas_of
 from gateway.feedback.cases import Case
 from gateway.feedback.days import REDRIVEN, Day
@@ -18,16 +17,11 @@ from gateway.feedback.history import Status
 from gateway.feedback.listed import cells_of, words_of
 from gateway.feedback.page.cluster import Cluster
 from gateway.feedback.page.live import BUCKET_S, BUCKETS, Live
-from gateway.feedback.shown import case_as_json
+from gateway.feedback.shown import case_as_json, today
 from gateway.feedback.state import State
 
 MOST = 200
 """Items in one answer."""
-
-
-def today() -> str:
-    """The date in China."""
-    return china_date(int(time.time() * 1_000_000))
 
 
 def overview(

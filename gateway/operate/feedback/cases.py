@@ -14,7 +14,7 @@ from gateway.feedback.cases import Case
 from gateway.feedback.history import Status
 from gateway.feedback.marking import find_case, mark
 from gateway.feedback.rebuild import rebuild
-from gateway.feedback.shown import case_as_json, time_as_text
+from gateway.feedback.shown import case_as_json, time_as_text, today
 from gateway.feedback.state import State, read_state
 
 Output = Literal["text", "json"]
@@ -53,6 +53,7 @@ def list_cases(settings: Settings, which: CaseFilter, output: Output) -> int:
         "问题 case",
         "状态 status",
         "次数",
+        "近7日 / 前7日",
         "最近 last seen",
         "行 row",
         "原因 reason",
@@ -63,13 +64,18 @@ def list_cases(settings: Settings, which: CaseFilter, output: Output) -> int:
     for case in cases:
         problem = case.problem
         table.add_row(
-            case.id[:8], state.standing(case).status.zh, str(case.count), time_as_text(case.last)[:16], str(problem.row or ""),
-            problem.code, problem.value or problem.field, "、".join(problem.units),
+            case.id[:8], state.standing(case).status.zh, str(case.count), _trend(case),
+            time_as_text(case.last)[:16], str(problem.row or ""), problem.code, problem.value or problem.field, "、".join(problem.units),
         )  # fmt: skip
     if cases:
         Console(highlight=False, markup=False).print(table)
     Console(stderr=True, highlight=False).print(f"{len(cases)} cases" if cases else "没有问题 no cases")
     return 0
+
+
+def _trend(case: Case) -> str:
+    now, before = case.trend(today())
+    return f"{now} / {before}"
 
 
 def show_case(settings: Settings, case_id: str, output: Output) -> int:
@@ -91,6 +97,7 @@ def show_case(settings: Settings, case_id: str, output: Output) -> int:
         "清单原文 accepted": "；".join(content["accepted"]),
         "责任单位 units": "、".join(content["responsible_units"]),
         "次数 count": content["count"],
+        "近7日 / 前7日 trend": "{last_7_days} / {7_days_before}".format(**content["trend"]),
         "首次 first seen": content["first_seen"],
         "最近 last seen": content["last_seen"],
     }

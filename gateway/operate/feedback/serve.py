@@ -28,10 +28,10 @@ def serve_feedback(settings: Settings) -> int:
     watch = ListWatch(settings.recognition_dir)
 
     def add_pages(app: Any, follower: StateFollower) -> None:
-        add_health(app, follower)
         if not settings.web.enabled:
             return
         live, cluster = Live(settings), Cluster(settings)
+        add_health(app, follower, lambda: cluster.known)
         one_at_a_time = asyncio.Semaphore(1)
 
         async def trace(event_id: str) -> dict[str, Any]:

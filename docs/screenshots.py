@@ -59,7 +59,7 @@ def main() -> None:
                     ("explanation-phone", "rejections?code=CHANNEL_NOT_RECOGNISED", {"phone": True}),
                 ):
                     _take(browser, f"http://127.0.0.1:{PORT}/#/{view}", name, **options)
-                _take(browser, report.as_uri(), "report", height=1500)
+                _take(browser, report.as_uri(), "report", height=2000)
     print(f"pictures are in {PICTURES}", file=sys.stderr)
 
 

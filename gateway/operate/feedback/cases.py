@@ -63,9 +63,10 @@ def list_cases(settings: Settings, which: CaseFilter, output: Output) -> int:
         table.add_column(heading, overflow="fold")
     for case in cases:
         problem = case.problem
+        status, value = state.standing(case).status.zh, problem.value or problem.field
         table.add_row(
-            case.id[:8], state.standing(case).status.zh, str(case.count), _trend(case),
-            time_as_text(case.last)[:16], str(problem.row or ""), problem.code, problem.value or problem.field, "、".join(problem.units),
+            case.id[:8], status, str(case.count), _trend(case), time_as_text(case.last)[:16], str(problem.row or ""),
+            problem.code, value, "、".join(problem.units),
         )  # fmt: skip
     if cases:
         Console(highlight=False, markup=False).print(table)

@@ -38,7 +38,7 @@ export function cases(place, state, query) {
   return {
     tick: () => {
       const now = JSON.stringify([state.overview?.cases, state.overview?.reasons]);
-      if (counted && now !== counted) load();
+      if (now !== counted) load(); // the first time too: what came while the page was loading
       counted = now;
     },
   };

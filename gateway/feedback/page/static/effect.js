@@ -11,10 +11,20 @@ export function effect(place, state, query) {
     h("label", {}, t("direction"), h("select", { name: "province", onchange: go("province") }, ["sichuan", "chongqing"].map((each) => h("option", { value: each, selected: each === wanted.province }, t(`direction_${each}`))))),
     h("label", {}, t("from"), h("input", { type: "date", name: "since", value: wanted.since, onchange: go("since") })),
     h("label", {}, t("until"), h("input", { type: "date", name: "until", value: wanted.until, onchange: go("until") }))), body));
-  ask("effectiveness", wanted).then((answer) => show(body, answer.areas.length ? [heat(answer), h("p", { class: "soft" }, `${t("idle")}（${answer.idle_areas.length}）：${answer.idle_areas.join("、") || "—"}`), uses(answer)] : h("p", { class: "empty" }, t("noDisplays"))),
-    (error) => show(body, h("p", { class: "empty error" }, error.message)));
-  return {};
+  const load = () => ask("effectiveness", wanted).then(draw, (error) => show(body, h("p", { class: "empty error" }, error.message)));
+  const draw = (answer) => show(body, answer.areas.length ? [heat(answer), idle(answer), uses(answer)] : h("p", { class: "empty" }, t("noDisplays")));
+  let counted = "";
+  load();
+  return {
+    tick: () => {
+      const now = JSON.stringify(state.overview.provinces[wanted.province]?.today);
+      if (now !== counted) load(); // the first time too: what came while the page was loading
+      counted = now;
+    },
+  };
 }
+
+const idle = (answer) => h("p", { class: "soft" }, `${t("idle")}（${answer.idle_areas.length}）：${answer.idle_areas.join("、") || "—"}`);
 
 function heat(answer) {
   const most = Math.max(1, ...answer.rows.flatMap((row) => Object.values(row.areas).map((each) => each.forwarded + each.refused)));

@@ -147,7 +147,7 @@ class _Page:
         return _json(views.rejections(self._from.live, wanted, before, limit))
 
     async def cases(self, request: web.Request) -> web.Response:
-        wanted = _wanted(request, "status", "province", "row", "code", "unit")
+        wanted = _wanted(request, "id", "status", "province", "row", "code", "unit")
         return _json(views.cases(self._from.follower.state, wanted))
 
     async def list(self, request: web.Request) -> web.Response:

@@ -96,7 +96,7 @@ def _fits(item: dict[str, Any], wanted: dict[str, str]) -> bool:
 
 
 def cases(state: State, wanted: dict[str, str]) -> dict[str, Any]:
-    """The cases that fit ``wanted`` (status, code, row, unit, province), the one last seen first."""
+    """The cases that fit ``wanted`` (id, status, code, row, unit, province), the one last seen first."""
     found = [case for case in state.cases.values() if _is_wanted(case, state, wanted)]
     return {"items": [case_as_json(case, state) for case in found[:MOST]], "total": len(found)}
 
@@ -104,7 +104,8 @@ def cases(state: State, wanted: dict[str, str]) -> dict[str, Any]:
 def _is_wanted(case: Case, state: State, wanted: dict[str, str]) -> bool:
     problem = case.problem
     return (
-        wanted.get("status", state.standing(case).status.value) == state.standing(case).status.value
+        wanted.get("id", case.id) == case.id
+        and wanted.get("status", state.standing(case).status.value) == state.standing(case).status.value
         and wanted.get("code", problem.code) == problem.code
         and wanted.get("row", str(problem.row)) == str(problem.row)
         and wanted.get("province", problem.province) == problem.province

@@ -14,11 +14,10 @@ export function cases(place, state, query) {
     try {
       const answer = await ask("cases", wanted);
       draw(answer);
-      if (open) {
-        const found = answer.items.find((each) => each.id === open);
-        open = null;
-        if (found) explain(found, state, load);
-      }
+      if (!open) return;
+      const [found] = (await ask("cases", { id: open })).items;  // not counted yet: the next time
+      if (found && open) explain(found, state, load);
+      if (found) open = null;
     } catch (error) {
       show(list, h("p", { class: "empty error" }, `${t("error")}: ${error.message}`));
     }

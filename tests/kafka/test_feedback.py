@@ -149,14 +149,14 @@ def day_counts_of(state: State) -> Counter[tuple[str, str]]:
     return found
 
 
-async def wait_for_state(settings: Settings, ready: Callable[[State], bool], timeout_s: float = 60) -> State:
+async def wait_for_state(settings: Settings, ready: Callable[[State], bool], timeout_s: float = 180) -> State:
     deadline = time.monotonic() + timeout_s
     while True:
         state = await read_state(settings)
         if ready(state):
             return state
         assert time.monotonic() < deadline, f"not so after {timeout_s} s: {sum(counts_of(state).values())} counted"
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1)
 
 
 def gateway(settings: Settings, *arguments: str, expect: int = 0) -> str:

@@ -1,5 +1,6 @@
 """Kafka clients made from settings: security in one place, and one error for a broker that does not answer."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,8 @@ from aiokafka.helpers import create_ssl_context
 
 from gateway.adapters.settings import Settings
 from gateway.errors import BrokerUnreachableError, ConfigurationError
+
+_CREATION_TIMEOUT_S = 30
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
@@ -94,6 +97,17 @@ async def partitions_of(settings: Settings, topics: list[str]) -> list[TopicPart
             f"no such topic at {settings.bootstrap_servers}: {', '.join(missing)}. Run `gateway topics apply` first."
         )
     return sorted(TopicPartition(topic, each["partition"]) for topic in topics for each in described[topic])
+
+
+async def wait_until_led(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    """Until every partition has a leader: a moment after its creation a topic is not yet known everywhere."""
+    async with asyncio.timeout(_CREATION_TIMEOUT_S):
+        while True:
+            described = await admin.describe_topics(names)
+            leaders = [each["leader"] for topic in described for each in topic["partitions"]]
+            if all(topic["partitions"] for topic in described) and leaders and min(leaders) >= 0:
+                return
+            await asyncio.sleep(0.1)
 
 
 @asynccontextmanager

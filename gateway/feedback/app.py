@@ -48,6 +48,8 @@ def make_app(settings: Settings, follower: StateFollower) -> FeedbackApp:
         broker_heartbeat_interval=settings.feedback.session_timeout_ms / 5000,
         broker_commit_interval=_COMMIT_S,
         consumer_auto_offset_reset="earliest",
+        # What is in hand at a rebalance is left uncounted (see _add_agent): there is nothing to wait for.
+        stream_wait_empty=False,
         store="memory://",
         topic_partitions=settings.topics.partitions,
         topic_replication_factor=settings.topics.replication_factor,
@@ -121,15 +123,17 @@ def _add_agent(app: FeedbackApp, topic: Any, name: str, count: Callable[[int, li
     @app.agent(topic, name=name)
     async def agent(stream: Any) -> AsyncIterator[None]:
         async for events in stream.noack_take(_BATCH, within=_WITHIN_S):
-            by_partition: dict[int, list[Any]] = {}
+            by_partition: dict[TopicPartition, list[Any]] = {}
             for event in events:
-                by_partition.setdefault(event.message.partition, []).append(event.message)
-            for partition, messages in by_partition.items():
-                # What was still in the buffer when the partition went to another worker is that worker's to count.
-                if messages[0].tp in app.consumer.assignment():
-                    _count_carefully(count, name, partition, messages)
-            for event in events:
-                await stream.ack(event)
+                by_partition.setdefault(event.message.tp, []).append(event)
+            for partition, its_events in by_partition.items():
+                # What was still in hand when the partition went to another worker is for whoever has it next. It is not
+                # acknowledged either: if that is this worker again, its offset must not be committed uncounted.
+                if partition not in app.consumer.assignment():
+                    continue
+                _count_carefully(count, name, partition.partition, [event.message for event in its_events])
+                for event in its_events:
+                    await stream.ack(event)
             yield
 
 

@@ -71,3 +71,4 @@ async def prepare_topics(settings: Settings) -> None:
         for name, code, message in made.topic_errors:
             if code and for_code(code) is not TopicAlreadyExistsError:
                 raise GatewayError(f"topic {name} could not be created: {message or for_code(code).__name__}")
+        await kafka.wait_until_led(admin, list(names.changelogs))

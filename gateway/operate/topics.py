@@ -1,6 +1,5 @@
 """``gateway topics``: creates what is missing and refuses what does not fit."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +12,6 @@ from gateway.adapters.settings import Settings
 from gateway.adapters.topics import Topics
 from gateway.errors import ConfigurationError, GatewayError
 
-_CREATION_TIMEOUT_S = 30
 _LEDGER_HOURS = 400 * 24  # the account outlives what it accounts for: a year's audit, and a month to hold it in
 
 
@@ -60,7 +58,7 @@ async def apply_topics(settings: Settings) -> list[TopicPlan]:
         missing = [plan.name for plan in plans if plan.action == "create"]
         if missing:
             await _create(admin, settings, missing)
-            await _wait_until_led(admin, missing)
+            await kafka.wait_until_led(admin, missing)
         for plan in plans:
             if plan.action == "retime":
                 configs = _configs(settings, plan.name)
@@ -71,17 +69,6 @@ async def apply_topics(settings: Settings) -> list[TopicPlan]:
                             f"topic {plan.name} could not be altered: {message or for_code(code).__name__}"
                         )
     return plans
-
-
-async def _wait_until_led(admin: AIOKafkaAdminClient, names: list[str]) -> None:
-    """Until every partition has a leader: a moment after its creation a topic is not yet known everywhere."""
-    async with asyncio.timeout(_CREATION_TIMEOUT_S):
-        while True:
-            described = await admin.describe_topics(names)
-            leaders = [each["leader"] for topic in described for each in topic["partitions"]]
-            if all(topic["partitions"] for topic in described) and leaders and min(leaders) >= 0:
-                return
-            await asyncio.sleep(0.1)
 
 
 async def delete_topics(settings: Settings) -> None:

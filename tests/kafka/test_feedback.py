@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,10 +23,11 @@ from gateway.adapters.topics import Topics
 from gateway.core.province import Province
 from gateway.feedback.problems import observe
 from gateway.feedback.run import prepare_topics
-from gateway.feedback.state import FeedbackTopics, State, read_state
+from gateway.feedback.state import FeedbackTopics, State, StateFollower, read_state
 from gateway.operate.simulate import Simulated, Simulator
 from gateway.operate.topics import apply_topics
 from gateway.relay.horizon import Horizon
+from gateway.relay.transaction import MAX_BATCH_BYTES, send_in_transaction
 from gateway.relay.turn import LaneId, take_turn
 from tests.kafka.harness import Worker, read_topics
 
@@ -78,7 +79,7 @@ class RelaysWork:
             lanes.setdefault(lane, []).append(event)
         chance = random.Random(7)
         async with kafka.producer(
-            self._settings, transactional_id=f"{self._settings.topic_prefix}relays-work", linger_ms=5
+            self._settings, transactional_id=f"{self._settings.topic_prefix}relays-work", max_batch_size=MAX_BATCH_BYTES
         ) as producer:
             for start in range(0, max(map(len, lanes.values())), TURN):
                 for lane, published in lanes.items():
@@ -95,17 +96,15 @@ class RelaysWork:
         turn = take_turn(
             lane, records, self._recognition, horizon, self._previous.get(lane), topics=self._topics, algorithm="sha256"
         )
-        await producer.begin_transaction()
-        for output in turn.outputs:
-            await producer.send(
-                output.topic, key=output.key, value=output.value, partition=lane.partition, headers=list(output.headers)
-            )
         if abort:
             horizon.forget()
+            await producer.begin_transaction()
+            for output in turn.outputs[:50]:
+                await producer.send(output.topic, key=output.key, value=output.value, partition=lane.partition)
             await producer.abort_transaction()
             return
+        await send_in_transaction(producer, turn.outputs, lane.partition, {}, "")
         horizon.keep()
-        await producer.commit_transaction()
         self._offsets[lane] += len(records)
         self._previous[lane] = turn.entry_digest
 
@@ -149,14 +148,25 @@ def day_counts_of(state: State) -> Counter[tuple[str, str]]:
     return found
 
 
-async def wait_for_state(settings: Settings, ready: Callable[[State], bool], timeout_s: float = 180) -> State:
+@pytest.fixture
+async def follower(settings: Settings) -> AsyncIterator[StateFollower]:
+    """The topics are made, and feedback's state is followed."""
+    await apply_topics(settings)
+    await prepare_topics(settings)
+    follower = StateFollower(settings)
+    task = asyncio.create_task(follower.run())
+    yield follower
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def wait_for_state(follower: StateFollower, ready: Callable[[State], bool], timeout_s: float = 240) -> State:
     deadline = time.monotonic() + timeout_s
-    while True:
-        state = await read_state(settings)
-        if ready(state):
-            return state
-        assert time.monotonic() < deadline, f"not so after {timeout_s} s: {sum(counts_of(state).values())} counted"
-        await asyncio.sleep(1)
+    while not (follower.is_ready and ready(follower.state)):
+        counted = sum(counts_of(follower.state).values())
+        assert time.monotonic() < deadline, f"not so after {timeout_s} s: {counted} counted"
+        await asyncio.sleep(0.2)
+    return follower.state
 
 
 def gateway(settings: Settings, *arguments: str, expect: int = 0) -> str:
@@ -173,9 +183,9 @@ async def announcements(settings: Settings) -> list[dict[str, Any]]:
     return [json.loads(record.value) async for record in read_topics(settings, [names.announcements])]
 
 
-async def test_kills_and_rebalances_cost_no_count_and_the_tables_can_be_made_anew(settings: Settings) -> None:
-    await apply_topics(settings)
-    await prepare_topics(settings)
+async def test_kills_and_rebalances_cost_no_count_and_the_tables_can_be_made_anew(
+    settings: Settings, follower: StateFollower
+) -> None:
     work = RelaysWork(settings)
     events = rejected_events(settings, REJECTIONS, seed=11)
     now = int(time.time() * 1000)
@@ -184,11 +194,11 @@ async def test_kills_and_rebalances_cost_no_count_and_the_tables_can_be_made_ane
     total = expected.total()
     with ExitStack() as stack:
         first, second = stack.enter_context(feedback_workers(settings, 2))
-        await wait_for_state(settings, lambda state: counts_of(state).total() > total // 10)
+        await wait_for_state(follower, lambda state: counts_of(state).total() > total // 10)
         first.kill()
         await work.write(events[40_000:70_000], now, abort_share=0.1)
         first.start()  # a rebalance, and everything of half the partitions to be recovered
-        await wait_for_state(settings, lambda state: counts_of(state).total() > total)
+        await wait_for_state(follower, lambda state: counts_of(state).total() > total)
         second.kill()
         (third,) = stack.enter_context(feedback_workers(settings, 1))
         await work.write(events[70_000:], now, abort_share=0.1)
@@ -198,9 +208,7 @@ async def test_kills_and_rebalances_cost_no_count_and_the_tables_can_be_made_ane
         first.signal(signal.SIGCONT)
         expected = await expected_cases(settings)
         assert expected.total() >= REJECTIONS * 0.98
-        state = await wait_for_state(
-            settings, lambda state: counts_of(state).total() >= expected.total(), timeout_s=120
-        )
+        state = await wait_for_state(follower, lambda state: counts_of(state).total() >= expected.total())
         assert counts_of(state) == expected
         assert day_counts_of(state) == await ledger_counts(settings)
         assert third.terminate(20) == 0
@@ -220,7 +228,7 @@ async def test_kills_and_rebalances_cost_no_count_and_the_tables_can_be_made_ane
     with feedback_workers(settings, 1):
         await work.write(rejected_events(settings, 1000, seed=12), now)
         expected = await expected_cases(settings)
-        state = await wait_for_state(settings, lambda state: counts_of(state).total() >= expected.total())
+        state = await wait_for_state(follower, lambda state: counts_of(state).total() >= expected.total())
         assert counts_of(state) == expected
 
 
@@ -255,18 +263,16 @@ def equal_rejections(settings: Settings, count: int, seed: int) -> list[Simulate
 
 
 async def test_a_burst_is_one_message_and_then_a_digest_and_a_mended_case_that_comes_back_reopens(
-    settings: Settings,
+    settings: Settings, follower: StateFollower
 ) -> None:
-    await apply_topics(settings)
-    await prepare_topics(settings)
     work = RelaysWork(settings)
     with ExitStack() as stack:
         (worker,) = stack.enter_context(feedback_workers(settings, 1, GATEWAY_FEEDBACK__DIGEST_S="4"))
         worker.wait_for("announcer.leads")
         await work.write(equal_rejections(settings, 10_000, 1), int(time.time() * 1000))
-        state = await wait_for_state(settings, lambda state: counts_of(state).total() == 10_000)
+        state = await wait_for_state(follower, lambda state: counts_of(state).total() == 10_000)
         (case,) = state.cases.values()
-        await wait_for_state(settings, lambda state: bool(state.history.digested))
+        await wait_for_state(follower, lambda state: bool(state.history.digested))
         worker.kill()  # the next one knows from the topic what was said
         (worker,) = stack.enter_context(feedback_workers(settings, 1, GATEWAY_FEEDBACK__DIGEST_S="4"))
         worker.wait_for("announcer.leads")
@@ -290,18 +296,18 @@ async def test_a_burst_is_one_message_and_then_a_digest_and_a_mended_case_that_c
             ("opened", None), ("marked", "省大数据中心"), ("marked", "省大数据中心"),
         ]  # fmt: skip
         await work.write(equal_rejections(settings, 3, 2), int(time.time() * 1000))
-        await wait_for_state(settings, lambda state: state.history.steps[case.id][-1].change == "reopened")
+        await wait_for_state(follower, lambda state: state.history.steps[case.id][-1].change == "reopened")
         listed = gateway(settings, "feedback", "list", "--status", "pending", "--format", "json")
         assert [json.loads(line)["id"] for line in listed.splitlines()] == [case.id]
 
 
-async def test_what_a_person_writes_on_a_case_holds_nothing_personal(settings: Settings) -> None:
-    await apply_topics(settings)
-    await prepare_topics(settings)
+async def test_what_a_person_writes_on_a_case_holds_nothing_personal(
+    settings: Settings, follower: StateFollower
+) -> None:
     work = RelaysWork(settings)
     with feedback_workers(settings, 1):
         await work.write(equal_rejections(settings, 1, 3), int(time.time() * 1000))
-        state = await wait_for_state(settings, lambda state: bool(state.history.steps))
+        state = await wait_for_state(follower, lambda state: bool(state.history.steps))
     (case,) = state.cases.values()
     number = "1" + "3" * 10
     refused = gateway(

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import faust
 from aiokafka.admin import NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from gateway.adapters import kafka
+from gateway.adapters.faust_worker import run_worker
 from gateway.adapters.logs import configure_logs
 from gateway.adapters.settings import Settings
 from gateway.adapters.topics import Topics
@@ -29,20 +29,7 @@ def run_feedback(settings: Settings, add_pages: Callable[[Any, StateFollower], N
     follower = StateFollower(settings)
     app = make_app(settings, follower)
     add_pages(app, follower)
-    worker = faust.Worker(
-        app,
-        loglevel=settings.log.level,
-        logging_config=logging_config,
-        override_logging=False,
-        redirect_stdouts=False,
-        quiet=True,
-    )
-    worker.spinner = None  # it draws on stdout, which is not for that
-    try:
-        worker.execute_from_commandline()
-    except SystemExit as exit_request:
-        return exit_request.code if isinstance(exit_request.code, int) else 1
-    return 0
+    return run_worker(app, settings, logging_config)
 
 
 async def prepare_topics(settings: Settings) -> None:

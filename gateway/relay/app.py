@@ -6,12 +6,11 @@ import os
 from collections import Counter
 from typing import Any
 
-import faust
 import structlog
 from faust.app.base import BootStrategy
 from mode import Service
 
-from gateway.adapters import kafka
+from gateway.adapters import faust_worker, kafka
 from gateway.adapters.list_watch import ListWatch, Look
 from gateway.adapters.logs import configure_logs
 from gateway.adapters.metrics import CONTENT_TYPE, LaneStatus, Metrics
@@ -30,28 +29,15 @@ class _WithoutOwnKafka(BootStrategy):
     enable_kafka = False
 
 
-class RelayApp(faust.App):
-    """Faust's app with the lanes as its work. It has no tables, and so no directories for them either."""
+class RelayApp(faust_worker.App):
+    """Faust's app with the lanes as its work."""
 
     BootStrategy = _WithoutOwnKafka
-
-    def _create_directories(self) -> None:
-        pass
 
 
 def make_app(settings: Settings, watch: ListWatch) -> RelayApp:
     """The app: a service with the lanes; ``/healthz``, ``/readyz`` and ``/metrics`` where the web server is on."""
-    app = RelayApp(
-        "chuanyu-relay",
-        broker=f"kafka://{settings.bootstrap_servers}",  # named for Faust's sake; it opens no connection of its own
-        store="memory://",
-        web_enabled=settings.web.enabled,
-        web_bind=settings.web.host,
-        web_port=settings.web.port,
-        web_router_enabled=False,
-        web_tables_enabled=False,
-        worker_redirect_stdouts=False,
-    )
+    app = faust_worker.make_app(RelayApp, "chuanyu-relay", settings)
     metrics = Metrics()
     metrics.show_list(watch.current, edit_refused=False)
     group = LaneGroup(settings, lambda: watch.current, TurnLog(metrics))
@@ -119,20 +105,7 @@ def run_gateway(settings: Settings) -> int:
     # A turn makes thousands of objects and drops them together: looking for cycles among them is a fifth of its time.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
-    worker = faust.Worker(
-        make_app(settings, watch),
-        loglevel=settings.log.level,
-        logging_config=logging_config,
-        override_logging=False,
-        redirect_stdouts=False,
-        quiet=True,
-    )
-    worker.spinner = None  # it draws on stdout, which is not for that
-    try:
-        worker.execute_from_commandline()
-    except SystemExit as exit_request:
-        return exit_request.code if isinstance(exit_request.code, int) else 1
-    return 0
+    return faust_worker.run_worker(make_app(settings, watch), settings, logging_config)
 
 
 async def _preflight(settings: Settings) -> None:

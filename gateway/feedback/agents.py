@@ -84,7 +84,7 @@ class _Counter:
         consumer, generation = self._app.consumer, self._app.consumer_generation_id
         if tp not in consumer.counted:
             return  # went to another worker; or is here, and will be read from where its counting begins
-        due, ahead = due_messages(messages, consumer.counted[tp])
+        due, ahead = next_in_line(messages, consumer.counted[tp])
         if due:
             self._count_carefully(tp.partition, due)
             try:
@@ -116,7 +116,7 @@ class _Counter:
                     )
 
 
-def due_messages(messages: Iterable[ReadMessage], next_offset: int) -> tuple[list[ReadMessage], bool]:
+def next_in_line(messages: Iterable[ReadMessage], next_offset: int) -> tuple[list[ReadMessage], bool]:
     """Those of ``messages`` that are to be counted, in offset order, if ``next_offset`` is the next offset to count; and
     whether others are ahead of records that have not come."""
     due: list[ReadMessage] = []

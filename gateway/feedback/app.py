@@ -71,6 +71,12 @@ def make_app(settings: Settings, follower: StateFollower) -> faust_worker.App:
         else:
             await announcer.stop()
 
+    @app.timer(interval=settings.feedback.announce_s)  # type: ignore[untyped-decorator]
+    async def write_again_what_came_late() -> None:
+        # A worker that was frozen may write a share after it lost the partition, and compaction would keep that one.
+        for table in (shares, days):
+            table.write_again(follower.state.overwritten)
+
     stalled: dict[TopicPartition, int] = {}
 
     @app.timer(interval=_WATCH_S)  # type: ignore[untyped-decorator]

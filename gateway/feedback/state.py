@@ -80,6 +80,8 @@ class State:
         self.shares: dict[str, Share] = {}
         self.day_shares: dict[str, DayShare] = {}
         self.history = History()
+        self.overwritten: dict[str, int] = {}
+        """Keys whose last record in the log is older than one before it, with the newest ``applied``."""
         self._keys_of_case: dict[str, set[str]] = {}
         self._keys_of_day: dict[tuple[str, str], set[str]] = {}
         self._changed_cases: set[str] = set()
@@ -102,14 +104,14 @@ class State:
 
     def put_share(self, key: str, share: Share | None) -> None:
         """A share as its table has it now; None where it has it no longer."""
-        if _is_late(share, self.shares.get(key)):
+        if self._is_late(key, share, self.shares.get(key)):
             return
         _put(self.shares, self._keys_of_case.setdefault(case_of(key), set()), key, share)
         self._changed_cases.add(case_of(key))
 
     def put_day(self, key: str, share: DayShare | None) -> None:
         """A day's share as its table has it now; None where it has it no longer."""
-        if _is_late(share, self.day_shares.get(key)):
+        if self._is_late(key, share, self.day_shares.get(key)):
             return
         if share is not None:  # the same words for every day and partition: kept once
             places = {sys.intern(place): count for place, count in share.places.items()}
@@ -143,10 +145,13 @@ class State:
         """Where ``case`` stands, and how it came there."""
         return self.history.standing(case)
 
-
-def _is_late(share: Share | DayShare | None, held: Share | DayShare | None) -> bool:
-    """A worker that was frozen and lost its partitions may write once more: what is older never replaces what is newer."""
-    return share is not None and held is not None and share.applied < held.applied
+    def _is_late(self, key: str, share: Share | DayShare | None, held: Share | DayShare | None) -> bool:
+        """A worker that was frozen and lost its partitions may write once more: what is older never replaces what is newer."""
+        if share is not None and held is not None and share.applied < held.applied:
+            self.overwritten[key] = held.applied
+            return True
+        self.overwritten.pop(key, None)
+        return False
 
 
 def _put(held: dict[str, _T], keys: set[str], key: str, share: _T | None) -> None:

@@ -1,7 +1,7 @@
 """Feedback's tables: Faust's, whose changelog is written before anything is acknowledged and read whole after a rebalance."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import faust
@@ -78,6 +78,14 @@ class ShareTable(faust.Table[str, Any]):
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         """Nothing: Faust's own recovery can skip records where one rebalance follows another. See `on_recovery_completed`."""
 
+    def write_again(self, overwritten: Mapping[str, int]) -> None:
+        """Write those shares once more that this worker holds, over older ones that came late; ``overwritten`` is by key
+        the last offset that the newest one counts."""
+        if self.holds == self.app.consumer_generation_id:
+            for key, applied in overwritten.items():
+                if key in self.data and self.data[key].applied >= applied:
+                    self[key] = self.data[key]
+
     def let_go(self) -> None:
         """The partitions may go to other workers."""
         self.holds = None
@@ -95,7 +103,7 @@ class ShareTable(faust.Table[str, Any]):
                 await self.app.crash(error)
                 return
             else:
-                self._hold(generation, active_tps, found)
+                self._hold(generation, found)
         await super().on_recovery_completed(active_tps, standby_tps)
 
     async def _read_changelog(self, partitions: list[TopicPartition]) -> dict[str, Any]:
@@ -116,12 +124,10 @@ class ShareTable(faust.Table[str, Any]):
                         found[key] = value
         return found
 
-    def _hold(self, generation: int, partitions: set[Any], found: dict[str, Any]) -> None:
+    def _hold(self, generation: int, found: dict[str, Any]) -> None:
         if generation != self.app.consumer_generation_id:
             return
-        ours = {tp.partition for tp in partitions}
-        for key in [key for key in self.data if self.partition_for_key(key) in ours]:
-            del self.data[key]
+        self.data.clear()
         for key, value in found.items():
             self.data[key] = value
         self.holds = generation

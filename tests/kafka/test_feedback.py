@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.adapters import kafka
@@ -23,7 +24,7 @@ from gateway.adapters.topics import Topics
 from gateway.core.province import Province
 from gateway.feedback.problems import observe
 from gateway.feedback.run import prepare_topics
-from gateway.feedback.state import FeedbackTopics, State, StateFollower, read_state
+from gateway.feedback.state import FeedbackTopics, State, StateFollower, encode, read_state
 from gateway.operate.simulate import Simulated, Simulator
 from gateway.operate.topics import apply_topics
 from gateway.relay.horizon import Horizon
@@ -163,7 +164,7 @@ async def follower(settings: Settings) -> AsyncIterator[StateFollower]:
 async def wait_for_state(follower: StateFollower, ready: Callable[[State], bool], timeout_s: float = 240) -> State:
     deadline = time.monotonic() + timeout_s
     while not (follower.is_ready and ready(follower.state)):
-        counted = sum(counts_of(follower.state).values())
+        counted = counts_of(follower.state).total()
         assert time.monotonic() < deadline, f"not so after {timeout_s} s: {counted} counted"
         await asyncio.sleep(0.2)
     return follower.state
@@ -232,19 +233,34 @@ async def test_kills_and_rebalances_cost_no_count_and_the_tables_can_be_made_ane
         assert counts_of(state) == expected
 
 
+async def test_what_a_frozen_worker_writes_late_is_written_over(settings: Settings, follower: StateFollower) -> None:
+    names, work = FeedbackTopics(settings), RelaysWork(settings)
+    with feedback_workers(settings, 1):
+        await work.write(equal_rejections(settings, 20, 4), int(time.time() * 1000))
+        state = await wait_for_state(follower, lambda state: counts_of(state).total() == 20)
+        key, newest = max(state.shares.items(), key=lambda item: item[1].applied)
+        older = msgspec.structs.replace(newest, count=1, applied=newest.applied - 1)
+        async with kafka.producer(settings) as producer:
+            await producer.send_and_wait(names.shares, key=key.encode(), value=encode(older), partition=int(key[0]))
+        deadline = time.monotonic() + 60
+        while True:
+            said = [
+                record.value async for record in read_topics(settings, [names.shares]) if record.key == key.encode()
+            ]
+            if said[-1] != encode(older):
+                break
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.3)
+    assert said[-2:] == [encode(older), encode(newest)]
+
+
 async def _damage(settings: Settings, state: State) -> None:
     names = FeedbackTopics(settings)
     (lost, wrong, *_) = sorted(state.shares)
     async with kafka.producer(settings) as producer:
         await producer.send_and_wait(names.shares, key=lost.encode(), value=None, partition=int(lost.split("/")[0]))
-        told = json.dumps(json.loads(_encoded(state, wrong)) | {"count": 1}).encode()
+        told = json.dumps(json.loads(encode(state.shares[wrong])) | {"count": 1}).encode()
         await producer.send_and_wait(names.shares, key=wrong.encode(), value=told, partition=int(wrong.split("/")[0]))
-
-
-def _encoded(state: State, key: str) -> bytes:
-    from gateway.feedback.state import encode
-
-    return encode(state.shares[key])
 
 
 def equal_rejections(settings: Settings, count: int, seed: int) -> list[Simulated]:

@@ -3,7 +3,7 @@
 import json
 import random
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -13,6 +13,7 @@ from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import packaged_config
 from gateway.adapters.topics import Topics
 from gateway.core.province import COORDINATING_CENTRES, Province
+from gateway.feedback.agents import next_in_line
 from gateway.feedback.announcer import due_messages
 from gateway.feedback.areas import ELSEWHERE, area_name, area_of, areas_of
 from gateway.feedback.cases import MAX_EXAMPLES, MAX_VALUES, OTHER_VALUES, Case, CaseCounter, Share, merge
@@ -44,6 +45,41 @@ def counted(observations: list[tuple[int, Observation]], partition: int = 0) -> 
     shares: dict[str, Share] = {}
     CaseCounter(shares, partition).count(observations)
     return shares
+
+
+class Read(NamedTuple):
+    """A record of a partition, as it was read: all before ``read_from`` came before it, or was left to others."""
+
+    offset: int
+    read_from: int | None
+
+
+@given(st.lists(st.tuples(st.integers(0, 90), st.integers(1, 40)), max_size=12), st.integers(1, 30), st.data())
+def test_whatever_is_dropped_or_overtaken_on_the_way_no_record_is_left_out(
+    reads: list[tuple[int, int]], batch: int, data: st.DataObject
+) -> None:
+    log = [offset for offset in range(100) if offset % 7 != 6]  # gaps, as transactions' markers leave
+    delivered: list[Read] = []
+    for start, length in [*reads, (0, 100)]:  # each from somewhere; what Faust does with it on the way is up to chance
+        read_from = start
+        for offset in [offset for offset in log if start <= offset < start + length]:
+            if data.draw(st.integers(0, 9)) or (start == 0 and length == 100):
+                delivered.append(Read(offset, read_from))
+            read_from = offset + 1
+    counted: list[int] = []
+    for first in range(0, len(delivered), batch):
+        messages = delivered[first : first + batch]
+        next_offset = counted[-1] + 1 if counted else 0
+        due, ahead = next_in_line(messages, next_offset)
+        counted += [message.offset for message in due]
+        # What is ahead is read again: the caller's part, which the last read stands for here.
+        assert ahead == (messages[-1].offset >= 0 and max(m.offset for m in messages) > (counted or [-1])[-1])
+    assert counted == log
+
+
+def test_a_record_whose_predecessors_are_not_known_is_asked_for_again() -> None:
+    assert next_in_line([Read(5, None)], 5) == ([], True)
+    assert next_in_line([Read(5, 4), Read(6, 6)], 4) == ([Read(5, 4), Read(6, 6)], False)
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=20), st.randoms(use_true_random=False))

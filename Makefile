@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help setup chromium demo test check bench compose-test screenshots schemas format requirements clean
+.PHONY: help setup chromium demo test check bench compose-test secrets screenshots schemas format requirements clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,13 @@ check: setup ## style, types, imports, contract files, list
 
 bench: setup ## events per second and latency, beside the peers
 	$(BIN)/python -m benchmarks $(ARGS)
+
+secrets: setup .env.example ## the passwords that docker-compose.yml wants, in secrets/ (made once)
+	$(BIN)/gateway secrets secrets
+
+.env.example: docker-compose.yml # every variable of the file, with its default
+	@{ echo "# Copy to .env and change what you like. Passwords are files in SECRETS_DIR, never variables."; \
+	  grep -oE '\$$\{[A-Z_]+:-[^}]*\}' docker-compose.yml | sort -u | sed -E 's/^\$$\{([A-Z_]+):-(.*)\}$$/\1=\2/'; } > $@
 
 compose-test: setup ## image, docker-compose.yml and testcontainers, run for real (needs a Docker engine)
 	$(BIN)/pytest tests/compose -p no:randomly $(ARGS)

@@ -6,15 +6,25 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, errors
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 
 from gateway.adapters.settings import Settings
-from gateway.errors import BrokerUnreachableError, ConfigurationError
+from gateway.errors import BrokerUnreachableError, ConfigurationError, GatewayError
 
 _CREATION_TIMEOUT_S = 30
+_LOGIN_TIMEOUT_MS = 5000
+_LOGIN_ERRORS = (
+    errors.SaslAuthenticationFailed, errors.UnsupportedSaslMechanismError, errors.IllegalSaslStateError,
+    errors.AuthenticationFailedError, errors.AuthenticationMethodNotSupported,
+)  # fmt: skip
+_REFUSALS = (
+    *_LOGIN_ERRORS, errors.TopicAuthorizationFailedError, errors.GroupAuthorizationFailedError,
+    errors.ClusterAuthorizationFailedError, errors.TransactionalIdAuthorizationFailed,
+)  # fmt: skip
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
@@ -80,7 +90,7 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
         await client.start()
     except (KafkaError, OSError) as error:
         await client.close()
-        raise unreachable(settings, error) from None
+        raise await _not_started(settings, error) from None
     try:
         yield client
     finally:
@@ -90,7 +100,11 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
 async def partitions_of(settings: Settings, topics: list[str]) -> list[TopicPartition]:
     """Every partition of ``topics``, sorted. Raises ConfigurationError where a topic is missing."""
     async with admin(settings) as client:
-        described = {each["topic"]: each["partitions"] for each in await client.describe_topics(topics)}
+        found = await client.describe_topics(topics)
+        described = {each["topic"]: each["partitions"] for each in found}
+        refused = [each["topic"] for each in found if each["error_code"] == errors.TopicAuthorizationFailedError.errno]
+    if refused:
+        raise unreachable(settings, errors.TopicAuthorizationFailedError(", ".join(refused)))
     missing = [topic for topic in topics if not described.get(topic)]
     if missing:
         raise ConfigurationError(
@@ -116,15 +130,43 @@ async def _started(client: Any, settings: Settings) -> AsyncIterator[None]:
         await client.start()
     except (KafkaError, OSError) as error:
         await client.stop()
-        raise unreachable(settings, error) from None
+        raise await _not_started(settings, error) from None
     try:
         yield
     finally:
         await client.stop()
 
 
-def unreachable(settings: Settings, error: Exception) -> BrokerUnreachableError:
-    """The one sentence for a broker that does not answer."""
+async def _not_started(settings: Settings, error: Exception) -> GatewayError:
+    """Why a client did not start. A client that cannot log in says only that it cannot connect: ask once more."""
+    if settings.kafka.security_protocol.startswith("SASL") and not isinstance(error, _REFUSALS):
+        host, _, port = settings.bootstrap_servers.split(",")[0].strip().rpartition(":")
+        options = client_options(settings)
+        del options["bootstrap_servers"]
+        try:
+            connection = await create_conn(host, int(port), request_timeout_ms=_LOGIN_TIMEOUT_MS, **options)
+        except _REFUSALS as refusal:
+            error = refusal
+        except (KafkaError, OSError, TimeoutError, ValueError):
+            pass
+        else:
+            connection.close()
+    return unreachable(settings, error)
+
+
+def unreachable(settings: Settings, error: Exception) -> GatewayError:
+    """The one sentence for a broker that does not answer, or that does not let us in."""
+    principal = settings.kafka.username or "anonymous"
+    if isinstance(error, _LOGIN_ERRORS):
+        return ConfigurationError(
+            f"{settings.bootstrap_servers} does not let {principal} log in by {settings.kafka.sasl_mechanism}: "
+            f"see that kafka.password_file ({settings.kafka.password_file}) holds its password"
+        )
+    if isinstance(error, _REFUSALS):
+        return ConfigurationError(
+            f"{settings.bootstrap_servers} does not allow {principal} to do this ({type(error).__name__}): "
+            "use another principal, or run `gateway topics apply` as the broker's admin"
+        )
     return BrokerUnreachableError(
         f"no Kafka answers at {settings.bootstrap_servers} ({type(error).__name__}). "
         "Start it, or set GATEWAY_BOOTSTRAP_SERVERS (or --bootstrap-servers) to one that runs."

@@ -36,6 +36,20 @@ class KafkaSettings(_Part):
         return self
 
 
+class AccessSettings(_Part):
+    """The broker's principals: what each role is called there, and the folder that holds a file with each one's password.
+
+    ``gateway topics apply`` makes SCRAM users of them where the folder is given; it must be run as the broker's admin.
+    """
+
+    passwords_dir: Path | None = None
+    principals: dict[Literal["sichuan", "chongqing", "gateway", "operator"], str] = {}
+
+    def name_of(self, role: str) -> str:
+        """The principal's name, without ``User:``; a role's own name unless ``principals`` says otherwise."""
+        return cast("dict[str, str]", self.principals).get(role, role)
+
+
 class TopicSettings(_Part):
     """What ``gateway topics apply`` creates."""
 
@@ -116,6 +130,7 @@ class Settings(BaseSettings):
     recognition_poll_s: float = Field(2, gt=0, le=3600)
     topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]*$", max_length=100)
     kafka: KafkaSettings = KafkaSettings()
+    access: AccessSettings = AccessSettings()
     topics: TopicSettings = TopicSettings()
     relay: RelaySettings = RelaySettings()
     duplicates: DuplicateSettings = DuplicateSettings()
@@ -148,12 +163,37 @@ class Settings(BaseSettings):
         """The folder of list files, absolute."""
         return (self._file.parent / self.recognition).resolve()
 
+    @property
+    def groups(self) -> tuple[str, str]:
+        """The consumer groups: the relay's and feedback's; transactional ids begin with them."""
+        return self.topic_prefix + self.relay.group_id, self.topic_prefix + self.feedback.group_id
+
+    @property
+    def changelogs(self) -> tuple[str, str]:
+        """The topics of feedback's tables: cases' shares and days' shares."""
+        return f"{self.groups[1]}-shares-changelog", f"{self.groups[1]}-days-changelog"
+
+    def acting_as(self, role: str) -> Self:
+        """These settings for another principal, with its password from ``access.passwords_dir``; the same without SASL."""
+        folder = self.access.passwords_dir
+        if folder is None or not self.kafka.security_protocol.startswith("SASL"):
+            return self
+        changed = {
+            "sasl_mechanism": "SCRAM-SHA-512", "username": self.access.name_of(role), "password_file": folder / role,
+        }  # fmt: skip
+        return self.model_copy(update={"kafka": self.kafka.model_copy(update=changed)})
+
     def as_environment(self) -> dict[str, str]:
         """The environment that makes a ``gateway`` process of its own use this file, this broker and these topics."""
+        kafka = {
+            f"GATEWAY_KAFKA__{name.upper()}": str(value)
+            for name, value in self.kafka.model_dump(exclude_defaults=True).items()
+        }
         return {
             "GATEWAY_CONFIG": str(self._file),
             "GATEWAY_BOOTSTRAP_SERVERS": self.bootstrap_servers,
             "GATEWAY_TOPIC_PREFIX": self.topic_prefix,
+            **kafka,
         }
 
     def beside_file(self, path: Path) -> Path:

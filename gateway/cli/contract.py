@@ -3,11 +3,14 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gateway.cli.options import Config, Format, Output, Servers, finish, load, recognition
+
+if TYPE_CHECKING:
+    from gateway.operate.access import GrantPlan
 
 topics_app = typer.Typer(no_args_is_help=True, help="The gateway's topics: what would be done, and do it.")
 schema_app = typer.Typer(no_args_is_help=True, help="The contract's files: JSON Schemas, AsyncAPI, examples.")
@@ -20,10 +23,13 @@ def topics_plan(config: Config = None, bootstrap_servers: Servers = None, output
 
     Example: `gateway topics plan`
     """
+    from gateway.operate.access import plan_access
     from gateway.operate.topics import plan_topics
 
-    plans = asyncio.run(plan_topics(load(config, bootstrap_servers)))
+    settings = load(config, bootstrap_servers)
+    plans = asyncio.run(plan_topics(settings))
     _print_plans(plans, output)
+    _print_access(asyncio.run(plan_access(settings)), output)
     finish(int(any(plan.action == "refuse" for plan in plans)))
 
 
@@ -34,14 +40,17 @@ def topics_apply(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     output: Format = Output.TEXT,
 ) -> None:
-    """Create what is missing; refuse what does not fit, before anything is done.
+    """Create what is missing; refuse what does not fit, before anything is done. On a broker with an authorizer also grant
+    each principal what the contract says, and set the passwords of `access.passwords_dir`: run it as the broker's admin.
 
     Example: `gateway topics apply --dry-run`
     """
+    from gateway.operate.access import apply_access, plan_access
     from gateway.operate.topics import apply_topics, plan_topics
 
     settings = load(config, bootstrap_servers)
     _print_plans(asyncio.run(plan_topics(settings) if dry_run else apply_topics(settings)), output)
+    _print_access(asyncio.run(plan_access(settings) if dry_run else apply_access(settings)), output)
 
 
 def _print_plans(plans: list[Any], output: Output) -> None:
@@ -52,6 +61,20 @@ def _print_plans(plans: list[Any], output: Output) -> None:
             )
         else:
             typer.echo(f"{plan.action:7} {plan.name}  {plan.detail}")
+
+
+def _print_access(plans: "list[GrantPlan] | None", output: Output) -> None:
+    if plans is None:
+        typer.echo("this broker has no authorizer: whoever reaches it may read and write everything", err=True)
+    for plan in plans or []:
+        grant, resource = plan.grant, plan.grant.name + ("*" if plan.grant.prefixed else "")
+        if output is Output.JSON:
+            told = {"principal": plan.principal, "action": plan.action, "operation": grant.operation,
+                    "resource_type": grant.kind.name, "resource": grant.name, "prefixed": grant.prefixed}  # fmt: skip
+            typer.echo(json.dumps(told, ensure_ascii=False))
+        else:
+            kind = grant.kind.name.lower().replace("_", " ")
+            typer.echo(f"{plan.action:7} {plan.principal}  {grant.operation.lower()} {kind} {resource}")
 
 
 @schema_app.command("export")

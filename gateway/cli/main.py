@@ -6,6 +6,7 @@ Heavy imports stand inside the commands, so that ``--help`` and ``check`` start 
 import asyncio
 import logging
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -159,6 +160,22 @@ def tail(
             )
         )
     )  # fmt: skip
+
+
+@app.command()
+def secrets(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the password files go.")] = Path("secrets"),
+) -> None:
+    """Make the password files that are missing, one a principal: for `access.passwords_dir`, and for docker-compose.yml.
+
+    Example: `gateway secrets secrets`
+    """
+    from gateway.adapters.secret_files import make_passwords
+
+    made = make_passwords(folder)
+    for path in made:
+        typer.echo(str(path))
+    typer.echo(f"{folder}: {len(made)} made; keep them out of version control and backups of others", err=True)
 
 
 for _command in (proof.trace, proof.audit, proof.replay, proof.redrive, feedback.report):

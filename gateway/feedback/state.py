@@ -44,22 +44,22 @@ class FeedbackTopics:
     @property
     def app_id(self) -> str:
         """The Faust app's id and consumer group."""
-        return f"{self.settings.topic_prefix}{self.settings.feedback.group_id}"
+        return self.settings.groups[1]
 
     @property
     def shares(self) -> str:
         """The changelog of cases' shares."""
-        return f"{self.app_id}-shares-changelog"
+        return self.settings.changelogs[0]
 
     @property
     def days(self) -> str:
         """The changelog of days' shares."""
-        return f"{self.app_id}-days-changelog"
+        return self.settings.changelogs[1]
 
     @property
     def changelogs(self) -> tuple[str, str]:
         """Both, compacted."""
-        return self.shares, self.days
+        return self.settings.changelogs
 
     @property
     def announcements(self) -> str:

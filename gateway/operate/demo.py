@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -16,11 +16,16 @@ from aiokafka import AIOKafkaProducer
 from rich.console import Console
 
 from gateway.adapters import kafka
+from gateway.adapters.access import Role
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.local_kafka import local_kafka
+from gateway.adapters.local_kafka.access import as_admin
+from gateway.adapters.secret_files import make_passwords
 from gateway.adapters.settings import Settings, load_settings
 from gateway.adapters.topics import Topics
+from gateway.core.province import Province
 from gateway.errors import GatewayError
+from gateway.operate.access import apply_access
 from gateway.operate.demo_view import LiveView, print_summary
 from gateway.operate.simulate import Simulated, Simulator
 from gateway.operate.topics import apply_topics, delete_topics
@@ -40,11 +45,18 @@ def run_demo(
     with ExitStack() as stack:
         configured = bootstrap_servers or os.environ.get("GATEWAY_BOOTSTRAP_SERVERS")
         broker = "configured"
+        passwords_dir = None
         if not configured:
             console.print("Starting a Kafka on this machine …", highlight=False)
-            server = stack.enter_context(local_kafka(announce=lambda line: console.print(line, highlight=False)))
+            passwords_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-demo-")))
+            make_passwords(passwords_dir)
+            server = stack.enter_context(
+                local_kafka(passwords_dir=passwords_dir, announce=lambda line: console.print(line, highlight=False))
+            )
             configured, broker = server.bootstrap_servers, server.description
         settings = load_settings(config, bootstrap_servers=configured)
+        if passwords_dir is not None:
+            settings = as_admin(settings, passwords_dir)
         settings = settings.model_copy(update={"topics": settings.topics.model_copy(update={"partitions": partitions})})
         console.print(f"Kafka: {broker} at {configured}", highlight=False)
         if not external_gateway:
@@ -56,7 +68,8 @@ def run_demo(
                     f"The gateway's topics are in use here; the demo's own begin with {settings.topic_prefix}"
                 )
             asyncio.run(apply_topics(settings))
-            stack.enter_context(_relay(settings))
+            asyncio.run(apply_access(settings))
+            stack.enter_context(_relay(settings.acting_as(Role.GATEWAY)))
         if broker == "configured":
             seed += time.time_ns()  # ids that an earlier demo on this broker has not used
         started = time.monotonic()
@@ -78,7 +91,7 @@ async def _publish_and_watch(settings: Settings, events: int, seed: int, console
     recognition = load_recognition(settings.recognition_dir)
     simulator = Simulator(recognition, seed)
     tally = Tally()
-    async with Verifier(settings, tally).watching() as verifier:
+    async with Verifier(settings.acting_as(Role.OPERATOR), tally).watching() as verifier:
         with LiveView(tally, events, console) as view:
             publishing = asyncio.create_task(_publish(settings, simulator, events, tally))
             quiet_since, seen = time.monotonic(), -1
@@ -100,14 +113,20 @@ async def _publish_and_watch(settings: Settings, events: int, seed: int, console
 
 async def _publish(settings: Settings, simulator: Simulator, events: int, tally: Tally) -> None:
     topics = Topics(settings.topic_prefix)
-    async with kafka.producer(settings, enable_idempotence=True, linger_ms=5) as producer:
+    async with AsyncExitStack() as stack:
+        producers = {}
+        for province in Province:
+            its = settings.acting_as(Role.of(province))
+            producers[province] = await stack.enter_async_context(
+                kafka.producer(its, enable_idempotence=True, linger_ms=5)
+            )
         for first in range(0, events, _PUBLISH_CHUNK):
             chunk = [
                 simulator.next_event(int(time.time() * 1000)) for _ in range(first, min(first + _PUBLISH_CHUNK, events))
             ]
             for record in chunk:
                 tally.publish(record)
-            await asyncio.gather(*[await _send(producer, topics, record) for record in chunk])
+            await asyncio.gather(*[await _send(producers[record.province], topics, record) for record in chunk])
 
 
 async def _send(producer: AIOKafkaProducer, topics: Topics, record: Simulated) -> "asyncio.Future[object]":

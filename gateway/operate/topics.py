@@ -1,4 +1,4 @@
-"""``gateway topics``: creates what is missing and refuses what does not fit."""
+"""``gateway topics``: creates the topics that are missing and refuses what does not fit; see ``access`` for who may use them."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -22,7 +22,7 @@ log = structlog.get_logger("gateway.relay")
 
 def group_id_of(settings: Settings) -> str:
     """The consumer group of the lanes."""
-    return settings.topic_prefix + settings.relay.group_id
+    return settings.groups[0]
 
 
 class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped

@@ -14,6 +14,8 @@ import pytest
 from docker.errors import DockerException
 
 from gateway.adapters.local_kafka.broker import free_ports
+from gateway.adapters.secret_files import make_passwords
+from gateway.adapters.settings import Settings, load_settings, packaged_config
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,13 +35,24 @@ def engine() -> Iterator[Any]:
 class Stack:
     """docker-compose.yml as a project of its own, on ports of its own."""
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Any, secrets_dir: Path) -> None:
         self.engine = engine
         self.project = f"gateway-test-{secrets.token_hex(3)}"
         port, page_port = free_ports(2)
         self.bootstrap_servers = f"127.0.0.1:{port}"
         self.page = f"http://127.0.0.1:{page_port}"
-        self._environment = os.environ | {"KAFKA_PORT": str(port), "PAGE_PORT": str(page_port)}
+        self._environment = os.environ | {
+            "KAFKA_PORT": str(port), "PAGE_PORT": str(page_port), "SECRETS_DIR": str(secrets_dir)
+        }  # fmt: skip
+        make_passwords(secrets_dir)
+        shipped = load_settings(packaged_config() / "gateway.yaml", bootstrap_servers=self.bootstrap_servers)
+        outside = shipped.kafka.model_copy(update={"security_protocol": "SASL_PLAINTEXT"})
+        access = shipped.access.model_copy(update={"passwords_dir": secrets_dir})
+        self._settings = shipped.model_copy(update={"kafka": outside, "access": access})
+
+    def acting_as(self, role: str) -> Settings:
+        """The settings of somebody outside who reaches the stack's Kafka as this principal."""
+        return self._settings.acting_as(role)
 
     def compose(self, *arguments: str) -> str:
         """Run Compose; returns its standard output, and fails the test with both outputs where it fails."""
@@ -73,9 +86,9 @@ class Stack:
 
 
 @pytest.fixture
-def stack(engine: Any) -> Iterator[Stack]:
+def stack(engine: Any, tmp_path: Path) -> Iterator[Stack]:
     """The stack, not up yet; taken down with its data at the end."""
-    stack = Stack(engine)
+    stack = Stack(engine, tmp_path / "secrets")
     yield stack
     stack.compose("--profile", "demo", "down", "--volumes", "--timeout", "5", "--remove-orphans")
     assert stack.leftovers() == []

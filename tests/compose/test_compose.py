@@ -6,12 +6,17 @@ import time
 import urllib.request
 from typing import Any
 
+import pytest
+
+from gateway.adapters import kafka
+from gateway.adapters.access import Role
 from gateway.adapters.list_files import load_recognition
-from gateway.adapters.settings import Settings, load_settings, packaged_config
+from gateway.adapters.settings import Settings
 from gateway.adapters.topics import Topics
 from gateway.core.decision import Outcome
 from gateway.core.province import Province
 from gateway.core.records import DEADLETTER_TYPE, REJECTED_TYPE, VERIFIED_TYPE
+from gateway.errors import ConfigurationError
 from gateway.operate.simulate import Simulated, Simulator
 from tests.compose.conftest import Stack
 from tests.kafka.harness import Account, publish, read_topics, wait_until_accounted
@@ -24,16 +29,16 @@ async def test_what_ships_forwards_scales_and_stops_with_nothing_lost(stack: Sta
     relay = wait_until_healthy(stack, 1)[0]
     assert_confined(relay)
 
-    settings = load_settings(packaged_config() / "gateway.yaml", bootstrap_servers=stack.bootstrap_servers)
+    settings = stack.acting_as(Role.OPERATOR)
     records = simulate(settings, 6000)
-    await publish(settings, records[:1000])
+    await publish_each(stack, records[:1000])
     account = await wait_until_accounted(settings, 1000, 60)
     assert_proper(account, records[:1000])
-    await assert_both_provinces_read(settings)
+    await assert_both_provinces_read(stack)
     await asyncio.to_thread(wait_until_the_page_counts, stack, account)
 
     # A second relay joins while events come in.
-    flow = asyncio.create_task(publish(settings, records[1000:4000], pause_every=100, pause_s=0.2))
+    flow = asyncio.create_task(publish_each(stack, records[1000:4000], pause_every=100, pause_s=0.2))
     await asyncio.to_thread(stack.compose, "up", "--detach", "--no-build", "--no-recreate", "--scale", "relay=2")
     relays = wait_until_healthy(stack, 2)
     await flow
@@ -41,7 +46,7 @@ async def test_what_ships_forwards_scales_and_stops_with_nothing_lost(stack: Sta
     await asyncio.gather(*(asyncio.to_thread(wait_until_it_has_lanes, each) for each in relays))
 
     # All relays stop in full flow, within their grace, and the next ones go on where they stopped.
-    flow = asyncio.create_task(publish(settings, records[4000:], pause_every=100, pause_s=0.2))
+    flow = asyncio.create_task(publish_each(stack, records[4000:], pause_every=100, pause_s=0.2))
     await asyncio.sleep(1)
     started = time.monotonic()
     await asyncio.to_thread(stack.compose, "stop", "relay")
@@ -161,9 +166,24 @@ def assert_proper(account: Account, published: list[Simulated]) -> None:
     assert found == {outcome: sum(each.expected is outcome for each in published) for outcome in found}
 
 
-async def assert_both_provinces_read(settings: Settings) -> None:
-    """Each province finds verification records and rejections in its own topics."""
-    topics = Topics(settings.topic_prefix)
+async def publish_each(stack: Stack, records: list[Simulated], **pauses: float) -> None:
+    """Each province publishes its own events, as its own principal."""
+    await asyncio.gather(
+        *(
+            publish(
+                stack.acting_as(Role.of(province)), [each for each in records if each.province is province], **pauses
+            )
+            for province in Province
+        )
+    )
+
+
+async def assert_both_provinces_read(stack: Stack) -> None:
+    """Each province finds verification records and rejections in its own topics; the other's it may not read."""
+    topics = Topics()
     for province in Province:
+        its = stack.acting_as(Role.of(province))
         for topic in (topics.verification(province), topics.rejection(province)):
-            assert [record async for record in read_topics(settings, [topic])], f"nothing in {topic}"
+            assert [record async for record in read_topics(its, [topic])], f"nothing in {topic}"
+        with pytest.raises(ConfigurationError, match=f"does not allow {province}"):
+            await kafka.partitions_of(its, [topics.rejection(province.other)])

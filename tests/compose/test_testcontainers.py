@@ -12,8 +12,16 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from docker.errors import NotFound
 
+from gateway.adapters import kafka
+from gateway.adapters.access import Role
 from gateway.adapters.local_kafka import KAFKA_VERSION, local_kafka
 from gateway.adapters.local_kafka import docker as docker_module
+from gateway.adapters.local_kafka.access import as_admin
+from gateway.adapters.secret_files import make_passwords
+from gateway.adapters.settings import load_settings
+from gateway.errors import ConfigurationError
+from gateway.operate.access import apply_access
+from gateway.operate.topics import apply_topics
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,6 +82,18 @@ def test_auto_takes_docker_where_an_engine_answers_and_keeps_port_and_data(engin
         assert {binding["HostIp"] for bindings in published for binding in bindings or ()} == {"127.0.0.1"}
     with pytest.raises(NotFound):
         engine.containers.get(container_id)
+
+
+def test_a_secured_broker_in_docker_knows_its_admin_and_denies_others(engine: Any, tmp_path: Path) -> None:
+    make_passwords(tmp_path)
+    with local_kafka(prefer="docker", passwords_dir=tmp_path) as broker:
+        admin = as_admin(load_settings(bootstrap_servers=broker.bootstrap_servers), tmp_path)
+        asyncio.run(apply_topics(admin))
+        asyncio.run(apply_access(admin))
+        with pytest.raises(ConfigurationError, match="does not allow sichuan"):
+            asyncio.run(kafka.partitions_of(admin.acting_as(Role.SICHUAN), ["gateway.ledger"]))
+        command = engine.containers.get(broker._container.id).top()["Processes"]
+        assert (tmp_path / "admin").read_text() not in str(command)
 
 
 def test_the_container_ends_with_its_parent_even_when_that_is_killed(engine: Any) -> None:

@@ -18,24 +18,27 @@ def local_kafka(
     prefer: Literal["auto", "docker", "java"] = "auto",
     data_dir: Path | None = None,
     properties: Mapping[str, str] | None = None,
+    passwords_dir: Path | None = None,
     announce: Callable[[str], None] = lambda _: None,
 ) -> LocalKafka:
     """A broker, not started yet: use it as a context manager.
 
-    ``properties`` override config/kafka/broker.properties; ``announce`` is told what takes time. The data live in a folder
-    (a container, with Docker) that goes when the broker does, unless ``data_dir`` names one to keep, which asks for Java.
+    With ``passwords_dir`` (see ``gateway.adapters.secret_files``) the broker knows its admin, and denies everyone else what
+    nobody granted; without it, it is open. ``properties`` override config/kafka/broker.properties; ``announce`` is told what
+    takes time. The data live in a folder (a container, with Docker) that goes when the broker does, unless ``data_dir``
+    names one to keep, which asks for Java.
     Raises LocalKafkaError, in one sentence that says what to install, where neither Docker nor Java with Maven is there.
     """
     obstacles = []
     if prefer == "docker" or (prefer == "auto" and data_dir is None):
         obstacle = docker_obstacle(announce)
         if obstacle is None:
-            return DockerKafka(properties or {}, announce)
+            return DockerKafka(properties or {}, announce, passwords_dir)
         obstacles.append(obstacle)
     if prefer != "docker":
         obstacle = java_obstacle()
         if obstacle is None:
-            return JavaKafka(properties or {}, announce, data_dir)
+            return JavaKafka(properties or {}, announce, data_dir, passwords_dir)
         obstacles.append(obstacle)
     remedy = {"auto": "Docker, or Java 17 and Maven", "docker": "Docker", "java": "Java 17 and Maven"}[prefer]
     raise LocalKafkaError(f"no Kafka can be started here ({'; '.join(obstacles)}): install {remedy}.")

@@ -6,7 +6,7 @@ import secrets
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any, Self
@@ -15,7 +15,6 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, for_code
 
-from gateway.adapters.settings import packaged_config
 from gateway.errors import LocalKafkaError
 
 KAFKA_VERSION = "4.1.1"
@@ -85,12 +84,6 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def broker_properties() -> dict[str, str]:
-    """The settings of config/kafka/broker.properties."""
-    lines = (packaged_config() / "kafka" / "broker.properties").read_text(encoding="utf-8").splitlines()
-    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-
-
 def heap_options() -> str:
     """The JVM's heap: ``$KAFKA_HEAP_OPTS`` (Kafka's own variable), else at most 1 GB."""
     return os.environ.get("KAFKA_HEAP_OPTS") or "-Xms256m -Xmx1g"
@@ -101,8 +94,13 @@ def last_lines(text: str) -> str:
     return "\n".join(text.splitlines()[-_LAST_LINES:])
 
 
-def wait_until_ready(bootstrap_servers: str, is_alive: Callable[[], bool], last_words: Callable[[], str]) -> None:
-    """Return once the broker answers and its transaction and group coordinators work.
+def wait_until_ready(
+    bootstrap_servers: str,
+    is_alive: Callable[[], bool],
+    last_words: Callable[[], str],
+    options: Mapping[str, Any],
+) -> None:
+    """Return once the broker answers and its transaction and group coordinators work; ``options`` are the clients'.
 
     Raises LocalKafkaError, with Kafka's last words, when the broker ends or is not ready in time.
     """
@@ -112,7 +110,7 @@ def wait_until_ready(bootstrap_servers: str, is_alive: Callable[[], bool], last_
         try:
             # First a bare connection: aiokafka logs each one that is refused.
             socket.create_connection((host, int(port)), timeout=1).close()
-            _run(_use_coordinators(bootstrap_servers))
+            _run(_use_coordinators({**options, "bootstrap_servers": bootstrap_servers}))
         except (OSError, TimeoutError, KafkaError):
             time.sleep(0.1)
         else:
@@ -127,14 +125,14 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         thread.submit(asyncio.run, work).result()
 
 
-async def _use_coordinators(bootstrap_servers: str) -> None:
+async def _use_coordinators(options: Mapping[str, Any]) -> None:
     async with asyncio.timeout(10):
-        producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, transactional_id="readiness")
+        producer = AIOKafkaProducer(**options, transactional_id="readiness")
         try:
             await producer.start()  # asks the transaction coordinator for a producer id
         finally:
             await producer.stop()
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+        admin = AIOKafkaAdminClient(**options)
         try:
             await admin.start()
             for response in await admin.describe_consumer_groups(["readiness"]):

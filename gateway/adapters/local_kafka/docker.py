@@ -3,14 +3,15 @@
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.adapters.local_kafka import container_guard
+from gateway.adapters.local_kafka.access import ADMIN, admin_options, broker_properties
 from gateway.adapters.local_kafka.broker import (
     KAFKA_VERSION,
     LocalKafka,
-    broker_properties,
     free_ports,
     heap_options,
     last_lines,
@@ -21,6 +22,8 @@ from gateway.errors import LocalKafkaError
 _REPOSITORY = "apache/kafka"
 _IMAGE = f"{_REPOSITORY}:{KAFKA_VERSION}"
 _STOP_TIMEOUT_S = 30
+_ENVIRONMENT = "org.apache.kafka.common.config.provider.EnvVarConfigProvider"
+_PASSWORD = "BROKER_PASSWORD"  # noqa: S105 — a variable's name
 
 
 def docker_obstacle(announce: Callable[[str], None]) -> str | None:
@@ -68,21 +71,28 @@ def _pull(engine: Any, announce: Callable[[str], None]) -> str | None:
 class DockerKafka(LocalKafka):
     """The official image with our broker properties, its port published on the loopback interface only."""
 
-    def __init__(self, properties: Mapping[str, str], announce: Callable[[str], None]) -> None:
+    def __init__(
+        self, properties: Mapping[str, str], announce: Callable[[str], None], passwords_dir: Path | None
+    ) -> None:
         self._announce = announce
+        self._passwords_dir = passwords_dir
         (self._port,) = free_ports(1)
         self.bootstrap_servers = f"127.0.0.1:{self._port}"
         self.description = f"{_IMAGE} in Docker"
         # The same port inside as outside: the broker reaches its own transaction coordinator at its advertised address.
         own = {
-            "listeners": f"PLAINTEXT://0.0.0.0:{self._port},CONTROLLER://127.0.0.1:9093",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap_servers}",
+            "listeners": f"INTERNAL://0.0.0.0:{self._port},CONTROLLER://127.0.0.1:9093",
+            "advertised.listeners": f"INTERNAL://{self.bootstrap_servers}",
             "controller.quorum.voters": "1@127.0.0.1:9093",
         }
-        content = broker_properties() | own | dict(properties)
+        if passwords_dir is not None:
+            own |= {"config.providers": "env", "config.providers.env.class": _ENVIRONMENT}
+        content = broker_properties(f"env:{_PASSWORD}_" if passwords_dir else None) | own | dict(properties)
         # Not a mounted file: the engine may not see this machine's folders as we do (Docker Desktop, a container).
         self._environment = {_variable(key): value for key, value in content.items()}
         self._environment["KAFKA_HEAP_OPTS"] = heap_options()
+        if passwords_dir is not None:
+            self._environment[f"{_PASSWORD}_{ADMIN}"] = (passwords_dir / ADMIN).read_text(encoding="utf-8")
         self._client: Any = None
         self._container: Any = None
         self._guard: subprocess.Popen[bytes] | None = None
@@ -99,7 +109,7 @@ class DockerKafka(LocalKafka):
                 self._container.start()
         except DockerException as error:
             raise LocalKafkaError(f"{_IMAGE} could not be started: {str(error)[:300]}") from None
-        wait_until_ready(self.bootstrap_servers, self._is_alive, self._last_words)
+        wait_until_ready(self.bootstrap_servers, self._is_alive, self._last_words, admin_options(self._passwords_dir))
 
     def stop(self) -> None:
         """See LocalKafka."""

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gateway.adapters.local_kafka import guard
+from gateway.adapters.local_kafka.access import admin_options, broker_properties
 from gateway.adapters.local_kafka.broker import (
     KAFKA_VERSION,
     LocalKafka,
-    broker_properties,
     free_ports,
     heap_options,
     last_lines,
@@ -35,8 +35,12 @@ _LOGGING = [
 class JavaKafka(LocalKafka):
     """The broker under a guard process (``guard.py``), with a data folder of its own."""
 
-    def __init__(self, properties: Mapping[str, str], announce: Callable[[str], None], data_dir: Path | None) -> None:
+    def __init__(
+        self, properties: Mapping[str, str], announce: Callable[[str], None], data_dir: Path | None,
+        passwords_dir: Path | None,
+    ) -> None:  # fmt: skip
         self._overrides, self._announce, self._given_dir = dict(properties), announce, data_dir
+        self._passwords_dir = passwords_dir
         self._port, self._controller_port = free_ports(2)
         self.bootstrap_servers = f"127.0.0.1:{self._port}"
         self.description = f"Apache Kafka {KAFKA_VERSION} on Java {java_version() or '?'}"
@@ -59,7 +63,7 @@ class JavaKafka(LocalKafka):
             )  # fmt: skip
         assert self._guard.stdout is not None  # noqa: S101 — asked for above
         self._pid = int(self._guard.stdout.readline() or 0)
-        wait_until_ready(self.bootstrap_servers, self._is_alive, self._last_words)
+        wait_until_ready(self.bootstrap_servers, self._is_alive, self._last_words, admin_options(self._passwords_dir))
 
     def stop(self) -> None:
         """See LocalKafka."""
@@ -96,12 +100,14 @@ class JavaKafka(LocalKafka):
         folder.mkdir(parents=True, exist_ok=True)
         listener, controller = f"127.0.0.1:{self._port}", f"127.0.0.1:{self._controller_port}"
         own = {
-            "listeners": f"PLAINTEXT://{listener},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{listener}",
+            "listeners": f"INTERNAL://{listener},CONTROLLER://{controller}",
+            "advertised.listeners": f"INTERNAL://{listener}",
             "controller.quorum.voters": f"1@{controller}",
             "log.dirs": str(folder / "data"),
         }
-        content = broker_properties() | own | self._overrides
+        content = (
+            broker_properties(f"dir:{self._passwords_dir}:" if self._passwords_dir else None) | own | self._overrides
+        )
         properties = folder / "server.properties"
         properties.write_text("".join(f"{key}={value}\n" for key, value in content.items()), encoding="utf-8")
         storage_tool = [*java, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", _CLUSTER_ID]

@@ -1,0 +1,85 @@
+"""Who may do what on the broker: the principals and grants of CONTRACT's topic table. Deny is the broker's default."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import NamedTuple
+
+from gateway.adapters.settings import Settings
+from gateway.adapters.topics import Topics
+from gateway.core.province import Province
+
+
+class Role(StrEnum):
+    """A principal by what it is for; `access.principals` says what it is called on the broker."""
+
+    SICHUAN = "sichuan"
+    CHONGQING = "chongqing"
+    GATEWAY = "gateway"
+    OPERATOR = "operator"
+
+    @classmethod
+    def of(cls, province: Province) -> "Role":
+        """A province's platform."""
+        return cls(province.value)
+
+
+class Kind(StrEnum):
+    """What a grant is about, as Kafka names it."""
+
+    TOPIC = "TOPIC"
+    GROUP = "GROUP"
+    TRANSACTIONAL_ID = "TRANSACTIONAL_ID"
+    CLUSTER = "BROKER"
+    """Its resource type's name in Kafka's clients; the resource itself is ``kafka-cluster``."""
+
+
+class Grant(NamedTuple):
+    """One allowed operation (Kafka's name for it); with ``prefixed``, on all resources whose names begin with ``name``."""
+
+    role: Role
+    kind: Kind
+    name: str
+    operation: str
+    prefixed: bool = False
+
+
+def needed_grants(settings: Settings) -> list[Grant]:
+    """Every grant that the contract's topics, for this prefix, need, and no more. READ and WRITE include DESCRIBE."""
+    return [*_provinces(settings), *_gateway(settings), *_operator(settings)]
+
+
+def _provinces(settings: Settings) -> Iterator[Grant]:
+    topics = Topics(settings.topic_prefix)
+    for province in Province:
+        role = Role.of(province)
+        yield Grant(role, Kind.TOPIC, topics.display(province), "WRITE")
+        yield Grant(role, Kind.TOPIC, topics.verification(province), "READ")
+        yield Grant(role, Kind.TOPIC, topics.rejection(province), "READ")
+        own = f"{settings.topic_prefix}{province.value}"  # groups and transactions of whatever runs there
+        yield Grant(role, Kind.GROUP, own, "READ", prefixed=True)
+        yield Grant(role, Kind.TRANSACTIONAL_ID, own, "WRITE", prefixed=True)
+
+
+def _gateway(settings: Settings) -> Iterator[Grant]:
+    topics = Topics(settings.topic_prefix)
+    for topic in topics.all:
+        yield Grant(Role.GATEWAY, Kind.TOPIC, topic, "READ")
+        if topic not in topics.displays:
+            yield Grant(Role.GATEWAY, Kind.TOPIC, topic, "WRITE")
+    for changelog in settings.changelogs:
+        for operation in ("READ", "WRITE", "CREATE"):
+            yield Grant(Role.GATEWAY, Kind.TOPIC, changelog, operation)
+    for group in settings.groups:
+        yield Grant(Role.GATEWAY, Kind.GROUP, group, "READ")
+        yield Grant(Role.GATEWAY, Kind.TRANSACTIONAL_ID, f"{group}-", "WRITE", prefixed=True)
+
+
+def _operator(settings: Settings) -> Iterator[Grant]:
+    for topic in (*Topics(settings.topic_prefix).all, *settings.changelogs):
+        yield Grant(Role.OPERATOR, Kind.TOPIC, topic, "READ")
+        yield Grant(Role.OPERATOR, Kind.TOPIC, topic, "DESCRIBE_CONFIGS")
+    for group in settings.groups:
+        yield Grant(Role.OPERATOR, Kind.GROUP, group, "DESCRIBE")
+        yield Grant(Role.OPERATOR, Kind.TRANSACTIONAL_ID, f"{group}-", "DESCRIBE", prefixed=True)
+    yield Grant(Role.OPERATOR, Kind.CLUSTER, "kafka-cluster", "DESCRIBE")
+    yield Grant(Role.OPERATOR, Kind.CLUSTER, "kafka-cluster", "DESCRIBE_CONFIGS")

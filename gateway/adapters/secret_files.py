@@ -1,0 +1,26 @@
+"""Password files: one a principal, made where they are missing, and readable by whoever may enter their folder."""
+
+import secrets
+from pathlib import Path
+
+from gateway.adapters.access import Role
+from gateway.adapters.local_kafka.access import ADMIN
+
+_BYTES = 24
+
+
+def make_passwords(folder: Path) -> list[Path]:
+    """Make the files that are missing: ``admin``, and each role's. Returns those that were made.
+
+    The folder is closed to others; the files are not, so that a container's user can read the one that it is given.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = []
+    for name in (ADMIN, *Role):
+        path = folder / name
+        if not path.exists():
+            # No newline: Kafka takes the file as it is.
+            path.write_text(secrets.token_urlsafe(_BYTES), encoding="ascii")
+            path.chmod(0o644)
+            made.append(path)
+    return made

@@ -1,0 +1,189 @@
+"""Who may do what, on a real broker that denies by default: each principal does its own work, and nothing else."""
+
+import asyncio
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka.admin import NewTopic
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    for_code,
+)
+
+from gateway.adapters import kafka
+from gateway.adapters.access import Grant, Kind, Role, needed_grants
+from gateway.adapters.kafka_admin import AccessAdmin
+from gateway.adapters.list_files import load_recognition
+from gateway.adapters.local_kafka import local_kafka
+from gateway.adapters.local_kafka.access import as_admin
+from gateway.adapters.secret_files import make_passwords
+from gateway.adapters.settings import KafkaSettings, Settings, load_settings, packaged_config
+from gateway.adapters.topics import Topics
+from gateway.core.province import Province
+from gateway.errors import BrokerUnreachableError, ConfigurationError, GatewayError
+from gateway.operate.access import apply_access, plan_access
+from gateway.operate.simulate import Simulator
+from gateway.operate.topics import apply_topics
+from tests.kafka.harness import Worker, publish, wait_until_accounted
+
+
+@pytest.fixture(scope="module")
+def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """The admin of a secured broker, on which topics and access were applied."""
+    folder = tmp_path_factory.mktemp("passwords")
+    make_passwords(folder)
+    with local_kafka(passwords_dir=folder, announce=print) as broker:
+        shipped = load_settings(packaged_config() / "gateway.yaml", bootstrap_servers=broker.bootstrap_servers)
+        settings = as_admin(shipped, folder)
+        settings = settings.model_copy(update={"topics": settings.topics.model_copy(update={"partitions": 2})})
+        asyncio.run(apply_topics(settings))
+        asyncio.run(apply_access(settings))
+        yield settings
+
+
+async def write(settings: Settings, topic: str, **options: Any) -> None:
+    async with kafka.producer(settings, **options) as producer:
+        await asyncio.wait_for(producer.send_and_wait(topic, b"{}", partition=0), 15)
+
+
+async def read(settings: Settings, topic: str, group: str | None = None) -> None:
+    async with kafka.consumer(settings, group_id=group, fetch_max_wait_ms=200) as consumer:
+        (partition, *_) = await kafka.partitions_of(settings, [topic])
+        consumer.assign([partition])
+        await consumer.getmany(timeout_ms=700)
+        if group:
+            await consumer.committed(partition)
+
+
+async def allowed(work: Awaitable[None]) -> bool:
+    try:
+        await work
+    except ConfigurationError:  # refused as a client started
+        return False
+    except (TopicAuthorizationFailedError, GroupAuthorizationFailedError, TransactionalIdAuthorizationFailed):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("province", list(Province))
+async def test_a_province_writes_its_events_reads_its_answers_and_nothing_else(
+    admin: Settings, province: Province
+) -> None:
+    topics, own = Topics(), admin.acting_as(Role.of(province))
+    writable = {topic for topic in topics.all if await allowed(write(own, topic))}
+    readable = {topic for topic in topics.all if await allowed(read(own, topic))}
+    assert writable == {topics.display(province)}
+    assert readable == {topics.verification(province), topics.rejection(province)}
+    assert await allowed(read(own, topics.rejection(province), group=f"{province}-platform"))
+    assert not await allowed(read(own, topics.rejection(province), group=f"{province.other}-platform"))
+    assert await allowed(write(own, topics.display(province), enable_idempotence=True))
+
+
+async def test_the_gateway_does_not_write_events_nor_alter_the_cluster(admin: Settings) -> None:
+    gateway, topics = admin.acting_as(Role.GATEWAY), Topics()
+    writable = {topic for topic in topics.all if await allowed(write(gateway, topic))}
+    assert writable == set(topics.all) - set(topics.displays)
+    async with kafka.admin(gateway) as client:
+        made = await client.create_topics([NewTopic("elsewhere", 1, 1)])
+        assert for_code(made.topic_errors[0][1]) in {TopicAuthorizationFailedError, ClusterAuthorizationFailedError}
+        gone = await client.delete_topics([topics.ledger])
+        assert for_code(gone.topic_error_codes[0][1]) is TopicAuthorizationFailedError
+    with pytest.raises(GatewayError, match="did not let gateway set"):
+        await apply_access(gateway)
+
+
+async def test_an_operator_reads_everything_and_writes_nothing(admin: Settings) -> None:
+    operator, topics = admin.acting_as(Role.OPERATOR), Topics()
+    assert {topic for topic in topics.all if await allowed(read(operator, topic))} == set(topics.all)
+    assert {topic for topic in topics.all if await allowed(write(operator, topic))} == set()
+
+
+async def test_who_does_not_log_in_gets_nothing(admin: Settings) -> None:
+    anonymous = admin.model_copy(update={"kafka": KafkaSettings()})
+    with pytest.raises(BrokerUnreachableError):
+        await asyncio.wait_for(read(anonymous, Topics().feedback), 60)
+
+
+def run(settings: Settings, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *arguments],
+        env=os.environ | settings.as_environment() | environment, capture_output=True, text=True, check=False,
+        timeout=90,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [("run",), ("tail", "gateway.feedback", "--limit", "1"), ("topics", "plan")])
+def test_a_wrong_password_names_the_principal_and_not_itself(
+    admin: Settings, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    wrong = tmp_path / "gateway"
+    wrong.write_text(secret := secrets.token_urlsafe(9))
+    changed = admin.acting_as(Role.GATEWAY).kafka.model_copy(update={"password_file": wrong})
+    done = run(admin.model_copy(update={"kafka": changed}), *command)
+    assert done.returncode == 78, done.stderr
+    assert "does not let gateway log in by SCRAM-SHA-512" in done.stderr
+    assert secret not in done.stdout + done.stderr
+
+
+def test_what_a_principal_may_not_do_is_said(admin: Settings) -> None:
+    done = run(admin.acting_as(Role.SICHUAN), "tail", "chongqing.rejection", "--limit", "1", "--timeout", "5")
+    assert done.returncode == 78, done.stderr
+    assert "does not allow sichuan" in done.stderr
+
+
+async def test_the_whole_way_works_under_these_grants(admin: Settings) -> None:
+    admin = admin.model_copy(update={"topic_prefix": "whole-way."})
+    await apply_topics(admin)
+    await apply_access(admin)
+    simulator, now = Simulator(load_recognition(admin.recognition_dir), 5), int(time.time() * 1000)
+    records = [simulator.next_event(now) for _ in range(400)]
+    worker = Worker(admin.acting_as(Role.GATEWAY), "run").start()
+    feedback = Worker(admin.acting_as(Role.GATEWAY), "feedback", "run").start()
+    try:
+        for province in Province:
+            its = [record for record in records if record.province is province]
+            await publish(admin.acting_as(Role.of(province)), its)
+        account = await wait_until_accounted(admin.acting_as(Role.OPERATOR), len(records), 60)
+        account.assert_proper(len(records))
+        feedback.wait_for("feedback.announced")
+        audited = await asyncio.to_thread(run, admin.acting_as(Role.OPERATOR), "audit", "--prove")
+        assert audited.returncode == 0, audited.stderr
+        assert worker.terminate(20) == 0
+        assert feedback.terminate(20) == 0
+    finally:
+        for each in (worker, feedback):
+            if each.process is not None and each.process.poll() is None:
+                each.kill()
+    assert not [line for each in (worker, feedback) for line in each.lines() if line.get("level") == "error"]
+
+
+async def test_a_plan_tells_what_is_missing_and_what_is_too_much(admin: Settings) -> None:
+    async def plan() -> dict[str, list[Grant]]:
+        found: dict[str, list[Grant]] = {}
+        for each in await plan_access(admin) or []:
+            found.setdefault(each.action, []).append(each.grant)
+        return found
+
+    assert set(await plan()) == {"fits"}
+    much = Grant(Role.SICHUAN, Kind.TOPIC, "gateway.", "WRITE", prefixed=True)
+    other = admin.model_copy(update={"topic_prefix": "other."})
+    await asyncio.to_thread(AccessAdmin(admin).add_grants, [much])
+    assert (await plan())["surplus"] == [much]
+    missing = {each.grant for each in await plan_access(other) or [] if each.action == "grant"}
+    assert missing >= {grant for grant in needed_grants(other) if grant.kind is Kind.TOPIC}
+
+
+def test_a_broker_without_an_authorizer_says_so(settings: Settings) -> None:
+    done = run(settings, "topics", "apply")
+    assert done.returncode == 0, done.stderr
+    assert "no authorizer" in done.stderr

@@ -187,3 +187,27 @@ def test_a_broker_without_an_authorizer_says_so(settings: Settings) -> None:
     done = run(settings, "topics", "apply")
     assert done.returncode == 0, done.stderr
     assert "no authorizer" in done.stderr
+
+
+def certify(folder: Path) -> None:
+    script = packaged_config() / "kafka" / "development-ca.sh"
+    subprocess.run(["sh", script, folder], check=True, capture_output=True)
+
+
+async def test_with_a_certificate_every_listener_speaks_tls(tmp_path: Path) -> None:
+    make_passwords(tmp_path)
+    certify(tmp_path)
+    with local_kafka(prefer="java", passwords_dir=tmp_path) as broker:
+        admin = as_admin(load_settings(bootstrap_servers=broker.bootstrap_servers), tmp_path)
+        assert admin.kafka.security_protocol == "SASL_SSL"
+        await apply_topics(admin)
+        await apply_access(admin)
+        sichuan = admin.acting_as(Role.SICHUAN)
+        await write(sichuan, Topics().display(Province.SICHUAN))
+        assert not await allowed(read(sichuan, Topics().ledger))
+        stranger = tmp_path / "stranger"
+        certify(stranger)
+        for changed in ({"ca_file": stranger / "ca.pem"}, {"security_protocol": "SASL_PLAINTEXT"}):
+            other = sichuan.model_copy(update={"kafka": sichuan.kafka.model_copy(update=changed)})
+            with pytest.raises(BrokerUnreachableError):
+                await asyncio.wait_for(kafka.partitions_of(other, [Topics().ledger]), 120)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
+from gateway.adapters.local_kafka.access import has_tls
 from gateway.adapters.local_kafka.broker import KAFKA_VERSION, LocalKafka
 from gateway.adapters.local_kafka.docker import DockerKafka, docker_obstacle
 from gateway.adapters.local_kafka.jars import java_obstacle
@@ -26,11 +27,11 @@ def local_kafka(
     With ``passwords_dir`` (see ``gateway.adapters.secret_files``) the broker knows its admin, and denies everyone else what
     nobody granted; without it, it is open. ``properties`` override config/kafka/broker.properties; ``announce`` is told what
     takes time. The data live in a folder (a container, with Docker) that goes when the broker does, unless ``data_dir``
-    names one to keep, which asks for Java.
+    names one to keep, which asks for Java, as a certificate beside the passwords does, with which every listener has TLS.
     Raises LocalKafkaError, in one sentence that says what to install, where neither Docker nor Java with Maven is there.
     """
     obstacles = []
-    if prefer == "docker" or (prefer == "auto" and data_dir is None):
+    if prefer == "docker" or (prefer == "auto" and data_dir is None and not has_tls(passwords_dir)):
         obstacle = docker_obstacle(announce)
         if obstacle is None:
             return DockerKafka(properties or {}, announce, passwords_dir)

@@ -4,11 +4,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gateway.adapters.kafka import client_options
 from gateway.adapters.settings import KafkaSettings, Settings, packaged_config
 
 ADMIN = "admin"
+CA = "ca.pem"
+_CERTIFICATE = "kafka.pem"
+_PROTOCOLS = "listener.security.protocol.map"
 _SECRETS = "${dir:/run/secrets:"
 _SECURITY = ("sasl.", "listener.name.", "config.providers", "authorizer.", "allow.everyone.", "super.users")
+
+
+def has_tls(passwords_dir: Path | None) -> bool:
+    """Whether a certificate lies beside the passwords (``config/kafka/development-ca.sh`` makes one)."""
+    return passwords_dir is not None and (passwords_dir / _CERTIFICATE).is_file()
 
 
 def broker_properties(password_source: str | None) -> dict[str, str]:
@@ -19,24 +28,34 @@ def broker_properties(password_source: str | None) -> dict[str, str]:
     if password_source is not None:
         return {key: value.replace(_SECRETS, f"${{{password_source}") for key, value in content.items()}
     kept = {key: value for key, value in content.items() if not key.startswith(_SECURITY)}
-    protocols = kept["listener.security.protocol.map"].replace("SASL_PLAINTEXT", "PLAINTEXT")
-    return kept | {"listener.security.protocol.map": protocols}
+    return kept | {_PROTOCOLS: kept[_PROTOCOLS].replace("SASL_PLAINTEXT", "PLAINTEXT")}
 
 
-def admin_options(passwords_dir: Path | None) -> Mapping[str, Any]:
-    """What an aiokafka client needs to be the broker's admin."""
-    if passwords_dir is None:
-        return {}
+def tls_properties(passwords_dir: Path) -> dict[str, str]:
+    """The settings that give every listener TLS, with the certificate that lies beside the passwords."""
     return {
-        "security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "sasl_plain_username": ADMIN,
-        "sasl_plain_password": (passwords_dir / ADMIN).read_text(encoding="utf-8"),
-    }  # fmt: skip
+        _PROTOCOLS: broker_properties("")[_PROTOCOLS].replace("SASL_PLAINTEXT", "SASL_SSL"),
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(passwords_dir / _CERTIFICATE),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(passwords_dir / CA),
+    }
 
 
 def as_admin(settings: Settings, passwords_dir: Path) -> Settings:
     """The settings for the admin of a local broker whose passwords lie in ``passwords_dir``."""
     kafka = KafkaSettings(
-        security_protocol="SASL_PLAINTEXT", sasl_mechanism="PLAIN", username=ADMIN, password_file=passwords_dir / ADMIN
+        security_protocol="SASL_SSL" if has_tls(passwords_dir) else "SASL_PLAINTEXT",
+        ca_file=passwords_dir / CA if has_tls(passwords_dir) else None,
+        sasl_mechanism="PLAIN",
+        username=ADMIN,
+        password_file=passwords_dir / ADMIN,
     )
     access = settings.access.model_copy(update={"passwords_dir": passwords_dir})
     return settings.model_copy(update={"kafka": kafka, "access": access})
+
+
+def admin_options(bootstrap_servers: str, passwords_dir: Path | None) -> Mapping[str, Any]:
+    """What an aiokafka client needs to be the broker's admin; of an open broker, anybody."""
+    options = {} if passwords_dir is None else client_options(as_admin(Settings(), passwords_dir))
+    return {**options, "bootstrap_servers": bootstrap_servers}

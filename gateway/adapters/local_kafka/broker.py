@@ -95,22 +95,22 @@ def last_lines(text: str) -> str:
 
 
 def wait_until_ready(
-    bootstrap_servers: str,
     is_alive: Callable[[], bool],
     last_words: Callable[[], str],
     options: Mapping[str, Any],
 ) -> None:
-    """Return once the broker answers and its transaction and group coordinators work; ``options`` are the clients'.
+    """Return once the broker answers and its transaction and group coordinators work; ``options`` are those of its admin.
 
     Raises LocalKafkaError, with Kafka's last words, when the broker ends or is not ready in time.
     """
     deadline = time.monotonic() + _READY_TIMEOUT_S
+    bootstrap_servers = options["bootstrap_servers"]
     host, _, port = bootstrap_servers.rpartition(":")
     while time.monotonic() < deadline and is_alive():
         try:
             # First a bare connection: aiokafka logs each one that is refused.
             socket.create_connection((host, int(port)), timeout=1).close()
-            _run(_use_coordinators({**options, "bootstrap_servers": bootstrap_servers}))
+            _run(_use_coordinators(options))
         except (OSError, TimeoutError, KafkaError):
             time.sleep(0.1)
         else:

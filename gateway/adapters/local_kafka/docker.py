@@ -109,7 +109,8 @@ class DockerKafka(LocalKafka):
                 self._container.start()
         except DockerException as error:
             raise LocalKafkaError(f"{_IMAGE} could not be started: {str(error)[:300]}") from None
-        wait_until_ready(self.bootstrap_servers, self._is_alive, self._last_words, admin_options(self._passwords_dir))
+        options = admin_options(self.bootstrap_servers, self._passwords_dir)
+        wait_until_ready(self._is_alive, self._last_words, options)
 
     def stop(self) -> None:
         """See LocalKafka."""

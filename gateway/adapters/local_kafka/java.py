@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gateway.adapters.local_kafka import guard
-from gateway.adapters.local_kafka.access import admin_options, broker_properties
+from gateway.adapters.local_kafka.access import admin_options, broker_properties, has_tls, tls_properties
 from gateway.adapters.local_kafka.broker import (
     KAFKA_VERSION,
     LocalKafka,
@@ -63,7 +63,8 @@ class JavaKafka(LocalKafka):
             )  # fmt: skip
         assert self._guard.stdout is not None  # noqa: S101 — asked for above
         self._pid = int(self._guard.stdout.readline() or 0)
-        wait_until_ready(self.bootstrap_servers, self._is_alive, self._last_words, admin_options(self._passwords_dir))
+        options = admin_options(self.bootstrap_servers, self._passwords_dir)
+        wait_until_ready(self._is_alive, self._last_words, options)
 
     def stop(self) -> None:
         """See LocalKafka."""
@@ -105,9 +106,11 @@ class JavaKafka(LocalKafka):
             "controller.quorum.voters": f"1@{controller}",
             "log.dirs": str(folder / "data"),
         }
-        content = (
-            broker_properties(f"dir:{self._passwords_dir}:" if self._passwords_dir else None) | own | self._overrides
-        )
+        passwords = self._passwords_dir
+        content = broker_properties(f"dir:{passwords}:" if passwords else None) | own
+        if passwords is not None and has_tls(passwords):
+            content |= tls_properties(passwords)
+        content |= self._overrides
         properties = folder / "server.properties"
         properties.write_text("".join(f"{key}={value}\n" for key, value in content.items()), encoding="utf-8")
         storage_tool = [*java, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", _CLUSTER_ID]

@@ -44,6 +44,7 @@ class Stack:
         self._environment = os.environ | {
             "KAFKA_PORT": str(port), "PAGE_PORT": str(page_port), "SECRETS_DIR": str(secrets_dir)
         }  # fmt: skip
+        self.secrets_dir = secrets_dir
         make_passwords(secrets_dir)
         shipped = load_settings(packaged_config() / "gateway.yaml", bootstrap_servers=self.bootstrap_servers)
         outside = shipped.kafka.model_copy(update={"security_protocol": "SASL_PLAINTEXT"})

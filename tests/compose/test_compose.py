@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 import time
 import urllib.request
 from typing import Any
@@ -11,12 +12,12 @@ import pytest
 from gateway.adapters import kafka
 from gateway.adapters.access import Role
 from gateway.adapters.list_files import load_recognition
-from gateway.adapters.settings import Settings
+from gateway.adapters.settings import Settings, packaged_config
 from gateway.adapters.topics import Topics
 from gateway.core.decision import Outcome
 from gateway.core.province import Province
 from gateway.core.records import DEADLETTER_TYPE, REJECTED_TYPE, VERIFIED_TYPE
-from gateway.errors import ConfigurationError
+from gateway.errors import BrokerUnreachableError, ConfigurationError
 from gateway.operate.simulate import Simulated, Simulator
 from tests.compose.conftest import Stack
 from tests.kafka.harness import Account, publish, read_topics, wait_until_accounted
@@ -69,6 +70,21 @@ async def test_what_ships_forwards_scales_and_stops_with_nothing_lost(stack: Sta
 
     # The demo's profile publishes through the same stack, and verifies by reading back.
     await asyncio.to_thread(stack.compose, "--profile", "demo", "run", "--rm", "-T", "demo")
+
+
+async def test_with_its_override_the_stack_speaks_tls(stack: Stack) -> None:
+    script = packaged_config() / "kafka" / "development-ca.sh"
+    await asyncio.to_thread(subprocess.run, ["sh", script, stack.secrets_dir], check=True, capture_output=True)
+    files = ("-f", "docker-compose.yml", "-f", "docker-compose.tls.yml")
+    await asyncio.to_thread(stack.compose, *files, "up", "--detach", "--wait", "--build", "relay")
+    settings = stack.acting_as(Role.OPERATOR)
+    with pytest.raises(BrokerUnreachableError):
+        await asyncio.wait_for(kafka.partitions_of(settings, list(Topics().all)), 60)
+    changed = {"security_protocol": "SASL_SSL", "ca_file": stack.secrets_dir / "ca.pem"}
+    over_tls = settings.model_copy(update={"kafka": settings.kafka.model_copy(update=changed)})
+    assert len(await kafka.partitions_of(over_tls, list(Topics().all))) == 9 * settings.topics.partitions
+    relay = wait_until_healthy(stack, 1)[0]
+    await asyncio.to_thread(wait_until_it_has_lanes, relay)
 
 
 def simulate(settings: Settings, count: int) -> list[Simulated]:

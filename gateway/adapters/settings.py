@@ -50,6 +50,14 @@ class AccessSettings(_Part):
         return cast("dict[str, str]", self.principals).get(role, role)
 
 
+class SignatureSettings(_Part):
+    """Whether a province's events must be signed, may be, or are not looked at; and the file of the provinces' public keys."""
+
+    sichuan: Literal["off", "optional", "required"] = "off"
+    chongqing: Literal["off", "optional", "required"] = "off"
+    keys: Path | None = None
+
+
 class TopicSettings(_Part):
     """What ``gateway topics apply`` creates."""
 
@@ -131,6 +139,7 @@ class Settings(BaseSettings):
     topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]*$", max_length=100)
     kafka: KafkaSettings = KafkaSettings()
     access: AccessSettings = AccessSettings()
+    signatures: SignatureSettings = SignatureSettings()
     topics: TopicSettings = TopicSettings()
     relay: RelaySettings = RelaySettings()
     duplicates: DuplicateSettings = DuplicateSettings()
@@ -185,15 +194,17 @@ class Settings(BaseSettings):
 
     def as_environment(self) -> dict[str, str]:
         """The environment that makes a ``gateway`` process of its own use this file, this broker and these topics."""
-        kafka = {
-            f"GATEWAY_KAFKA__{name.upper()}": str(value)
-            for name, value in self.kafka.model_dump(exclude_defaults=True).items()
+        parts = {"KAFKA": self.kafka, "SIGNATURES": self.signatures}
+        changed = {
+            f"GATEWAY_{part}__{name.upper()}": str(value)
+            for part, content in parts.items()
+            for name, value in content.model_dump(exclude_defaults=True).items()
         }
         return {
             "GATEWAY_CONFIG": str(self._file),
             "GATEWAY_BOOTSTRAP_SERVERS": self.bootstrap_servers,
             "GATEWAY_TOPIC_PREFIX": self.topic_prefix,
-            **kafka,
+            **changed,
         }
 
     def beside_file(self, path: Path) -> Path:

@@ -110,7 +110,7 @@ def check(
     from gateway.operate.times import parse_time
 
     received = parse_time("--received-at", received_at)
-    finish(run_check(files, Terms(list_folder(list_dir, config), province, received, output.value)))
+    finish(run_check(files, Terms(config, list_folder(list_dir, config), province, received, output.value)))
 
 
 @app.command()

@@ -17,6 +17,7 @@ from gateway.core.plain import Event
 from gateway.core.province import SOURCES, Province
 from gateway.core.reasons import Code, Reason
 from gateway.core.recognition import Dimension, Finding, Listing, Provenance
+from gateway.core.signing import Verdict
 from gateway.core.times import HOUR, MINUTE
 
 FUTURE_TOLERANCE = 5 * MINUTE
@@ -40,6 +41,7 @@ class Facts(msgspec.Struct, frozen=True):
     shown_on: str
     received_at: int
     id_reused: bool
+    signature: Verdict
     listing: Listing
 
 
@@ -52,6 +54,21 @@ def source_mismatch(facts: Facts) -> Reasons:
     if SOURCES[facts.event.source] is facts.province:
         return NONE
     return (Reason(Code.SOURCE_MISMATCH, "source", facts.event.source, (facts.province.source,)),)
+
+
+def signature_missing(facts: Facts) -> Reasons:
+    """The province's events must be signed, and this one is not."""
+    return (Reason(Code.SIGNATURE_MISSING, "signature"),) if facts.signature is Verdict.MISSING else NONE
+
+
+def signature_invalid(facts: Facts) -> Reasons:
+    """The signature is not that of this event by this key."""
+    return (Reason(Code.SIGNATURE_INVALID, "signature"),) if facts.signature is Verdict.INVALID else NONE
+
+
+def signature_key_unknown(facts: Facts) -> Reasons:
+    """No such key of the province was valid when the event was received."""
+    return (Reason(Code.SIGNATURE_KEY_UNKNOWN, "signaturekey"),) if facts.signature is Verdict.KEY_UNKNOWN else NONE
 
 
 def id_reused(facts: Facts) -> Reasons:
@@ -182,6 +199,9 @@ class Check(NamedTuple):
 
 CHECKS = (
     Check(Code.SOURCE_MISMATCH, in_event=source_mismatch),
+    Check(Code.SIGNATURE_MISSING, in_event=signature_missing),
+    Check(Code.SIGNATURE_INVALID, in_event=signature_invalid),
+    Check(Code.SIGNATURE_KEY_UNKNOWN, in_event=signature_key_unknown),
     Check(Code.ID_REUSED, in_event=id_reused),
     Check(Code.FUTURE_EVENT, in_event=future_event),
     Check(Code.STALE_EVENT, in_event=stale_event),

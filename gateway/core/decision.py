@@ -14,6 +14,7 @@ from gateway.core.province import COORDINATING_CENTRES, SOURCES, Province
 from gateway.core.reading import Headers, Reading, UnreadableError, read_event
 from gateway.core.reasons import MEANINGS, Code, Hears, Reason
 from gateway.core.recognition import Listing, Recognition, Shown
+from gateway.core.signing import Verdict
 from gateway.core.times import china_date, parse_instant
 
 ENGINE_VERSION = __version__
@@ -62,6 +63,7 @@ class Decision(msgspec.Struct, frozen=True):
     reasons: tuple[Reason, ...] = ()
     listing: Listing | None = None
     error: tuple[str, str] | None = None
+    signature: Verdict = Verdict.UNASKED
 
     @property
     def event(self) -> Event | None:
@@ -109,12 +111,13 @@ def decide(
     key: bytes | EllipsisType | None = ...,
     headers: Headers = (),
     seen: Seen = NOTHING_SEEN,
+    signature: Verdict = Verdict.UNASKED,
 ) -> Decision:
     """Decide one record. Total and deterministic: never raises, and the same arguments give the same decision.
 
     ``province`` is whose topic the record came on; None lets the event's source say it. ``received_at`` is the record's
     timestamp in milliseconds since the epoch. ``key`` left out is not compared with the holder's reference.
-    ``seen`` is what the horizon remembers; it is only read.
+    ``seen`` is what the horizon remembers; it is only read. ``signature`` is what came of verifying the record's.
     """
     input_digest = digest_input(raw, headers)
     try:
@@ -131,7 +134,10 @@ def decide(
         return Decision(
             Outcome.REJECT, province, received_at, input_digest, digest, reading=reading, reasons=reading.problems
         )
-    return _check(reading, reading.event, province, received_at, recognition, input_digest, id_reused=bool(known))
+    return _check(
+        reading, reading.event, province, received_at, recognition, input_digest,
+        id_reused=bool(known), signature=signature,
+    )  # fmt: skip
 
 
 def decide_again(decision: Decision, recognition: Recognition) -> Decision:
@@ -144,13 +150,13 @@ def decide_again(decision: Decision, recognition: Recognition) -> Decision:
         return decision
     return _check(
         reading, reading.event, province, decision.received_at, recognition, decision.input_digest,
-        id_reused=Code.ID_REUSED in decision.codes,
+        id_reused=Code.ID_REUSED in decision.codes, signature=decision.signature,
     )  # fmt: skip
 
 
 def _check(
     reading: Reading, event: Event, province: Province, received_at: int, recognition: Recognition,
-    input_digest: str, *, id_reused: bool,
+    input_digest: str, *, id_reused: bool, signature: Verdict,
 ) -> Decision:  # fmt: skip
     certificate, display = event.data.certificate, event.data.display
     shown_at = parse_instant(event.time) or 0
@@ -161,7 +167,7 @@ def _check(
         display.region_code, display.verifier_name,
     )  # fmt: skip
     listing = recognition.listing(shown_on, shown)
-    facts = Facts(event, province, shown_at, shown_on, received_at * 1000, id_reused, listing)
+    facts = Facts(event, province, shown_at, shown_on, received_at * 1000, id_reused, signature, listing)
     reasons = find_reasons(facts)
     outcome = Outcome.REJECT if reasons else Outcome.FORWARD
     digest = _digest(input_digest, list_digest, outcome, reasons)
@@ -175,6 +181,7 @@ def _check(
         reading=reading,
         reasons=reasons,
         listing=listing,
+        signature=signature,
     )
 
 

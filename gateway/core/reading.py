@@ -87,9 +87,11 @@ def read_event(raw: bytes, headers: Headers = (), *, key: bytes | EllipsisType |
     """
     if len(raw) + (sum(len(value or b"") for _, value in headers) if headers else 0) > MAX_EVENT_BYTES:
         raise UnreadableError("TOO_LARGE", f"larger than {MAX_EVENT_BYTES} bytes")
-    is_binary = bool(headers) and _is_binary(headers)
+    in_binary_mode = bool(headers) and is_binary(headers)
     # Nearly every event is as it should be and is told so by the short way; whatever else there is takes the long one.
-    return (None if is_binary else _read_plainly(raw, key)) or _read_fully(raw, headers if is_binary else (), key)
+    return (None if in_binary_mode else _read_plainly(raw, key)) or _read_fully(
+        raw, headers if in_binary_mode else (), key
+    )
 
 
 def _read_plainly(raw: bytes, key: bytes | EllipsisType | None) -> Reading | None:
@@ -129,7 +131,8 @@ def _read_fully(raw: bytes, headers: Headers, key: bytes | EllipsisType | None) 
     return Reading(event_id, source, event, problems, content_digest, _carried(extensions, valid=event is not None))
 
 
-def _is_binary(headers: Headers) -> bool:
+def is_binary(headers: Headers) -> bool:
+    """Whether the event comes in binary mode: its attributes in ``ce_`` headers."""
     if not any(name in {"ce_specversion", "ce_id"} for name, _ in headers):
         return False
     # The content type has the first word (CloudEvents Kafka binding 1.0.2, clause 3): ce_ headers may stand beside it.

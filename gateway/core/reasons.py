@@ -20,6 +20,9 @@ class Code(StrEnum):
 
     INVALID_EVENT = "INVALID_EVENT"
     SOURCE_MISMATCH = "SOURCE_MISMATCH"
+    SIGNATURE_MISSING = "SIGNATURE_MISSING"
+    SIGNATURE_INVALID = "SIGNATURE_INVALID"
+    SIGNATURE_KEY_UNKNOWN = "SIGNATURE_KEY_UNKNOWN"
     ID_REUSED = "ID_REUSED"
     FUTURE_EVENT = "FUTURE_EVENT"
     STALE_EVENT = "STALE_EVENT"
@@ -51,6 +54,19 @@ MEANINGS: dict[Code, Meaning] = {
         Hears.PLATFORM,
         "来源（source）与所在主题的省市不一致",
         "the source is not the province whose topic the event came on",
+    ),
+    Code.SIGNATURE_MISSING: Meaning(
+        Hears.PLATFORM,
+        "事件未签名，而该省市的事件须签名",
+        "the event bears no signature, and this province's events must",
+    ),
+    Code.SIGNATURE_INVALID: Meaning(
+        Hears.PLATFORM, "签名与事件内容不符", "the signature is not that of this event by this key"
+    ),
+    Code.SIGNATURE_KEY_UNKNOWN: Meaning(
+        Hears.PLATFORM,
+        "签名所用密钥未登记，或接收时不在有效期内",
+        "the signing key is not registered, or was not valid when the event was received",
     ),
     Code.ID_REUSED: Meaning(
         Hears.PLATFORM, "同一事件标识此前已用于不同内容", "this id was seen before with other content"

@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gateway.adapters.list_files import load_recognition
+from gateway.adapters.settings import load_settings
+from gateway.adapters.signatures import load_key_ring
 from gateway.core.decision import Decision, Identity, Outcome, decide
 from gateway.core.province import Province
 from gateway.core.times import parse_instant
@@ -40,9 +42,10 @@ class Terms:
     """On what terms events are decided.
 
     ``province`` None lets each event's source say it; ``received_at`` (milliseconds since the epoch) None counts each event's
-    own time as received.
+    own time as received. ``config`` is the settings file, for whose events are to be signed.
     """
 
+    config: Path | None
     list_dir: Path
     province: Province | None
     received_at: int | None
@@ -55,6 +58,7 @@ class Decider:
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
         self._recognition = load_recognition(terms.list_dir)
+        self._key_ring = load_key_ring(load_settings(terms.config))
         self._show = _json_line if terms.output == "json" else _text_line
         self._seen: dict[Identity, tuple[str, ...]] = {}
 
@@ -64,6 +68,10 @@ class Decider:
         if received_at is None:
             received_at = _received(raw)
         decision = decide(raw, self._terms.province, received_at, self._recognition, seen=self._seen)
+        province = decision.province
+        if province is not None and not self._key_ring.is_off(province):
+            signature = self._key_ring.verdict(province, received_at, raw)
+            decision = decide(raw, province, received_at, self._recognition, seen=self._seen, signature=signature)
         return decision, self._show(decision)
 
     def settle(self, raw: bytes, first: "Decided") -> "Decided":

@@ -15,6 +15,7 @@ from gateway.adapters.list_watch import ListWatch, Look
 from gateway.adapters.logs import configure_logs
 from gateway.adapters.metrics import CONTENT_TYPE, LaneStatus, Metrics
 from gateway.adapters.settings import Settings
+from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.topics import Topics
 from gateway.errors import ConfigurationError
 from gateway.relay.group import LaneGroup
@@ -40,7 +41,7 @@ def make_app(settings: Settings, watch: ListWatch) -> RelayApp:
     app = faust_worker.make_app(RelayApp, "chuanyu-relay", settings)
     metrics = Metrics()
     metrics.show_list(watch.current, edit_refused=False)
-    group = LaneGroup(settings, lambda: watch.current, TurnLog(metrics))
+    group = LaneGroup(settings, lambda: watch.current, load_key_ring(settings), TurnLog(metrics))
 
     @app.service
     class LaneService(Service):

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
+from gateway.adapters.signatures import KeyRing
 from gateway.adapters.topics import Topics
 from gateway.core.recognition import Recognition
 from gateway.relay.lane import Lane, Observer
@@ -28,9 +29,12 @@ def group_id_of(settings: Settings) -> str:
 class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
     """The lanes of this process. Kafka's group protocol says which; ``start`` joins the group, ``stop`` drains and leaves."""
 
-    def __init__(self, settings: Settings, recognition: Callable[[], Recognition], observer: Observer) -> None:
+    def __init__(
+        self, settings: Settings, recognition: Callable[[], Recognition], key_ring: KeyRing, observer: Observer
+    ) -> None:
         self._settings = settings
         self._recognition = recognition
+        self._key_ring = key_ring
         self._observer = observer
         self._topics = Topics(settings.topic_prefix)
         self._group_id = group_id_of(settings)
@@ -129,7 +133,14 @@ class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
 
     def _new_lane(self, partition: TopicPartition, lane_id: LaneId) -> Lane:
         return Lane(
-            lane_id, self._consumer, self._settings, self._topics, self._group_id, self._recognition, self._observer
+            lane_id,
+            self._consumer,
+            self._settings,
+            self._topics,
+            self._group_id,
+            self._recognition,
+            self._key_ring,
+            self._observer,
         )
 
     async def _stop_lanes(self, timeout_s: float) -> None:

@@ -15,6 +15,7 @@ from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from gateway.adapters import kafka
 from gateway.adapters.logs import PARTITION, TOPIC
 from gateway.adapters.settings import Settings
+from gateway.adapters.signatures import KeyRing
 from gateway.adapters.topics import Topics
 from gateway.core.recognition import Recognition
 from gateway.relay.horizon import Horizon
@@ -59,7 +60,8 @@ class Lane:
 
     ``run`` opens the lane (start the producer, which fences the last owner; then read the committed offset; then seek), takes
     turns, and after any error opens it anew, later each time. What it knows of duplicates is kept as long as nobody else has
-    moved its committed position. ``group_id`` is the consumer group's; ``recognition`` gives the list now in force.
+    moved its committed position. ``group_id`` is the consumer group's; ``recognition`` gives the list now in force,
+    ``key_ring`` verifies events' signatures.
     """
 
     id: LaneId
@@ -68,6 +70,7 @@ class Lane:
     topics: Topics
     group_id: str
     recognition: Callable[[], Recognition]
+    key_ring: KeyRing
     observer: Observer
     is_open: bool = False
     _position: Position | None = None
@@ -195,10 +198,11 @@ class Lane:
         self, records: Sequence[ConsumerRecord], position: Position, horizon: Horizon
     ) -> tuple[Turn, Times]:
         began = time.perf_counter()
+        signatures = await self.key_ring.verdicts(self.id.province, records)
         turn = take_turn(
             self.id, records, self.recognition(), horizon, position.previous,
-            topics=self.topics, algorithm=self.settings.ledger.digest, refused_by_broker=self._give_up_on_next,
-            tell_all=self.settings.relay.log_forwards,
+            topics=self.topics, algorithm=self.settings.ledger.digest, signatures=signatures,
+            refused_by_broker=self._give_up_on_next, tell_all=self.settings.relay.log_forwards,
         )  # fmt: skip
         decided = time.perf_counter()
         assert self._producer is not None  # noqa: S101 — _open set it

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple, Protocol
 
 from gateway.adapters.topics import Topics
@@ -10,6 +11,7 @@ from gateway.core.decision import Decision, Outcome, dead_letter, decide, digest
 from gateway.core.privacy import holds_personal_number
 from gateway.core.province import Province
 from gateway.core.recognition import Recognition
+from gateway.core.signing import Verdict
 from gateway.relay.horizon import Horizon
 from gateway.relay.ledger import Facets, Output, Span, build_entry, digest, facets_of
 
@@ -90,18 +92,22 @@ def lanes_of(topics: Topics, partitions: Mapping[str, int]) -> list[LaneId]:
 
 def take_turn(
     lane: LaneId, records: Sequence[InputRecord], recognition: Recognition, horizon: Horizon, previous: str | None,
-    *, topics: Topics, algorithm: str, refused_by_broker: bool = False, tell_all: bool = False,
+    *, topics: Topics, algorithm: str, signatures: Sequence[Verdict] = (),
+    refused_by_broker: bool = False, tell_all: bool = False,
 ) -> Turn:  # fmt: skip
     """Decide ``records`` (not empty, in offset order) and build all that their transaction writes.
 
+    ``signatures`` are the verdicts on theirs, in the same order; none where nobody asks for them.
     ``refused_by_broker`` makes dead letters of them: the broker has refused what they would have become.
     """
     counts: dict[Facets, int] = {}
     told: list[Decided] = []
     outputs: list[Output] = []
     destinations = destinations_of(lane, topics)
-    for record in records:
-        decision = _refuse(lane, record) if refused_by_broker else decide_record(lane, record, recognition, horizon)
+    for record, signature in zip(records, signatures or repeat(Verdict.UNASKED), strict=False):
+        decision = (
+            _refuse(lane, record) if refused_by_broker else decide_record(lane, record, recognition, horizon, signature)
+        )
         facets = facets_of(decision)
         counts[facets] = counts.get(facets, 0) + 1
         # Most decisions are let go at once: a thousand of them would not fit the processor's cache.
@@ -134,13 +140,16 @@ def destinations_of(lane: LaneId, topics: Topics) -> dict[Outcome, str]:
     }
 
 
-def decide_record(lane: LaneId, record: InputRecord, recognition: Recognition, horizon: Horizon) -> Decision:
+def decide_record(
+    lane: LaneId, record: InputRecord, recognition: Recognition, horizon: Horizon,
+    signature: Verdict = Verdict.UNASKED,
+) -> Decision:  # fmt: skip
     """The decision of one input record; what cannot be decided at all is a dead letter."""
     raw = record.value or b""
     try:
         return decide(
             raw, lane.province, record.timestamp, recognition,
-            key=record.key, headers=record.headers, seen=horizon.at(record.timestamp),
+            key=record.key, headers=record.headers, seen=horizon.at(record.timestamp), signature=signature,
         )  # fmt: skip
     except Exception as error:  # noqa: BLE001 — an event that always fails becomes a dead letter, never a stuck partition
         message = f"the decision failed with {type(error).__name__}"

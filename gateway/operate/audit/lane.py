@@ -11,6 +11,7 @@ from aiokafka.structs import ConsumerRecord
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
+from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.topic_reader import Span, find_spans, read_spans
 from gateway.adapters.topics import Topics
 from gateway.core.province import Province
@@ -196,7 +197,14 @@ class LaneAudit:
         )
         only = None if self.scope.prove else self.prove_only
         self._prover = Prover(
-            self.lane, self._topics, self.recognition, horizon, self.report, share=self.scope.prove, only=only
+            self.lane,
+            self._topics,
+            self.recognition,
+            horizon,
+            self.report,
+            load_key_ring(self.settings),
+            share=self.scope.prove,
+            only=only,
         )
 
     async def _check_turn(

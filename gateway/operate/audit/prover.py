@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
+from gateway.adapters.signatures import NO_SIGNATURES, KeyRing
 from gateway.adapters.topics import Topics
 from gateway.core.decision import ENGINE_VERSION, Decision, Outcome
 from gateway.core.recognition import Recognition
@@ -58,6 +59,7 @@ class Prover:
     recognition: Recognition
     horizon: Horizon
     report: LaneReport
+    key_ring: KeyRing = NO_SIGNATURES
     share: float = 1.0
     only: frozenset[int] | None = None
 
@@ -76,7 +78,10 @@ class Prover:
         for record in inputs:
             actual = outputs.get(record.offset)
             if chosen and (chosen >= 1 or dice.random() < chosen):
-                decision = decide_record(self.lane, record, self.recognition, self.horizon)
+                decision = decide_record(
+                    self.lane, record, self.recognition, self.horizon,
+                    self.key_ring.verdict_on(self.lane.province, record),
+                )  # fmt: skip
                 topic = destinations.get(decision.outcome)
                 self._compare(entry, record, decision, topic, actual)
                 decisions.append(decision)

@@ -15,6 +15,7 @@ from rich.console import Console
 from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings
+from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.topic_reader import find_spans
 from gateway.adapters.topics import Topics
 from gateway.operate.audit.findings import KINDS, Finding, LaneReport
@@ -32,7 +33,9 @@ def audit(settings: Settings, scope: Scope, output: Literal["text", "json"]) -> 
     """
     started = time.monotonic()
     if scope.prove:
-        load_recognition(settings.recognition_dir)  # a mistake in it is said before anything is read
+        # A mistake in them is said before anything is read.
+        load_recognition(settings.recognition_dir)
+        load_key_ring(settings)
     lanes, size = asyncio.run(_survey(settings))
     reports = run_lanes(_audit_lane, [(settings, lane, scope) for lane in lanes], name="audit", size=size)
     summary = summarise(reports, time.monotonic() - started)

@@ -12,6 +12,7 @@ from aiokafka.structs import ConsumerRecord
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
+from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.topic_reader import Span, find_spans, read_spans
 from gateway.adapters.topics import Topics
 from gateway.core.decision import Decision, Identity, Outcome, decide
@@ -128,6 +129,7 @@ class LaneRedrive:
     def __post_init__(self) -> None:
         topics, p = Topics(self.settings.topic_prefix), self.lane.partition
         self._topics = topics
+        self._key_ring = load_key_ring(self.settings)
         self._verification = TopicPartition(topics.verification(self.lane.province.other), p)
         self._refusals = [TopicPartition(topics.rejection(self.lane.province), p), TopicPartition(topics.deadletter, p)]
         self._source = TopicPartition(self.lane.topic, p)
@@ -265,6 +267,7 @@ class LaneRedrive:
         return decide(
             record.value or b"", self.lane.province, record.timestamp, self.recognition,
             key=record.key, headers=record.headers, seen=seen,
+            signature=self._key_ring.verdict_on(self.lane.province, record),
         )  # fmt: skip
 
     async def _what_is_known(self, consumer: AIOKafkaConsumer, identities: set[Identity]) -> dict[Identity, _Known]:

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
+from gateway.adapters.signatures import NO_SIGNATURES, KeyRing
 from gateway.adapters.topic_reader import Span, read_spans
 from gateway.core.decision import Decision, Outcome, decide_again
 from gateway.core.recognition import Recognition
@@ -131,15 +132,19 @@ class LaneReplay:
     """Decides the records of one lane, in offset order, under both lists."""
 
     def __init__(
-        self, lane: LaneId, before: Recognition, after: Recognition, horizon: Horizon, most_examples: int
-    ) -> None:
+        self, lane: LaneId, before: Recognition, after: Recognition, horizon: Horizon, most_examples: int,
+        key_ring: KeyRing = NO_SIGNATURES,
+    ) -> None:  # fmt: skip
         self.tally = Tally(most_examples)
+        self._key_ring = key_ring
         self._lane, self._before, self._after, self._horizon = lane, before, after, horizon
 
     def take(self, records: Iterable[InputRecord], start: int) -> None:
         """Decide ``records``; those below offset ``start`` are remembered but not counted."""
         for record in records:
-            before = decide_record(self._lane, record, self._before, self._horizon)
+            before = decide_record(
+                self._lane, record, self._before, self._horizon, self._key_ring.verdict_on(self._lane.province, record)
+            )
             # What has been seen depends on no list: one horizon serves both.
             if before.identity and before.reading and before.outcome is not Outcome.DUPLICATE:
                 self._horizon.remember(before.identity, before.reading.content_digest, record.timestamp)

@@ -18,6 +18,7 @@ from rich.console import Console
 from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings
+from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.topic_reader import find_spans
 from gateway.adapters.topics import Topics
 from gateway.core.recognition import Recognition
@@ -72,6 +73,7 @@ def replay(settings: Settings, question: Question) -> Tally:
     Raises RecognitionListError, ConfigurationError, BrokerUnreachableError.
     """
     # Mistakes are said before anything is read, and forks have the lists already.
+    load_key_ring(settings)
     _, tried = load(question.against), load(question.list_dir)
     _warn_of_days_to_come(tried)
     spans = asyncio.run(_survey(settings, question))
@@ -123,7 +125,8 @@ def _replay_lane(job: tuple[Settings, Question, LaneSpan]) -> Tally:
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)  # thousands of objects come and go a batch, and none in cycles
     horizon = Horizon(settings.duplicates.horizon_ms, settings.duplicates.max_ids)
-    work = LaneReplay(span.lane, load(question.against), load(question.list_dir), horizon, question.examples)
+    key_ring = load_key_ring(settings)
+    work = LaneReplay(span.lane, load(question.against), load(question.list_dir), horizon, question.examples, key_ring)
     return asyncio.run(replay_lane(settings, span, work))
 
 

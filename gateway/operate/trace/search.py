@@ -13,6 +13,7 @@ from aiokafka.structs import ConsumerRecord
 from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings
+from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.topic_reader import Span, find_spans, read_spans
 from gateway.adapters.topics import Topics
 from gateway.core.province import Province
@@ -79,7 +80,9 @@ def trace(settings: Settings, query: Query, key: str | None) -> dict[str, Any]:
     Raises UsageError, BrokerUnreachableError, ConfigurationError.
     """
     topics = Topics(settings.topic_prefix)
-    load_recognition(settings.recognition_dir)  # a mistake in it is said before anything is read
+    # A mistake in them is said before anything is read.
+    load_recognition(settings.recognition_dir)
+    load_key_ring(settings)
     partitions = Counter(each.topic for each in asyncio.run(kafka.partitions_of(settings, list(topics.displays))))
     count = min(partitions.values())
     partition = query.partition if key is None else (murmur2(key.encode()) & 0x7FFFFFFF) % count
@@ -158,7 +161,7 @@ async def _search_lane(job: _Job, recognition: Recognition) -> tuple[list[dict[s
         first = min(each.record.timestamp for each in found.values())
         await _add_outputs(consumer, outputs, lane, found, first)
         decided_up_to = await _add_entries(consumer, ledger, lane, found, first)
-    return tell(lane, list(found.values()), decided_up_to, recognition), read
+    return tell(lane, list(found.values()), decided_up_to, recognition, load_key_ring(job.settings)), read
 
 
 async def _find_inputs(

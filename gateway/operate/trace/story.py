@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
+from gateway.adapters.signatures import KeyRing
 from gateway.core.decision import ENGINE_VERSION, Decision, Identity, Outcome, decide
 from gateway.core.reading import Reading
 from gateway.core.recognition import Dimension, Recognition
@@ -30,7 +31,9 @@ class Found:
     entries: list[tuple[ConsumerRecord, Entry]] = field(default_factory=list)
 
 
-def tell(lane: LaneId, found: list[Found], decided_up_to: int, recognition: Recognition) -> list[dict[str, Any]]:
+def tell(
+    lane: LaneId, found: list[Found], decided_up_to: int, recognition: Recognition, key_ring: KeyRing
+) -> list[dict[str, Any]]:
     """The story of each of ``found``, all of one lane, in offset order.
 
     ``decided_up_to`` is the last offset that the ledger accounts for. The decision is made again under ``recognition``, for the
@@ -38,19 +41,22 @@ def tell(lane: LaneId, found: list[Found], decided_up_to: int, recognition: Reco
     """
     seen: dict[Identity, dict[str, int]] = {}
     return [
-        _tell(lane, each, decided_up_to, recognition, seen) for each in sorted(found, key=lambda f: f.record.offset)
+        _tell(lane, each, decided_up_to, recognition, key_ring, seen)
+        for each in sorted(found, key=lambda f: f.record.offset)
     ]
 
 
 def _tell(
-    lane: LaneId, found: Found, decided_up_to: int, recognition: Recognition, seen: dict[Identity, dict[str, int]]
-) -> dict[str, Any]:
+    lane: LaneId, found: Found, decided_up_to: int, recognition: Recognition, key_ring: KeyRing,
+    seen: dict[Identity, dict[str, int]],
+) -> dict[str, Any]:  # fmt: skip
     record, reading = found.record, found.reading
     identity = Identity(reading.source, reading.id) if reading else None
     earlier = seen.setdefault(identity, {}) if identity else {}
     decision = decide(
         record.value or b"", lane.province, record.timestamp, recognition,
         key=record.key, headers=record.headers, seen={identity: tuple(earlier)} if identity and earlier else {},
+        signature=key_ring.verdict_on(lane.province, record),
     )  # fmt: skip
     outputs = [_output(each) for each in sorted(found.outputs, key=lambda each: (each.timestamp, each.offset))]
     own = [entry for entry in found.entries if entry[1].redriven is None]

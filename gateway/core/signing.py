@@ -1,0 +1,95 @@
+"""Event signatures: what is signed, and what came of verifying it; ``gateway.adapters.signatures`` has the cryptography.
+
+Two CloudEvents extension attributes carry a detached signature: ``signature``, 64 bytes as 128 hexadecimal digits (r‖s of SM2,
+GB/T 32918.2; or Ed25519, RFC 8032), and ``signaturekey``, the key's id. Signed are four netstrings, one after the other:
+``id``, ``source``, ``time`` as they stand in the event, and the bytes of ``data`` as they were sent (in binary mode the
+record's value). A netstring is the length in bytes, ``:``, the bytes, ``,`` — so that no two events have the same.
+"""
+
+import re
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+from gateway.core.reading import Headers, is_binary
+
+SIGNATURE, SIGNATURE_KEY = "signature", "signaturekey"
+_HEXADECIMAL = re.compile(r"[0-9a-fA-F]{128}")
+
+
+class Verdict(StrEnum):
+    """What came of an event's signature."""
+
+    UNASKED = "unasked"
+    """Nobody asked for one, and there is none."""
+    VALID = "valid"
+    MISSING = "missing"
+    INVALID = "invalid"
+    KEY_UNKNOWN = "key_unknown"
+
+
+class Signed(NamedTuple):
+    """An event that bears a signature: ``key_id`` None and ``signature`` None where that attribute is malformed."""
+
+    key_id: str | None
+    signature: bytes | None
+    message: bytes
+
+
+class _Envelope(msgspec.Struct):
+    id: str
+    source: str
+    time: str
+    data: msgspec.Raw
+    signature: object = None
+    signaturekey: object = None
+
+
+_decode = msgspec.json.Decoder(_Envelope).decode
+
+
+def signed_message(event_id: str, source: str, time: str, data: bytes) -> bytes:
+    """The bytes that are signed."""
+    parts = (event_id.encode("utf-8", "surrogatepass"), source.encode(), time.encode("utf-8", "surrogatepass"), data)
+    return b"".join(b"%d:%b," % (len(part), part) for part in parts)
+
+
+def read_signed(raw: bytes, headers: Headers = ()) -> Signed | None:
+    """What is to be verified; None where the record bears no signature, or is no event anyway. Never raises."""
+    if headers and is_binary(headers):
+        return _read_binary(raw, headers)
+    if b'"signature' not in raw:  # also where it is written with escapes: that is nobody's signature
+        return None
+    try:
+        envelope = _decode(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    if envelope.signature is None and envelope.signaturekey is None:
+        return None
+    message = signed_message(envelope.id, envelope.source, envelope.time, bytes(envelope.data))
+    return Signed(_text(envelope.signaturekey), _signature(envelope.signature), message)
+
+
+def _read_binary(raw: bytes, headers: Headers) -> Signed | None:
+    found: dict[str, str] = {}
+    for name, value in headers:
+        if name.startswith("ce_"):
+            found.setdefault(name.removeprefix("ce_"), (value or b"").decode("utf-8", "surrogateescape"))
+    if SIGNATURE not in found and SIGNATURE_KEY not in found:
+        return None
+    if not {"id", "source", "time"} <= found.keys():
+        return None
+    try:
+        message = signed_message(found["id"], found["source"], found["time"], raw)
+    except UnicodeEncodeError:
+        return None
+    return Signed(found.get(SIGNATURE_KEY), _signature(found.get(SIGNATURE)), message)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _signature(value: object) -> bytes | None:
+    return bytes.fromhex(value) if isinstance(value, str) and _HEXADECIMAL.fullmatch(value) else None

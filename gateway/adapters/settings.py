@@ -124,6 +124,8 @@ class LogSettings(_Part):
 
     format: Literal["auto", "json", "pretty"] = "auto"
     level: Literal["debug", "info", "warning", "error"] = "info"
+    rejections_per_s: float = Field(100, gt=0)
+    rejections_burst: int = Field(10_000, ge=1)
 
 
 class Settings(BaseSettings):

@@ -19,9 +19,12 @@ from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.topics import Topics
 from gateway.errors import ConfigurationError
 from gateway.relay.group import LaneGroup
+from gateway.relay.log_budget import LogBudget
 from gateway.relay.reporting import TurnLog
 
 log = structlog.get_logger("gateway.relay")
+
+_TELL_WITHHELD_S = 10
 
 
 class _WithoutOwnKafka(BootStrategy):
@@ -41,7 +44,8 @@ def make_app(settings: Settings, watch: ListWatch) -> RelayApp:
     app = faust_worker.make_app(RelayApp, "chuanyu-relay", settings)
     metrics = Metrics()
     metrics.show_list(watch.current, edit_refused=False)
-    group = LaneGroup(settings, lambda: watch.current, load_key_ring(settings), TurnLog(metrics))
+    turn_log = TurnLog(metrics, LogBudget(settings.log.rejections_per_s, settings.log.rejections_burst))
+    group = LaneGroup(settings, lambda: watch.current, load_key_ring(settings), turn_log)
 
     @app.service
     class LaneService(Service):
@@ -55,7 +59,14 @@ def make_app(settings: Settings, watch: ListWatch) -> RelayApp:
         async def on_stop(self) -> None:
             log.info("relay.draining")
             await group.stop()
+            turn_log.tell_withheld()
             log.info("relay.stopped")
+
+        @Service.task
+        async def tell_withheld(self) -> None:
+            while not self.should_stop:
+                await self.sleep(_TELL_WITHHELD_S)
+                turn_log.tell_withheld()
 
         @Service.task
         async def watch_list(self) -> None:

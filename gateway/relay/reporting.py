@@ -8,26 +8,34 @@ from gateway.adapters.logs import OFFSET, PARTITION, TOPIC
 from gateway.adapters.metrics import Metrics
 from gateway.core.decision import Decision, Outcome
 from gateway.relay.lane import Times
+from gateway.relay.log_budget import LineKind, LogBudget
 from gateway.relay.turn import Decided, LaneId, Turn
 
 log = structlog.get_logger("gateway.relay")
+
+_REJECTED, _DEAD_LETTERED = "record.rejected", "record.dead_lettered"
 
 
 class TurnLog:
     """Logs and counts committed turns. Field names, codes, units and ids; never a value out of the event beyond its id."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, budget: LogBudget) -> None:
         self._metrics = metrics
+        self._budget = budget
 
     def committed(self, lane: LaneId, turn: Turn, times: Times) -> None:
-        """One line for each rejection and dead letter, one for the transaction."""
+        """One line for each rejection and dead letter, within their budget, and one for the transaction."""
         for decided in turn.told:
             outcome = decided.decision.outcome
             if outcome is Outcome.REJECT:
-                _log_rejection(lane, decided)
+                if self._budget.admits(
+                    LineKind(_REJECTED, lane.province.value, decided.decision.reasons[0].code.value)
+                ):
+                    _log_rejection(lane, decided)
             elif outcome is Outcome.DEAD_LETTER:
                 code, message = decided.decision.error or ("", "")
-                log.warning("record.dead_lettered", code=code, message=message, **_place(lane, decided))
+                if self._budget.admits(LineKind(_DEAD_LETTERED, lane.province.value, code)):
+                    log.warning(_DEAD_LETTERED, code=code, message=message, **_place(lane, decided))
             else:
                 event = "record.forwarded" if outcome is Outcome.FORWARD else "record.duplicate"
                 log.info(event, row=decided.decision.row, **_identity(decided.decision), **_place(lane, decided))
@@ -40,6 +48,11 @@ class TurnLog:
         self._metrics.count_turn(lane.province.value, counts, reasons, times.deciding, times.committing)
         place = {TOPIC: lane.topic, PARTITION: lane.partition, "next_offset": turn.next_offset}
         log.info("turn.committed", **counts, **place)
+
+    def tell_withheld(self) -> None:
+        """Say how many lines were left out since this was last said."""
+        for kind, count in self._budget.take_withheld().items():
+            log.warning("log.withheld", withheld=kind.event, province=kind.province, code=kind.code, count=count)
 
     def aborted(self, lane: LaneId) -> None:
         """Counted; the lane itself says why."""
@@ -54,7 +67,7 @@ def _log_rejection(lane: LaneId, decided: Decided) -> None:
     decision = decided.decision
     primary = decision.reasons[0]
     log.warning(
-        "record.rejected",
+        _REJECTED,
         code=primary.code.value,
         codes=[code.value for code in decision.codes],
         field=primary.field,

@@ -6,6 +6,7 @@ import random
 import signal
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,37 @@ async def test_poisoned_lane_does_not_stop_the_others(settings: Settings) -> Non
     account.assert_proper(len(records))
     # Those that stood alone when even their dead letter was refused may be dead letters; none is lost.
     assert account.outcome_count(VERIFIED_TYPE) + account.outcome_count(DEADLETTER_TYPE) == len(records)
+
+
+async def test_a_flood_of_rejections_does_not_fill_the_log(settings: Settings) -> None:
+    await apply_topics(settings)
+    flood = [
+        Simulated(
+            Province.SICHUAN, b"k", b'{"id":"f%d","source":"urn:chuanyu:sichuan"}' % number, [], Outcome.REJECT, ()
+        )
+        for number in range(3000)
+    ]
+    garbage = [
+        Simulated(Province.CHONGQING, None, b"garbage %d" % number, [], Outcome.DEAD_LETTER, ())
+        for number in range(2000)
+    ]
+    limits = {"GATEWAY_LOG__REJECTIONS_BURST": "100", "GATEWAY_LOG__REJECTIONS_PER_S": "1"}
+    with workers(settings, 1, **limits) as (worker,):
+        await publish(settings, [*flood, *garbage])
+        account = await wait_until_accounted(settings, 5000, 60)
+        assert worker.terminate(20) == 0
+        withheld = Counter[tuple[object, object]]()
+        for line in worker.events("log.withheld"):
+            withheld[line["withheld"], line["code"]] += int(str(line["count"]))
+        written = {name: len(worker.events(name)) for name in ("record.rejected", "record.dead_lettered")}
+    assert account.outcome_count(REJECTED_TYPE) == 3000
+    assert account.outcome_count(DEADLETTER_TYPE) == 2000
+    assert 100 <= written["record.rejected"] < 200
+    assert 100 <= written["record.dead_lettered"] < 200
+    assert withheld == {
+        ("record.rejected", "INVALID_EVENT"): 3000 - written["record.rejected"],
+        ("record.dead_lettered", "NOT_JSON"): 2000 - written["record.dead_lettered"],
+    }
 
 
 async def test_duplicates_are_known_again_after_a_restart(settings: Settings) -> None:

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help setup chromium demo test check bench compose-test secrets screenshots schemas format requirements clean
+.PHONY: help setup chromium demo test check bench fuzz compose-test secrets screenshots schemas format requirements clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,10 @@ secrets: setup .env.example ## the passwords that docker-compose.yml wants, in s
 	@{ echo "# Copy to .env and change what you like. Passwords are files in SECRETS_DIR, never variables."; \
 	  grep -oE '\$$\{[A-Z_]+:-[^}]*\}' docker-compose.yml | sort -u | sed -E 's/^\$$\{([A-Z_]+):-(.*)\}$$/\1=\2/'; } > $@
 
+fuzz: setup ## coverage-guided fuzzing of reading and deciding (ARGS="-runs=5000000")
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r .ci/requirements-fuzz.txt
+	$(BIN)/python -m tests.fuzz .fuzz -max_len=4096 -print_final_stats=1 $(or $(ARGS),-max_total_time=600)
+
 compose-test: setup ## image, docker-compose.yml and testcontainers, run for real (needs a Docker engine)
 	$(BIN)/pytest tests/compose -p no:randomly $(ARGS)
 
@@ -70,6 +74,7 @@ requirements: ## pin the dependencies anew, with hashes and without addresses
 	$(VENV)-pins/bin/pip-compile $(PINS) -o .ci/requirements.txt pyproject.toml
 	$(VENV)-pins/bin/pip-compile $(PINS) --extra=dev -o .ci/requirements-dev.txt pyproject.toml
 	$(VENV)-pins/bin/pip-compile $(PINS) --build-deps-for=wheel --only-build-deps -o .ci/requirements-build.txt pyproject.toml
+	echo atheris | $(VENV)-pins/bin/pip-compile $(PINS) -o .ci/requirements-fuzz.txt -
 
 clean: ## remove what was made
 	rm -rf $(VENV) $(VENV)-pins .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

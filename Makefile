@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help setup chromium demo test check bench fuzz compose-test secrets screenshots schemas format requirements clean
+.PHONY: help setup chromium demo test check bench fuzz sbom compose-test secrets screenshots schemas format requirements clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,12 @@ fuzz: setup ## coverage-guided fuzzing of reading and deciding (ARGS="-runs=5000
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r .ci/requirements-fuzz.txt
 	$(BIN)/python -m tests.fuzz .fuzz -max_len=4096 -print_final_stats=1 $(or $(ARGS),-max_total_time=600)
 
+sbom: ## what is installed with the gateway, as CycloneDX, in dist/sbom.cdx.json
+	$(PYTHON) -m venv $(VENV)-sbom
+	$(VENV)-sbom/bin/pip install --quiet --disable-pip-version-check --require-hashes -r .ci/requirements-sbom.txt
+	mkdir -p dist
+	$(VENV)-sbom/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o dist/sbom.cdx.json .ci/requirements.txt
+
 compose-test: setup ## image, docker-compose.yml and testcontainers, run for real (needs a Docker engine)
 	$(BIN)/pytest tests/compose -p no:randomly $(ARGS)
 
@@ -74,7 +80,8 @@ requirements: ## pin the dependencies anew, with hashes and without addresses
 	$(VENV)-pins/bin/pip-compile $(PINS) -o .ci/requirements.txt pyproject.toml
 	$(VENV)-pins/bin/pip-compile $(PINS) --extra=dev -o .ci/requirements-dev.txt pyproject.toml
 	$(VENV)-pins/bin/pip-compile $(PINS) --build-deps-for=wheel --only-build-deps -o .ci/requirements-build.txt pyproject.toml
+	echo cyclonedx-bom | $(VENV)-pins/bin/pip-compile $(PINS) -o .ci/requirements-sbom.txt -
 	echo atheris | $(VENV)-pins/bin/pip-compile $(PINS) -o .ci/requirements-fuzz.txt -
 
 clean: ## remove what was made
-	rm -rf $(VENV) $(VENV)-pins .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) $(VENV)-pins $(VENV)-sbom .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

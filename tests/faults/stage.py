@@ -15,9 +15,9 @@ from tests.faults.traffic import Traffic, Watch, flowing
 from tests.faults.verdict import judge
 from tests.kafka.harness import Worker, with_short_sessions
 
-LANES_A_PARTITION = 2  # one for each province
 _RECOVERY_TIMEOUT_S = 90
 _DRAIN_TIMEOUT_S = 15
+_WORKERS = 2
 
 
 @dataclass
@@ -58,7 +58,10 @@ class Scenario:
     faults: tuple[Fault, ...]
     worker: type[Worker] = Worker
     environment: dict[str, str] = field(default_factory=dict)
-    workers: int = 2
+    mix: dict[str, Any] = field(default_factory=dict)
+    """The simulator's shares, where not its own."""
+    times: int | None = None
+    """How often it can happen; None: as often as you like."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,9 @@ async def play(
             stack.callback(worker.discard)
             return worker.start()
 
-        stage = Stage(
-            settings, [new_worker() for _ in range(scenario.workers)], new_worker, scenario.environment, ground
-        )
+        stage = Stage(settings, [new_worker() for _ in range(_WORKERS)], new_worker, scenario.environment, ground)
         await asyncio.gather(*(stage.wait_for(worker, "group.assigned") for worker in stage.workers))
-        stage.traffic, stage.watch = await stack.enter_async_context(flowing(settings, rate, seed))
+        stage.traffic, stage.watch = await stack.enter_async_context(flowing(settings, rate, seed, scenario.mix))
         await stage.recovered()
         for stage.turn in range(times):
             await scenario.faults[stage.turn % len(scenario.faults)](stage)

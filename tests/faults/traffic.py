@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterable
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 
 from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
@@ -29,12 +29,14 @@ class Sent(NamedTuple):
 
 
 class Traffic:
-    """Both provinces' events at ``rate`` a second, in the background, until ``stop``."""
+    """Both provinces' events at ``rate`` a second, in the background, until ``stop``; ``mix`` is the simulator's."""
 
-    def __init__(self, settings: Settings, producer: AIOKafkaProducer, rate: int, seed: int) -> None:
+    def __init__(
+        self, settings: Settings, producer: AIOKafkaProducer, rate: int, seed: int, mix: Mapping[str, Any]
+    ) -> None:
         recognition = load_recognition(settings.recognition_dir)
         self._topics, self._producer, self._rate = Topics(settings.topic_prefix), producer, rate
-        self._simulator = Simulator(recognition, seed)
+        self._simulator = Simulator(recognition, seed, **mix)
         # Of another seed, so that no other event can be taken for a repetition of one of them.
         self._probes = Simulator(recognition, seed + 1_000_000, reject_share=0, duplicate_share=0, garbage_share=0)
         self._pending: list[tuple[Simulated, asyncio.Future[object]]] = []
@@ -51,8 +53,16 @@ class Traffic:
             for (record, _), place in zip(self._pending, places, strict=True)
         ]
 
+    async def cancel(self) -> None:
+        """No more events, whatever has become of the last ones."""
+        self._task.cancel()
+        await asyncio.gather(self._task, *(future for _, future in self._pending), return_exceptions=True)
+
     async def probe(self, partitions: int) -> set[str]:
         """One event into each lane, to be forwarded; returns their origins once they are acknowledged."""
+        for province in Province:
+            while len(await self._producer.partitions_for(self._topics.display(province))) < partitions:  # noqa: ASYNC110
+                await asyncio.sleep(_TICK_S)  # some were added, and the producer does not know it yet
         futures, wanted = [], {(province, n) for province in Province for n in range(partitions)}
         while wanted:
             record = self._probes.next_event(_now_ms())
@@ -96,14 +106,9 @@ class Watch:
     async def follow(self, settings: Settings, is_ready: asyncio.Event) -> None:
         """Read along until cancelled."""
         topics = Topics(settings.topic_prefix)
-        partitions: list[TopicPartition] = await kafka.partitions_of(
-            settings, [topics.verification(province) for province in Province]
-        )
-        async with kafka.consumer(settings) as consumer:
-            consumer.assign(partitions)
-            await consumer.seek_to_end()
-            for partition in partitions:
-                await consumer.position(partition)  # asked for now: events are on their way from here on
+        # A subscription, so that partitions that are added are read too.
+        names = [topics.verification(province) for province in Province]
+        async with kafka.consumer(settings, *names, metadata_max_age_ms=1000) as consumer:
             is_ready.set()
             while True:
                 for records in (await consumer.getmany(timeout_ms=200)).values():
@@ -111,10 +116,17 @@ class Watch:
 
 
 @contextlib.asynccontextmanager
-async def flowing(settings: Settings, rate: int, seed: int) -> AsyncIterator[tuple[Traffic, Watch]]:
+async def flowing(
+    settings: Settings, rate: int, seed: int, mix: Mapping[str, Any]
+) -> AsyncIterator[tuple[Traffic, Watch]]:
     """Traffic that has begun, and a watch on its outputs; the traffic is to be stopped by whoever wants its account."""
     watch, is_ready = Watch(), asyncio.Event()
-    options = {"enable_idempotence": True, "linger_ms": 5, "request_timeout_ms": _PATIENCE_MS}
+    options = {
+        "enable_idempotence": True,
+        "linger_ms": 5,
+        "request_timeout_ms": _PATIENCE_MS,
+        "metadata_max_age_ms": 1000,
+    }
     following = asyncio.create_task(watch.follow(settings, is_ready))
     try:
         done, _ = await asyncio.wait(
@@ -123,7 +135,11 @@ async def flowing(settings: Settings, rate: int, seed: int) -> AsyncIterator[tup
         if following in done:
             following.result()
         async with kafka.producer(settings, **options) as producer:
-            yield Traffic(settings, producer, rate, seed), watch
+            traffic = Traffic(settings, producer, rate, seed, mix)
+            try:
+                yield traffic, watch
+            finally:
+                await traffic.cancel()
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)

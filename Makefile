@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help setup chromium demo test check bench compose-test secrets screenshots schemas format requirements clean
+.PHONY: help setup chromium demo test check bench chaos compose-test secrets screenshots schemas format requirements clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,9 @@ check: setup ## style, types, imports, contract files, list
 
 bench: setup ## events per second and latency, beside the peers
 	$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: setup ## every fault many times amid traffic, and what came of it (ARGS="--times 20 --rate 2000"; about 25 minutes)
+	$(BIN)/python -m tests.faults $(ARGS)
 
 secrets: setup .env.example ## the passwords that docker-compose.yml wants, in secrets/ (made once)
 	$(BIN)/gateway secrets secrets

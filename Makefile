@@ -3,8 +3,9 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+JOBS ?= 2
 
-.PHONY: help setup chromium demo test check bench fuzz sbom compose-test secrets screenshots schemas format requirements clean
+.PHONY: help setup chromium demo test check bench chaos fuzz sbom compose-test secrets screenshots schemas format requirements clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,8 +28,8 @@ chromium: # what the browser tests drive
 	    export DEBIAN_FRONTEND=noninteractive; apt-get update -qq >/dev/null && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	  else echo "make: Chromium is missing, which the browser tests drive: install it (Debian: apt-get install chromium)" >&2; exit 1; fi; }
 
-test: setup chromium ## all tests but the containers' (ARGS="-k horizon")
-	$(BIN)/pytest $(ARGS)
+test: setup chromium ## all tests but the containers', JOBS=2 at a time (ARGS="-k horizon")
+	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
 check: setup ## style, types, imports, contract files, list
 	$(BIN)/ruff check .
@@ -40,6 +41,9 @@ check: setup ## style, types, imports, contract files, list
 
 bench: setup ## events per second and latency, beside the peers
 	$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: setup ## every fault many times amid traffic, and what came of it (ARGS="--times 20 --rate 2000"; about 25 minutes)
+	$(BIN)/python -m tests.faults $(ARGS)
 
 secrets: setup .env.example ## the passwords that docker-compose.yml wants, in secrets/ (made once)
 	$(BIN)/gateway secrets secrets

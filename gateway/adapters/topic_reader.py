@@ -10,6 +10,7 @@ from aiokafka.structs import ConsumerRecord
 from gateway.errors import BrokerUnreachableError
 
 _POLL_MS = 500
+_TAIL = 64  # offsets
 _SILENCE_S = 60
 """What is to be read is there already: a broker that does not give it within this time is gone."""
 
@@ -42,6 +43,20 @@ async def find_spans(
     if until is not None:
         stops = await _offsets_at(consumer, wanted, until, ends)
     return {each: Span(log_starts[each], starts[each], max(starts[each], stops[each])) for each in wanted}
+
+
+async def find_newest_time(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> int | None:
+    """The broker time of the newest committed record of ``partitions``, to which ``consumer`` must be assigned; None of none."""
+    newest: int | None = None
+    for partition, span in (await find_spans(consumer, partitions)).items():
+        start, reach, times = span.end, _TAIL, list[int]()
+        # The last offsets may be markers and aborted records, which are not given out.
+        while not times and start > span.start:
+            start, reach = max(span.start, span.end - reach), reach * 8
+            async for _, records in read_spans(consumer, {partition: Span(span.log_start, start, span.end)}):
+                times += [record.timestamp for record in records]
+        newest = max([*times, newest or 0]) or None
+    return newest
 
 
 async def _offsets_at(

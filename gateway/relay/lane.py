@@ -18,10 +18,11 @@ from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import KeyRing
 from gateway.adapters.topics import Topics
 from gateway.core.recognition import Recognition
+from gateway.errors import ConfigurationError
 from gateway.relay.horizon import Horizon
 from gateway.relay.relearn import Position, committed_position, position_from_ledger, relearn_horizon
 from gateway.relay.transaction import MAX_BATCH_BYTES, REFUSED, send_in_transaction
-from gateway.relay.turn import LaneId, Turn, take_turn
+from gateway.relay.turn import LaneId, Turn, destinations_of, take_turn
 
 log = structlog.get_logger("gateway.relay")
 
@@ -154,6 +155,7 @@ class Lane:
             # begin_transaction waits for InitProducerId, which ends what the last owner had pending and fences it.
             await self._producer.begin_transaction()
             await self._producer.abort_transaction()
+            await self._require_outputs(self._producer)
             position = await committed_position(self.settings, self.group_id, self.id)
         if position is None or position.previous is None:
             # No commit, or one that is not ours (set by hand): the ledger knows what was done, and nothing is done twice.
@@ -169,6 +171,16 @@ class Lane:
         self._limit = self._limit or relay.max_records
         self.is_open = True
         self._log("lane.opened", next_offset=start.next_offset, remembered_ids=len(self._horizon))
+
+    async def _require_outputs(self, producer: AIOKafkaProducer) -> None:
+        """An output keeps its input's partition: where partitions were added to the input alone, there is none to write to."""
+        written = (*destinations_of(self.id, self.topics).values(), self.topics.ledger)
+        lacking = [topic for topic in written if self.id.partition not in (await producer.partitions_for(topic) or ())]
+        if lacking:
+            raise ConfigurationError(
+                f"{self.id.topic} has a partition {self.id.partition}, and {', '.join(lacking)} has none: "
+                "give every topic the same number of partitions, then restart the workers; until then its events wait."
+            )
 
     async def _turn(self) -> bool:
         """One transaction, if there are records; True if one was committed."""
@@ -240,9 +252,9 @@ class Lane:
 
 
 def _describe(error: Exception) -> dict[str, str]:
-    """An error for the log: its type, and its own words only where they are Kafka's and so hold no event's."""
+    """An error for the log: its type, and its own words only where they are Kafka's or ours and so hold no event's."""
     details = {"error.type": type(error).__name__}
-    if isinstance(error, KafkaError | TimeoutError):
+    if isinstance(error, KafkaError | TimeoutError | ConfigurationError):
         details["error.message"] = str(error)[:300]
     else:
         traceback = error.__traceback__

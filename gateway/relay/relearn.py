@@ -1,6 +1,5 @@
 """What a lane learns again from Kafka when it opens: where it stands, and which ids it has seen. The outputs are the state."""
 
-import time
 from dataclasses import dataclass
 
 import msgspec
@@ -11,7 +10,7 @@ from aiokafka.structs import ConsumerRecord
 from gateway.adapters import kafka
 from gateway.adapters.logs import OFFSET, PARTITION, TOPIC
 from gateway.adapters.settings import Settings
-from gateway.adapters.topic_reader import find_spans, read_spans
+from gateway.adapters.topic_reader import find_newest_time, find_spans, read_spans
 from gateway.adapters.topics import Topics
 from gateway.core.decision import Identity
 from gateway.core.times import parse_instant
@@ -90,17 +89,19 @@ async def relearn_horizon(
 ) -> Horizon:
     """The ids of the lane's outputs within the horizon, read from both of its output partitions.
 
-    As it is now; or as it was at ``at`` (milliseconds since the epoch), of inputs ``before`` that offset.
+    As it is after the newest of them; or as it was at ``at`` (milliseconds since the epoch), of inputs ``before`` that offset.
     """
     horizon = Horizon(settings.duplicates.horizon_ms, settings.duplicates.max_ids)
     partitions = [
         TopicPartition(topics.verification(lane.province.other), lane.partition),
         TopicPartition(topics.rejection(lane.province), lane.partition),
     ]
-    now = at if at is not None else int(time.time() * 1000)
     async with kafka.consumer(settings) as consumer:
         consumer.assign(partitions)
-        spans = await find_spans(consumer, partitions, since=now - settings.duplicates.horizon_ms, until=at)
+        # By the broker's clock: one of ours that is wrong would forget ids, and forward their repetitions.
+        now = at if at is not None else await find_newest_time(consumer, partitions)
+        since = None if now is None else now - settings.duplicates.horizon_ms
+        spans = await find_spans(consumer, partitions, since=since, until=at)
         async for _, records in read_spans(consumer, spans):
             for record in records:
                 if before is None or ((origin := origin_of(record.headers)) and origin[2] < before):

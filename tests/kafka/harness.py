@@ -25,6 +25,9 @@ from gateway.relay.turn import ORIGIN_HEADER
 class Worker:
     """One ``gateway run`` (or ``feedback run``) process with a log of its own."""
 
+    program: tuple[str, ...] = ("-m", "gateway")
+    """What Python runs."""
+
     def __init__(self, settings: Settings, *command: str, **environment: str) -> None:
         self._command = command or ("run",)
         self._environment = os.environ | {
@@ -41,7 +44,7 @@ class Worker:
 
     def start(self) -> "Worker":
         with self.log.open("ab") as log:
-            command = [sys.executable, "-m", "gateway", *self._command]
+            command = [sys.executable, *self.program, *self._command]
             self.process = subprocess.Popen(
                 command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
@@ -61,6 +64,13 @@ class Worker:
         assert self.process is not None
         self.process.terminate()
         return self.process.wait(timeout_s)
+
+    def discard(self) -> None:
+        """End the process if it still runs, frozen or not, and remove its log."""
+        if self.process is not None and self.process.poll() is None:
+            self.signal(signal.SIGCONT)
+            self.kill()
+        self.log.unlink(missing_ok=True)
 
     def events(self, name: str) -> list[dict[str, object]]:
         """The log lines of this event name."""
@@ -99,10 +109,7 @@ def workers(settings: Settings, count: int, **environment: str) -> Iterable[list
         yield started
     finally:
         for worker in started:
-            if worker.process is not None and worker.process.poll() is None:
-                worker.signal(signal.SIGCONT)
-                worker.kill()
-            worker.log.unlink(missing_ok=True)
+            worker.discard()
 
 
 async def publish(

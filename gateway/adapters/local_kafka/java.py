@@ -33,15 +33,15 @@ _LOGGING = [
 
 
 class JavaKafka(LocalKafka):
-    """The broker under a guard process (``guard.py``), with a data folder of its own."""
+    """The broker under a guard process (``guard.py``), with a data folder of its own. ``ports``: its own, its controller's."""
 
     def __init__(
         self, properties: Mapping[str, str], announce: Callable[[str], None], data_dir: Path | None,
-        passwords_dir: Path | None,
+        passwords_dir: Path | None, *, ports: tuple[int, int] | None = None,
     ) -> None:  # fmt: skip
         self._overrides, self._announce, self._given_dir = dict(properties), announce, data_dir
         self._passwords_dir = passwords_dir
-        self._port, self._controller_port = free_ports(2)
+        self._port, self._controller_port = ports or free_ports(2)
         self.bootstrap_servers = f"127.0.0.1:{self._port}"
         self.description = f"Apache Kafka {KAFKA_VERSION} on Java {java_version() or '?'}"
         self._dir: Path | None = None

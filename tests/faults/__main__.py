@@ -1,0 +1,107 @@
+"""``make chaos``: every fault by itself, many times, amid many events; and a table of what came of it."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from gateway.adapters.local_kafka import local_kafka
+from gateway.adapters.local_kafka.cluster import LocalCluster
+from gateway.adapters.settings import Settings
+from tests.faults import broker_faults, cluster_faults, network_faults, worker_faults
+from tests.faults.partition_faults import PARTITIONS_ADDED
+from tests.faults.stage import Row, Scenario, play, small_settings
+
+_COLUMNS = ("fault", "times", "events", "lost", "doubled", "recovery, median s", "worst s")
+
+Ground = tuple[Settings, Any]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--times", type=int, default=5, help="how often each fault happens")
+    parser.add_argument("--rate", type=int, default=1000, help="events a second meanwhile")
+    parser.add_argument("--only", default="", help="faults with this in their name")
+    options = parser.parse_args()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it reports what it retries
+    console, rows, failures = Console(stderr=True), list[Row](), list[str]()
+    with tempfile.TemporaryDirectory(prefix="chuanyu-lists-") as folder:
+        for number, (ground, scenario) in enumerate(every_scenario(Path(folder)), start=1):
+            if options.only not in scenario.name:
+                continue
+            console.print(f"{scenario.name} …")
+            try:
+                with ground() as (settings, under):
+                    playing = play(
+                        scenario, settings, ground=under, times=scenario.times or options.times, rate=options.rate,
+                        seed=number,
+                    )  # fmt: skip
+                    rows.append(asyncio.run(playing))
+            except Exception as error:  # noqa: BLE001 — the other faults are still to be tried
+                failures.append(f"{scenario.name}: {type(error).__name__}: {error}")
+                console.print(failures[-1], markup=False)
+    Console(width=110).print(table(rows))
+    sys.stdout.writelines(f"failed: {failure}\n" for failure in failures)
+    return 1 if failures or any(row.lost or row.doubled for row in rows) else 0
+
+
+def every_scenario(folder: Path) -> list[tuple[Any, Scenario]]:
+    """Each with the ground that it is played on, which is new for each."""
+    return [
+        *((on_broker, scenario) for scenario in worker_faults.scenarios(folder)),
+        *((on_broker, scenario) for scenario in broker_faults.SCENARIOS),
+        (on_small_disk, broker_faults.FULL_DISK),
+        *((behind_proxy, scenario) for scenario in network_faults.SCENARIOS),
+        (on_broker, PARTITIONS_ADDED),
+        *((on_cluster, scenario) for scenario in cluster_faults.SCENARIOS),
+    ]
+
+
+@contextlib.contextmanager
+def on_broker() -> Iterator[Ground]:
+    with local_kafka(prefer="java") as broker:
+        yield at(broker.bootstrap_servers), broker
+
+
+@contextlib.contextmanager
+def on_small_disk() -> Iterator[Ground]:
+    with broker_faults.broker_on_small_disk() as disk:
+        yield at(disk.broker.bootstrap_servers), disk
+
+
+@contextlib.contextmanager
+def behind_proxy() -> Iterator[Ground]:
+    with network_faults.broker_behind_proxy() as (_, proxy):
+        yield at(f"127.0.0.1:{proxy.port}"), proxy
+
+
+@contextlib.contextmanager
+def on_cluster() -> Iterator[Ground]:
+    with LocalCluster() as cluster:
+        yield cluster_faults.on_cluster(small_settings(), cluster.bootstrap_servers), cluster
+
+
+def at(bootstrap_servers: str) -> Settings:
+    return small_settings().model_copy(update={"bootstrap_servers": bootstrap_servers})
+
+
+def table(rows: list[Row]) -> Table:
+    made = Table()
+    for column in _COLUMNS:
+        made.add_column(column, justify="left" if column == "fault" else "right")
+    for row in rows:
+        numbers = (row.times, row.events, row.lost, row.doubled)
+        made.add_row(row.fault, *map(str, numbers), f"{row.median_s:.1f}", f"{row.worst_s:.1f}")
+    return made
+
+
+if __name__ == "__main__":
+    sys.exit(main())

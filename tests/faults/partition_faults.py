@@ -1,0 +1,60 @@
+"""Partitions are added to one province's topic while everything runs. The stage's ground is the broker."""
+
+import asyncio
+import time
+
+from aiokafka.admin import NewPartitions
+
+from gateway.adapters import kafka
+from gateway.adapters.topics import Topics
+from gateway.core.province import Province
+from tests.faults.stage import Scenario, Stage
+from tests.kafka.harness import Worker
+
+_ADDED = 2
+_CONFIGURATION_INVALID = 78
+
+
+async def add_partitions(stage: Stage) -> None:
+    """To the input alone, which is refused in words while the rest goes on; then to every topic, and a restart."""
+    topics = Topics(stage.settings.topic_prefix)
+    changed = topics.display(Province.SICHUAN)
+    grown = stage.settings.topics.partitions + _ADDED
+    await grow(stage, [changed], grown)
+    newcomer = stage.new_worker()
+    assert newcomer.process is not None
+    assert await asyncio.to_thread(newcomer.process.wait, 30) == _CONFIGURATION_INVALID
+    assert f"{changed} {grown}" in newcomer.log.read_text(encoding="utf-8")
+    # Clients ask every few minutes which partitions there are, and at once when they have lost the broker.
+    await asyncio.to_thread(stage.ground.kill)
+    await asyncio.to_thread(stage.ground.start)
+    deadline = time.monotonic() + 60
+    while not (said := [text for worker in stage.workers for text in refusals(worker)]):
+        assert time.monotonic() < deadline, "the new partitions go unnoticed"
+        await asyncio.sleep(0.1)
+    assert changed in said[0]
+    assert topics.ledger in said[0]
+    await stage.recovered()  # the old lanes
+    await grow(stage, [name for name in topics.all if name != changed], grown)
+    for worker in stage.workers:
+        assert await asyncio.to_thread(worker.terminate, 15) == 0
+        worker.start()
+    partitions = stage.settings.topics.model_copy(update={"partitions": grown})
+    stage.settings = stage.settings.model_copy(update={"topics": partitions})
+
+
+async def grow(stage: Stage, names: list[str], partitions: int) -> None:
+    async with kafka.admin(stage.settings) as admin:
+        await admin.create_partitions({name: NewPartitions(partitions) for name in names})
+        await kafka.wait_until_led(admin, names)
+
+
+def refusals(worker: Worker) -> list[str]:
+    failed = worker.events("lane.failed")
+    return [str(line["error.message"]) for line in failed if line["error.type"] == "ConfigurationError"]
+
+
+# A holder's events move to another partition, where a repetition is not known for one: none is sent.
+PARTITIONS_ADDED = Scenario(
+    "topic: partitions added", (add_partitions,), mix={"duplicate_share": 0, "reject_share": 0}, times=1
+)

@@ -17,6 +17,7 @@ from gateway.relay.lane import Lane, Observer
 from gateway.relay.turn import LaneId
 
 _FETCH_BYTES = 4_194_304  # a full turn of ordinary events, so that catching up does not fetch twice for each
+_METADATA_MAX_AGE_MS = 10_000  # aiokafka's five minutes are long for events that wait in a partition that was added
 
 log = structlog.get_logger("gateway.relay")
 
@@ -94,6 +95,7 @@ class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             max_partition_fetch_bytes=_FETCH_BYTES,
+            metadata_max_age_ms=_METADATA_MAX_AGE_MS,
             session_timeout_ms=relay.session_timeout_ms,
             heartbeat_interval_ms=relay.session_timeout_ms // 5,
             # A lane's turns are bounded by their own timeout; the group must not be left while one waits for the broker.

@@ -16,7 +16,7 @@ from tests.faults.verdict import judge
 from tests.kafka.harness import Worker, with_short_sessions
 
 _RECOVERY_TIMEOUT_S = 90
-_DRAIN_TIMEOUT_S = 15
+_DRAIN_TIMEOUT_S = 30
 _WORKERS = 2
 
 

@@ -1,6 +1,6 @@
 """YAML files as people write them, read without YAML's habit of keeping the last of two equal keys."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,23 @@ def read_yaml(file: Path) -> Any:
         raise NotYamlError(f"not readable YAML: {type(error).__name__}") from None
     except OSError as error:
         raise NotYamlError(f"not readable: {error.strerror}") from None
+
+
+def line_of(file: Path, steps: Iterable[str | int]) -> int:
+    """The line, from 1 on, of what ``steps`` (keys, list positions) lead to in ``file``, which is YAML, or come nearest to."""
+    node = yaml.compose(file.read_text(encoding="utf-8"), _Loader)
+    line = 1
+    for step in steps:
+        if isinstance(node, yaml.MappingNode):
+            found = next((pair for pair in node.value if pair[0].value == str(step)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            found = (node.value[step], node.value[step])
+        else:
+            found = None
+        if found is None:
+            break
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
 
 
 class _Loader(yaml.SafeLoader):

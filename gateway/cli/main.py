@@ -7,7 +7,7 @@ import asyncio
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,7 +15,7 @@ from gateway import __version__
 from gateway.cli import contract, feedback, lists, proof
 from gateway.cli.options import Config, Format, ListDir, Output, Servers, finish, list_folder, load
 from gateway.core.province import Province
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UsageError
 
 app = typer.Typer(
     name="gateway", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown",
@@ -117,16 +117,38 @@ def check(
 def publish(
     files: Annotated[list[str], typer.Argument(metavar="FILE…", help="NDJSON, one event a line; - is standard input.")],
     province: Annotated[Province, typer.Option(help="Whose topic to publish to.")],
+    mapping: Annotated[
+        Path | None, typer.Option(help="How your own records become events (docs/provinces.md).", show_default=False)
+    ] = None,
+    invalid: Annotated[
+        Literal["refuse", "skip", "send"],
+        typer.Option(help="Where a line is no valid event: send nothing, send the others, or send it all the same."),
+    ] = "refuse",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write the events to standard output; send none.")] = False,
     config: Config = None,
     bootstrap_servers: Servers = None,
+    output: Format = Output.TEXT,
 ) -> None:
-    """Put events into a province's topic, keyed by holder.ref.
+    """Put events into a province's topic, keyed by holder.ref; what is no valid event is refused, by line and field.
+
+    Exit code 1 where a line was refused. From a pipe that does not end, use `--invalid skip`: otherwise all is read first.
 
     Example: `gateway publish events.ndjson --province chongqing`
     """
+    from gateway.operate.publish import Invalid, load_mapping
     from gateway.operate.publish import publish as publish_files
 
-    finish(asyncio.run(publish_files(load(config, bootstrap_servers), files, province)))
+    if dry_run and output is Output.JSON:
+        raise UsageError("--dry-run writes the events themselves to standard output: leave --format json out")
+    rules = load_mapping(mapping, province) if mapping else None
+    finish(
+        asyncio.run(
+            publish_files(
+                load(config, bootstrap_servers), files, province, invalid=Invalid(invalid), mapping=rules, dry_run=dry_run,
+                output=output.value,
+            )
+        )
+    )  # fmt: skip
 
 
 @app.command()

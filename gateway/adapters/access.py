@@ -23,6 +23,10 @@ class Role(StrEnum):
         return cls(province.value)
 
 
+CLUSTER = "kafka-cluster"
+"""The one resource of its kind."""
+
+
 class Kind(StrEnum):
     """What a grant is about, as Kafka names it."""
 
@@ -30,7 +34,7 @@ class Kind(StrEnum):
     GROUP = "GROUP"
     TRANSACTIONAL_ID = "TRANSACTIONAL_ID"
     CLUSTER = "BROKER"
-    """Its resource type's name in Kafka's clients; the resource itself is ``kafka-cluster``."""
+    """Its resource type's name in Kafka's clients; the resource itself is ``CLUSTER``."""
 
 
 class Grant(NamedTuple):
@@ -81,5 +85,5 @@ def _operator(settings: Settings) -> Iterator[Grant]:
     for group in settings.groups:
         yield Grant(Role.OPERATOR, Kind.GROUP, group, "DESCRIBE")
         yield Grant(Role.OPERATOR, Kind.TRANSACTIONAL_ID, f"{group}-", "DESCRIBE", prefixed=True)
-    yield Grant(Role.OPERATOR, Kind.CLUSTER, "kafka-cluster", "DESCRIBE")
-    yield Grant(Role.OPERATOR, Kind.CLUSTER, "kafka-cluster", "DESCRIBE_CONFIGS")
+    yield Grant(Role.OPERATOR, Kind.CLUSTER, CLUSTER, "DESCRIBE")
+    yield Grant(Role.OPERATOR, Kind.CLUSTER, CLUSTER, "DESCRIBE_CONFIGS")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gateway.adapters import kafka
-from gateway.adapters.access import Grant, Kind, Role
+from gateway.adapters.access import CLUSTER, Grant, Kind, Role
 from gateway.adapters.settings import Settings
 from gateway.errors import ConfigurationError, GatewayError
 
@@ -51,6 +51,35 @@ class AccessAdmin:
             raise self._refused("ACLs", error) from None
         found = [self._grant(binding) for binding in bindings if binding.host == "*"]
         return {grant for grant in found if grant is not None}
+
+    def allowed_operations(self, topics: list[str], groups: list[str]) -> dict[tuple[Kind, str], set[str] | None]:
+        """What the broker lets this principal do to each topic and group, and to the cluster, by Kafka's names; its own verdict,
+        which leaves nothing behind. None of a topic that is not there, as far as the principal may know.
+        """
+        from confluent_kafka import KafkaError, KafkaException, TopicCollection  # noqa: PLC0415
+
+        asked = {"include_authorized_operations": True, "request_timeout": _TIMEOUT_S}
+        futures: dict[tuple[Kind, str], Any] = {(Kind.CLUSTER, CLUSTER): self._client.describe_cluster(**asked)}
+        if topics:
+            described = self._client.describe_topics(TopicCollection(topics), **asked)
+            futures |= {(Kind.TOPIC, name): future for name, future in described.items()}
+        if groups:
+            described = self._client.describe_consumer_groups(groups, **asked)
+            futures |= {(Kind.GROUP, name): future for name, future in described.items()}
+        refusals = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
+        found: dict[tuple[Kind, str], set[str] | None] = {}
+        for resource, future in futures.items():
+            try:
+                found[resource] = {each.name for each in future.result().authorized_operations or ()}
+            except KafkaException as error:
+                code = error.args[0].code()
+                if code == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    found[resource] = None
+                elif code in refusals:
+                    found[resource] = set()
+                else:
+                    raise self._refused("ACLs", error) from None
+        return found
 
     def add_grants(self, grants: Iterable[Grant]) -> None:
         """Allow what ``grants`` say, from any host."""

@@ -185,6 +185,20 @@ def tail(
 
 
 @app.command()
+def doctor(config: Config = None, bootstrap_servers: Servers = None, output: Format = Output.TEXT) -> None:
+    """Check configuration, secrets, list, broker, topics, access, clock and lag: what is fine, what is not, what to do.
+
+    Nothing is changed. What the settings' principal may not see is tried with the passwords of `access.passwords_dir`, and is
+    else said to be unchecked. Exit code 1 where there is a problem; 69 or 78 where broker or settings let nothing be checked.
+
+    Example: `gateway doctor --format json`
+    """
+    from gateway.operate.doctor.run import run_doctor
+
+    finish(run_doctor(config, bootstrap_servers, output.value))
+
+
+@app.command()
 def secrets(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the password files go.")] = Path("secrets"),
 ) -> None:

@@ -6,7 +6,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +35,6 @@ from gateway.operate.access import apply_access, plan_access
 from gateway.operate.simulate import Simulator
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import Worker, publish, wait_until_accounted
-
-
-@pytest.fixture(scope="module")
-def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """The admin of a secured broker, on which topics and access were applied."""
-    folder = tmp_path_factory.mktemp("passwords")
-    make_passwords(folder)
-    with local_kafka(passwords_dir=folder, announce=print) as broker:
-        shipped = load_settings(packaged_config() / "gateway.yaml", bootstrap_servers=broker.bootstrap_servers)
-        settings = as_admin(shipped, folder)
-        settings = settings.model_copy(update={"topics": settings.topics.model_copy(update={"partitions": 2})})
-        asyncio.run(apply_topics(settings))
-        asyncio.run(apply_access(settings))
-        yield settings
 
 
 async def write(settings: Settings, topic: str, **options: Any) -> None:

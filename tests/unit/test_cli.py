@@ -148,6 +148,7 @@ def test_help_teaches_every_command_with_an_example() -> None:
         "check",
         "publish",
         "tail",
+        "doctor",
         "list show",
         "list validate",
         "list diff",

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 JOBS ?= 2
 
-.PHONY: help setup chromium demo test check bench chaos fuzz sbom compose-test secrets screenshots schemas format requirements clean
+.PHONY: help setup chromium demo test check bench peers chaos fuzz sbom compose-test secrets screenshots schemas format requirements clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,8 +39,15 @@ check: setup ## style, types, imports, contract files, list
 	$(BIN)/gateway schema check
 	$(BIN)/gateway list validate
 
-bench: setup ## events per second and latency, beside the peers
+bench: setup peers ## the gateway beside its peers (ARGS="--quick"; about an hour), and all else that benchmarks/README.md tells
 	$(BIN)/python -m benchmarks $(ARGS)
+
+$(VENV)-peers/ready: .ci/requirements-peers.txt
+	$(PYTHON) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/pip install --quiet --disable-pip-version-check --require-hashes -r .ci/requirements-peers.txt
+	@touch $@
+
+peers: $(VENV)-peers/ready ## the environment of the benchmark's peers, which shares nothing with the gateway's
 
 chaos: setup ## every fault many times amid traffic, and what came of it (ARGS="--times 20 --rate 2000"; about 25 minutes)
 	$(BIN)/python -m tests.faults $(ARGS)
@@ -85,7 +92,8 @@ requirements: ## pin the dependencies anew, with hashes and without addresses
 	$(VENV)-pins/bin/pip-compile $(PINS) --extra=dev -o .ci/requirements-dev.txt pyproject.toml
 	$(VENV)-pins/bin/pip-compile $(PINS) --build-deps-for=wheel --only-build-deps -o .ci/requirements-build.txt pyproject.toml
 	echo cyclonedx-bom | $(VENV)-pins/bin/pip-compile $(PINS) -o .ci/requirements-sbom.txt -
+	$(VENV)-pins/bin/pip-compile $(PINS) -o .ci/requirements-peers.txt benchmarks/peers/requirements.in
 	echo atheris | $(VENV)-pins/bin/pip-compile $(PINS) -o .ci/requirements-fuzz.txt -
 
 clean: ## remove what was made
-	rm -rf $(VENV) $(VENV)-pins $(VENV)-sbom .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) $(VENV)-peers $(VENV)-pins $(VENV)-sbom benchmarks/kafka-streams/target .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -1,81 +1,110 @@
-"""``make bench``: events per second and latency of the gateway, beside the limit of its client and a Faust agent."""
+"""``make bench``: the gateway measured on one broker, beside its peers. Figures go to stdout and into a folder of results."""
 
 import argparse
-import asyncio
-import logging
-import os
-import platform
-import tempfile
-import uuid
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import median
 
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks.engines import ENGINES, Engine
-from benchmarks.measure import Throughput, latency, make_records, throughput
-from gateway.adapters.list_files import load_recognition
-from gateway.adapters.local_kafka import local_kafka
-from gateway.adapters.settings import Settings, load_settings, packaged_config
+from benchmarks import report
+from benchmarks.engines import ENGINES
+from benchmarks.ground import ground
+from benchmarks.machine import describe_machine
+from benchmarks.matrix import Matrix, Plan
+from benchmarks.results import FOLDER, Results
+from benchmarks.traffic import LARGE, MIDDLE, ORDINARY, SIZES, SMALL
+from gateway.errors import GatewayError
+
+_FULL = {"events": 600_000, "rounds": 3, "seconds": 30.0, "minutes": 60.0}
+_QUICK = {"events": 100_000, "rounds": 1, "seconds": 10.0, "minutes": 15.0}
+_USAGE = 2
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--events", type=int, default=200_000, help="events a round; a slow engine gets a quarter")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds, engines interleaved; the median counts")
-    parser.add_argument("--latency-seconds", type=int, default=20, help="how long each rate is held")
-    options = parser.parse_args()
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it reports what it retries
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = _make_parser()
+    options = parser.parse_args(arguments)
     console = Console(stderr=True)
-    log = Path(tempfile.mkdtemp(prefix="chuanyu-bench-")) / "engines.log"
-    recognition = load_recognition(packaged_config() / "recognition")
-    records = make_records(recognition, options.events, seed=1)
-    with local_kafka(announce=console.print) as broker:
-        base = load_settings(packaged_config() / "gateway.yaml", bootstrap_servers=broker.bootstrap_servers)
-        base = base.model_copy(update={"topics": base.topics.model_copy(update={"partitions": 4})})
-        rounds: dict[Engine, list[Throughput]] = {engine: [] for engine in ENGINES}
-        for number in range(options.rounds):
-            for engine in ENGINES:
-                console.print(f"round {number + 1}: {engine.name} …")
-                share = records[: len(records) // 4] if engine.slow else records
-                rounds[engine].append(asyncio.run(throughput(engine, _apart(base), share, log)))
-        latencies = []
-        for per_second in (100, 1000):
-            console.print(f"latency at {per_second}/s …")
-            part = records[: per_second * options.latency_seconds]
-            latencies.append(asyncio.run(latency(ENGINES[0], _apart(base), part, per_second, log)))
-    output = Console(width=110)
-    output.print(
-        f"{broker.description}; {os.cpu_count()} cores shared with it; {platform.machine()}, Python {platform.python_version()}"
+    results = Results(options.results)
+    try:
+        if options.what == "report":
+            return _report(results)
+        with ground(console, options.bootstrap_servers) as (settings, broker):
+            results.content["machine"] = describe_machine(broker)
+            fine = Matrix(_plan_of(options, parser), settings, results, console).run()
+        return _report(results) or (0 if fine else 1)
+    except GatewayError as error:
+        console.print(str(error), style="red", markup=False, highlight=False)
+        return error.exit_code
+
+
+def _report(results: Results) -> int:
+    print(report.write(results))
+    return 0
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__,
+        epilog="Example: python -m benchmarks throughput --engines gateway,bare --sizes '2 kB' --partitions 12 --quick",
+    )  # fmt: skip
+    parser.add_argument(
+        "what", nargs="?", default="throughput", choices=("throughput", "report"),
+        help="throughput: engines beside each other; report: write table and chart anew from the results",
+    )  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="fewer events and one round, for a small machine")
+    parser.add_argument(
+        "--engines", type=_some_of(tuple(ENGINES)), default=tuple(ENGINES), metavar="A,B",
+        help=f"which of: {', '.join(ENGINES)} (default: all; away from the base point the quick ones)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sizes", type=_some_of(SIZES), default=(ORDINARY, SMALL, MIDDLE, LARGE), metavar="A,B",
+        help=f"of an event, of: {', '.join(SIZES)}. The first is the base point, the others are varied; so with the next two",
+    )  # fmt: skip
+    parser.add_argument("--partitions", type=_numbers, default=(4, 12), metavar="N,M", help="of a topic (default 4,12)")
+    parser.add_argument("--workers", type=_numbers, default=(1, 2, 4), metavar="N,M", help="processes (default 1,2,4)")
+    parser.add_argument("--events", type=_positive, help=f"in a round (default {_FULL['events']:,})")
+    parser.add_argument("--rounds", type=_positive, help=f"(default {_FULL['rounds']})")
+    parser.add_argument(
+        "--seconds", type=float, help=f"longest time of one engine's round (default {_FULL['seconds']})"
     )
-    size = sum(len(record.value) for record in records) // len(records)
-    output.print(
-        f"{options.events} events of {size} bytes, both directions, 10% rejected, 4 partitions, {options.rounds} rounds, medians"
-    )
-    output.print(_table(rounds))
-    gateway, bare, agent = (median(each.rate for each in rounds[engine]) for engine in ENGINES)
-    output.print(f"gateway / bare copy {gateway / bare:.2f}; gateway / Faust agent {gateway / agent:.1f}")
-    for each in latencies:
-        output.print(f"latency at {each.per_second}/s: p50 {each.p50:.1f} ms, p99 {each.p99:.1f} ms")
+    parser.add_argument("--minutes", type=float, help=f"after that no round begins (default {_FULL['minutes']})")
+    parser.add_argument("--results", type=Path, default=FOLDER, metavar="DIR", help="where results are kept")
+    parser.add_argument("--bootstrap-servers", metavar="HOST:PORT", help="a broker that runs (default: one is started)")
+    return parser
 
 
-def _table(rounds: dict[Engine, list[Throughput]]) -> Table:
-    table = Table()
-    for heading in ("engine", "job", "guarantee", "events/s", "min–max", "CPU µs/event", "peak MB"):
-        table.add_column(heading, justify="left" if heading in {"engine", "job", "guarantee"} else "right")
-    for engine, results in rounds.items():
-        rates = [each.rate for each in results]
-        table.add_row(
-            engine.name, engine.job, engine.guarantee, f"{median(rates):,.0f}", f"{min(rates):,.0f}–{max(rates):,.0f}",
-            f"{median(each.cpu_us for each in results):.1f}", f"{max(each.peak_mb for each in results):.0f}",
-        )  # fmt: skip
-    return table
+def _plan_of(options: argparse.Namespace, parser: argparse.ArgumentParser) -> Plan:
+    chosen = {name: getattr(options, name) for name in _FULL if getattr(options, name) is not None}
+    numbers = (_QUICK if options.quick else _FULL) | chosen
+    if options.quick and min(numbers["seconds"], numbers["minutes"]) <= 0:
+        parser.error("--seconds and --minutes must be positive")
+    return Plan(
+        options.engines, options.sizes, options.partitions, options.workers, int(numbers["events"]),
+        int(numbers["rounds"]), numbers["seconds"], numbers["minutes"],
+    )  # fmt: skip
 
 
-def _apart(settings: Settings) -> Settings:
-    return settings.model_copy(update={"topic_prefix": f"bench-{uuid.uuid4().hex[:8]}."})
+def _some_of(allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    def parse(text: str) -> tuple[str, ...]:
+        parts = tuple(part.strip() for part in text.split(","))
+        for part in parts:
+            if part not in allowed:
+                raise argparse.ArgumentTypeError(f"{part!r} is none of: {', '.join(allowed)}")
+        return parts
+
+    return parse
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(_positive(part) for part in text.split(","))
+
+
+def _positive(text: str) -> int:
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return int(text)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

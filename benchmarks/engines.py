@@ -1,76 +1,127 @@
-"""The engines that are compared, each a process of its own that works off the same input topics."""
+"""The engines that are compared, and how each is started."""
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from gateway.adapters.settings import Settings
+from gateway.errors import ConfigurationError
+
+ROOT = Path(__file__).resolve().parents[1]
+PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
+_STREAMS = ROOT / "benchmarks" / "kafka-streams"
+_STREAMS_HEAP = "-Xmx1g"
+
+EXACTLY_ONCE, AT_LEAST_ONCE = "exactly once", "at least once"
 
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine: what it is called, what it guarantees, and how it is started."""
+    """An engine: ``key`` for the command line, what it is called, what it does and guarantees.
 
+    ``runtime``: the gateway's own Python, the peers', or Java. ``counted_by``: how far it is can be seen from its committed
+    offsets (which are exact where they stand in its transactions), or from the records that it has sent.
+    """
+
+    key: str
     name: str
     job: str
     guarantee: str
-    command: tuple[str, ...]
-    slow: bool = False
-    """Gets fewer events, so that the run ends the same day."""
-
-
-ENGINES = (
-    Engine("gateway, one worker", "whole job", "exactly once", ("-m", "gateway", "run")),
-    Engine("bare aiokafka lanes", "copy the bytes", "exactly once", ("-m", "benchmarks.bare_copy")),
-    Engine("Faust agent", "same decision", "at least once", ("-m", "benchmarks.faust_agent"), slow=True),
-)
-
-
-@dataclass
-class Usage:
-    """What a process has used up: CPU seconds, and peak resident memory in MB."""
-
-    cpu_s: float = 0.0
-    peak_mb: float = 0.0
-
-
-class Process:
-    """A running engine."""
-
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
-        self._process = process
-
-    def usage(self) -> Usage:
-        """Used up to now, by /proc."""
-        proc = Path(f"/proc/{self._process.pid}")
-        fields = (proc / "stat").read_text().rsplit(")", 1)[1].split()
-        ticks = int(fields[11]) + int(fields[12])
-        peak = next(line for line in (proc / "status").read_text().splitlines() if line.startswith("VmHWM"))
-        return Usage(ticks / os.sysconf("SC_CLK_TCK"), int(peak.split()[1]) / 1024)
+    runtime: Literal["own", "peers", "java"]
+    module: str
+    counted_by: Literal["commits", "outputs"]
+    task: Literal["reduced", "decision", ""] = ""
 
     @property
-    def is_running(self) -> bool:
-        return self._process.poll() is None
+    def sends(self) -> bool:
+        """Whether it writes anything."""
+        return self.guarantee != ""
 
 
-@contextmanager
-def running(engine: Engine, settings: Settings, log: Path) -> Iterator[Process]:
-    """``engine`` on the broker and topics of ``settings``; its log goes to ``log``."""
-    environment = os.environ | settings.as_environment() | {"GATEWAY_LOG__FORMAT": "json"}
-    with log.open("ab") as stream:
-        process = subprocess.Popen(
-            [sys.executable, *engine.command], env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
+_REDUCED, _DECISION = "parse, serialise, forward", "same decision and record"
+
+ENGINES = {
+    engine.key: engine
+    for engine in (
+        Engine("gateway", "gateway", "whole job", EXACTLY_ONCE, "own", "gateway run", "commits"),
+        Engine("kafka-streams", "Kafka Streams (Java)", _REDUCED, EXACTLY_ONCE, "java", "", "commits", "reduced"),
+        Engine("quix", "Quix Streams", _REDUCED, EXACTLY_ONCE, "peers", "quix", "commits", "reduced"),
+        Engine("quix-decision", "Quix Streams", _DECISION, EXACTLY_ONCE, "peers", "quix", "commits", "decision"),
+        Engine("faststream", "FastStream", _REDUCED, AT_LEAST_ONCE, "peers", "faststream_app", "outputs", "reduced"),
+        Engine(
+            "faststream-decision", "FastStream", _DECISION, AT_LEAST_ONCE, "peers", "faststream_app", "outputs", "decision"
+        ),
+        Engine("faust", "Faust agent", _REDUCED, AT_LEAST_ONCE, "own", "faust_agent", "outputs", "reduced"),
+        Engine("faust-decision", "Faust agent", _DECISION, AT_LEAST_ONCE, "own", "faust_agent", "outputs", "decision"),
+        Engine("bare", "bare aiokafka lanes", "copy the bytes", EXACTLY_ONCE, "own", "bare_copy", "commits"),
+        Engine("reading", "aiokafka, reading alone", "read", "", "own", "reading", "commits"),
+    )
+}  # fmt: skip
+
+
+def prepare(engines: list[Engine]) -> None:
+    """Build what has to be built; raises ConfigurationError, in a sentence, where a peer is not there."""
+    if any(engine.runtime == "peers" for engine in engines) and not PEERS_PYTHON.is_file():
+        raise ConfigurationError(
+            "Quix Streams and FastStream have an environment of their own: run `make peers` first."
         )
-    try:
-        yield Process(process)
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    if any(engine.runtime == "java" for engine in engines):
+        _build_streams()
+
+
+def _build_streams() -> None:
+    made = _STREAMS / "target" / "made"
+    sources = [_STREAMS / "pom.xml", *_STREAMS.rglob("*.java")]
+    if made.is_file() and made.stat().st_mtime > max(each.stat().st_mtime for each in sources):
+        return
+    if shutil.which("mvn") is None:
+        raise ConfigurationError("Kafka Streams is built by Maven: install it, or leave it out with --engines.")
+    done = subprocess.run(
+        ["mvn", "-q", "-B", "-f", str(_STREAMS / "pom.xml"), "package"],
+        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    if done.returncode:
+        words = "\n".join((done.stdout + done.stderr).splitlines()[:20])
+        raise ConfigurationError(f"Maven could not build benchmarks/kafka-streams; its words:\n{words}")
+    made.touch()
+
+
+def command_of(engine: Engine) -> list[str]:
+    """What is executed for one worker of ``engine``."""
+    if engine.runtime == "java":
+        jars = f"{_STREAMS}/target/classes:{_STREAMS}/target/dependency/*"
+        quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"
+        return ["java", _STREAMS_HEAP, quiet, "-cp", jars, "cn.chuanyu.benchmarks.Copy"]
+    if engine.key == "gateway":
+        return [sys.executable, "-m", "gateway", "run"]
+    return [
+        str(PEERS_PYTHON) if engine.runtime == "peers" else sys.executable,
+        "-m",
+        f"benchmarks.peers.{engine.module}",
+    ]
+
+
+def environment_of(engine: Engine, settings: Settings, worker: int, workers: int) -> dict[str, str]:
+    """The environment of worker number ``worker`` (from 0) of ``workers``."""
+    task = {
+        "BENCH_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
+        "BENCH_PREFIX": settings.topic_prefix,
+        "BENCH_GROUP": settings.groups[0],
+        "BENCH_JOB": engine.task,
+        "BENCH_LIST": str(settings.recognition_dir),
+        "BENCH_WORKER": str(worker),
+        "BENCH_WORKERS": str(workers),
+        "BENCH_STATE_DIR": tempfile.gettempdir() + f"/chuanyu-streams-{settings.relay.group_id}-{worker}",
+    }
+    own = settings.as_environment() | {
+        "GATEWAY_RELAY__GROUP_ID": settings.relay.group_id,
+        "GATEWAY_RELAY__SESSION_TIMEOUT_MS": str(settings.relay.session_timeout_ms),
+        "GATEWAY_RECOGNITION": str(settings.recognition_dir),
+        "GATEWAY_LOG__FORMAT": "json",
+    }
+    return os.environ | task | own | {"PYTHONPATH": str(ROOT)}

@@ -6,37 +6,39 @@ from collections.abc import Sequence
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from benchmarks.faust_agent import OUTPUTS
+from benchmarks.peers.task import Task
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings, load_settings
-from gateway.adapters.topics import Topics
 from gateway.relay.transaction import MAX_BATCH_BYTES
+
+FETCH_BYTES = 4_194_304  # as the gateway's
 
 
 async def main() -> None:
-    settings = load_settings()
-    topics = Topics(settings.topic_prefix)
-    partitions = await kafka.partitions_of(settings, list(topics.displays))
-    group_id = settings.topic_prefix + "bare"
-    async with kafka.consumer(settings, group_id=group_id, auto_offset_reset="earliest") as consumer:
+    task, settings = Task(), load_settings()
+    partitions = await share(task, settings)
+    options = {"group_id": task.group_id, "max_partition_fetch_bytes": FETCH_BYTES}
+    async with kafka.consumer(settings, **options) as consumer:
         consumer.assign(partitions)
-        await asyncio.gather(*(lane(consumer, partition, settings, group_id) for partition in partitions))
+        await asyncio.gather(*(lane(consumer, partition, settings, task) for partition in partitions))
 
 
-async def lane(consumer: AIOKafkaConsumer, partition: TopicPartition, settings: Settings, group_id: str) -> None:
-    topics = Topics(settings.topic_prefix)
-    output = OUTPUTS(topics)[partition.topic]
+async def share(task: Task, settings: Settings) -> list[TopicPartition]:
+    """The input partitions of this worker: every n-th, with no group protocol in the way."""
+    return (await kafka.partitions_of(settings, list(task.topics.displays)))[task.worker :: task.workers]
+
+
+async def lane(consumer: AIOKafkaConsumer, partition: TopicPartition, settings: Settings, task: Task) -> None:
+    output = task.outputs[partition.topic]
     options = {
-        "transactional_id": f"{group_id}-{partition.topic}-{partition.partition}",
+        "transactional_id": f"{task.group_id}-{partition.topic}-{partition.partition}",
         "max_batch_size": MAX_BATCH_BYTES,
     }
     async with kafka.producer(settings, **options) as producer:
         while True:
-            records = (await consumer.getmany(partition, timeout_ms=250, max_records=settings.relay.max_records)).get(
-                partition
-            )
-            if records:
-                await copy(producer, output, partition, records, group_id)
+            polled = await consumer.getmany(partition, timeout_ms=250, max_records=settings.relay.max_records)
+            if records := polled.get(partition):
+                await copy(producer, output, partition, records, task.group_id)
 
 
 async def copy(

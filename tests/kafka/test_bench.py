@@ -1,0 +1,108 @@
+"""The benchmark itself, small and for real: so that it measures what it says and does not rot."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from benchmarks.engines import ENGINES
+from benchmarks.report import write
+from benchmarks.results import Results
+from benchmarks.tables import describe_ratios
+from benchmarks.throughput import Sample, window
+from benchmarks.traffic import LARGE, SIZES, make_events
+from gateway.adapters.list_files import load_recognition
+from gateway.adapters.settings import Settings, packaged_config
+from gateway.core.decision import Outcome, decide
+
+EVENTS = 3000
+
+
+def run(settings: Settings, folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "benchmarks", "--results", str(folder), *options]
+    servers = ("--bootstrap-servers", settings.bootstrap_servers)
+    return subprocess.run(
+        [*command, *servers], capture_output=True, text=True, timeout=240, check=False, env=os.environ
+    )
+
+
+def test_engines_are_measured_beside_each_other(settings: Settings, tmp_path: Path):
+    options = ["--engines", "gateway,bare,reading", "--sizes", "0.8 kB", "--partitions", "2", "--workers", "1"]
+    done = run(settings, tmp_path, "throughput", *options, "--events", str(EVENTS), "--rounds", "1")
+    assert done.returncode == 0, done.stderr
+    entries = json.loads((tmp_path / "results.json").read_text())["throughput"]
+    assert [entry["engine"] for entry in entries] == ["gateway", "bare", "reading"]
+    for entry in entries:
+        (only,) = entry["rounds"]
+        # Every input has exactly one output: the harness itself refuses to report anything else.
+        assert only["is_whole"]
+        assert only["sent"] == (EVENTS if ENGINES[entry["engine"]].sends else None)
+        assert 0 < only["events"] <= EVENTS
+        assert only["rate"] > 0
+        assert only["cpu_us"] > (0 if entry["engine"] == "gateway" else -1)  # so few events take less than a tick
+        assert only["peak_mb"] > 10
+    assert "| gateway | whole job | exactly once |" in done.stdout
+    assert "CPU time is" in done.stdout
+    chart = ET.parse(tmp_path / "throughput.svg")  # noqa: S314 — our own
+    assert "gateway: whole job" in "".join(chart.getroot().itertext())
+
+
+def test_a_wrong_option_says_what_there_is(settings: Settings, tmp_path: Path):
+    done = run(settings, tmp_path, "throughput", "--engines", "gateway,spark")
+    assert done.returncode == 2
+    assert "'spark' is none of: gateway, kafka-streams, quix" in done.stderr
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_events_have_their_size_and_outcome(size: str):
+    recognition = load_recognition(packaged_config() / "recognition")
+    events = list(make_events(recognition, 2000, size))
+    mean = sum(len(event.value) for event in events) / len(events)
+    assert abs(mean - float(size.split(maxsplit=1)[0]) * 1000) < 0.4 * float(size.split(maxsplit=1)[0]) * 1000
+    now = int(time.time() * 1000)
+    seen: dict[object, tuple[str, ...]] = {}
+    outcomes = []
+    for event in events:
+        decision = decide(event.value, event.province, now, recognition, key=event.key, seen=seen)
+        outcomes.append(decision.outcome)
+        if decision.identity and decision.reading:
+            seen[decision.identity] = (*seen.get(decision.identity, ()), decision.reading.content_digest)
+    assert set(outcomes) == {Outcome.FORWARD, Outcome.REJECT}
+    assert 0.07 < outcomes.count(Outcome.REJECT) / len(outcomes) < 0.16
+
+
+def test_ids_never_come_twice_however_many_events():
+    recognition = load_recognition(packaged_config() / "recognition")
+    ids = [json.loads(event.value)["id"] for event in make_events(recognition, 5000, pool_size=1000)]
+    # ID_REUSED is one of the mistakes: a few ids come twice with other content.
+    assert len(set(ids)) > 0.98 * len(ids)
+
+
+def test_the_warm_up_is_not_counted():
+    samples = [Sample(0, 0, 1.0), Sample(1, 150, 2.0), Sample(2, 250, 2.5), Sample(3, 1000, 3.0)]
+    assert window(samples) == (samples[2], samples[3])
+    few = [Sample(0, 0, 1.0), Sample(1, 1000, 2.0)]
+    assert window(few) == (few[0], few[1])
+    with pytest.raises(RuntimeError, match="--events"):
+        window(few[1:])
+
+
+def test_ratios_are_of_one_run_only(tmp_path: Path):
+    def entry(engine: str, rate: float, cpu_us: float, run: str) -> dict[str, object]:
+        measured = {"events": 9, "rate": rate, "cpu_us": cpu_us, "peak_mb": 50.0, "others": 0.1}
+        point = {"size": LARGE, "partitions": 4, "workers": 1, "bytes": 16_000}
+        return {"engine": engine, **point, "rounds": [measured], "run": run, "version": "1", "load": "0.1"}
+
+    same = [entry("gateway", 50, 20.0, "today"), entry("bare", 100, 10.0, "today")]
+    assert "bare aiokafka lanes: copy the bytes 0.50 × (by CPU time 0.50 ×)" in describe_ratios(same)
+    assert "10.0 µs an event above" in describe_ratios(same)
+    other = [same[0], entry("bare", 100, 10.0, "yesterday")]
+    assert describe_ratios(other) == ""
+    results = Results(tmp_path)
+    results.content = {"machine": {"machine": "2 cores", "software": "Kafka"}, "throughput": other}
+    assert "Rates of different runs are not to be compared" in write(results)

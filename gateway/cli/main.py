@@ -199,6 +199,24 @@ def doctor(config: Config = None, bootstrap_servers: Servers = None, output: For
 
 
 @app.command()
+def top(
+    every: Annotated[float, typer.Option("--every", metavar="SECONDS", min=0.1, max=60, help="Redraw so often.")] = 1,
+    config: Config = None,
+    bootstrap_servers: Servers = None,
+) -> None:
+    """Watch both directions on a terminal: rates, outcomes, lag, lanes and workers, reasons, newest rejections; q quits.
+
+    Read from the topics and the consumer group, as `operator` may: nothing is written, and no worker is asked.
+
+    Example: `gateway top`
+    """
+    from gateway.operate.top import require_terminal, run_top
+
+    require_terminal()
+    finish(run_top(load(config, bootstrap_servers), every))
+
+
+@app.command()
 def secrets(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the password files go.")] = Path("secrets"),
 ) -> None:

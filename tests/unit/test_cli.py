@@ -106,6 +106,7 @@ def test_check_works_in_an_empty_folder(tmp_path: Path) -> None:
         (["tail", "sichuan.nothing", "--bootstrap-servers", "127.0.0.1:1"], 2, "sichuan.verification"),
         (["publish", "-", "--province", "sichuan", "--bootstrap-servers", "127.0.0.1:1"], 69, "127.0.0.1:1"),
         (["run", "--bootstrap-servers", "127.0.0.1:1"], 69, "127.0.0.1:1"),
+        (["top", "--bootstrap-servers", "127.0.0.1:1"], 2, "gateway tail"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -149,6 +150,7 @@ def test_help_teaches_every_command_with_an_example() -> None:
         "publish",
         "tail",
         "doctor",
+        "top",
         "list show",
         "list validate",
         "list diff",

@@ -118,7 +118,7 @@ def test_a_pipe_is_passed_on_as_it_speaks_and_left_when_asked() -> None:
             process.stdin.flush()
             assert json.loads(process.stdout.readline())["id"] == f"e{number}"  # while the pipe stays open
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(120) == 130
 
 
 async def test_lines_are_whole_whatever_the_chunks(tmp_path: Path) -> None:

@@ -71,20 +71,24 @@ def demo(
         bool,
         typer.Option("--external-gateway", help="The relay runs elsewhere already: only publish, watch and verify."),
     ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave broker, gateway, page and users running until Ctrl-C: a sandbox.")
+    ] = False,
     output: Format = Output.TEXT,
 ) -> None:
     """A real Kafka, both provinces simulated, the gateway between them, and proof from the topics that nothing was lost.
 
-    Exit code 1 if anything was lost or sent twice.
+    Exit code 1 if anything was lost or sent twice. With --keep everything stays for a platform's own program to be tried
+    against, and the lines to connect with are printed.
 
-    Example: `gateway demo --events 20000`
+    Example: `gateway demo --events 20000`, `gateway demo --events 500 --keep`
     """
     from gateway.operate.demo import run_demo
 
     finish(
         run_demo(
             events=events, partitions=partitions, output=output.value, external_gateway=external_gateway, config=config,
-            bootstrap_servers=bootstrap_servers, seed=seed,
+            bootstrap_servers=bootstrap_servers, seed=seed, keep=keep,
         )
     )  # fmt: skip
 

@@ -3,12 +3,10 @@
 import asyncio
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Literal
 
@@ -24,9 +22,11 @@ from gateway.adapters.secret_files import make_passwords
 from gateway.adapters.settings import Settings, load_settings
 from gateway.adapters.topics import Topics
 from gateway.core.province import Province
-from gateway.errors import GatewayError
+from gateway.errors import UsageError
 from gateway.operate.access import apply_access
+from gateway.operate.background import background
 from gateway.operate.demo_view import LiveView, print_summary
+from gateway.operate.sandbox import hold, sandbox
 from gateway.operate.simulate import Simulated, Simulator
 from gateway.operate.topics import apply_topics, delete_topics
 from gateway.operate.verify import Tally, Verifier
@@ -38,14 +38,23 @@ _PUBLISH_CHUNK = 100
 
 def run_demo(
     *, events: int, partitions: int, output: Literal["text", "json"], external_gateway: bool, config: Path | None,
-    bootstrap_servers: str | None, seed: int,
+    bootstrap_servers: str | None, seed: int, keep: bool = False,
 ) -> int:  # fmt: skip
-    """Run the demo; returns the exit code: 1 if anything was lost or sent twice. Raises GatewayError."""
+    """Run the demo; returns the exit code: 1 if anything was lost or sent twice. Raises GatewayError.
+
+    With ``keep`` broker and relay stay, with the page beside them, until SIGINT or SIGTERM (see ``sandbox``).
+    """
     console = Console(stderr=True)
     with ExitStack() as stack:
         configured = bootstrap_servers or os.environ.get("GATEWAY_BOOTSTRAP_SERVERS")
+        if keep and (configured or external_gateway):
+            raise UsageError(
+                "--keep has a Kafka and a gateway of its own: leave --external-gateway, --bootstrap-servers and "
+                "GATEWAY_BOOTSTRAP_SERVERS out"
+            )
         broker = "configured"
         passwords_dir = None
+        kept = None
         if not configured:
             console.print("Starting a Kafka on this machine …", highlight=False)
             passwords_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-demo-")))
@@ -69,15 +78,21 @@ def run_demo(
                 )
             asyncio.run(apply_topics(settings))
             asyncio.run(apply_access(settings))
-            stack.enter_context(_relay(settings.acting_as(Role.GATEWAY)))
+            relay = stack.enter_context(background(settings.acting_as(Role.GATEWAY), "run"))
+            if keep and passwords_dir is not None:
+                kept = stack.enter_context(sandbox(settings, passwords_dir, relay))
         if broker == "configured":
             seed += time.time_ns()  # ids that an earlier demo on this broker has not used
         started = time.monotonic()
         tally = asyncio.run(_publish_and_watch(settings, events, seed, console))
         seconds = time.monotonic() - started
+        if kept is not None:
+            if output == "text":
+                print_summary(tally, seconds, broker)
+            hold(kept, console, output)
     if output == "json":
         sys.stdout.write(json.dumps({**tally.summary(), "seconds": round(seconds, 3), "broker": broker}) + "\n")
-    else:
+    elif not keep:
         print_summary(tally, seconds, broker)
     return 0 if tally.is_proper else 1
 
@@ -135,29 +150,3 @@ async def _send(producer: AIOKafkaProducer, topics: Topics, record: Simulated) -
         topic, value=record.value, key=record.key, headers=record.headers
     )
     return future
-
-
-@contextmanager
-def _relay(settings: Settings) -> Iterator[None]:
-    """``gateway run`` as a process of its own, as in production; its log is kept where it can be read after a failure."""
-    environment = os.environ | settings.as_environment() | {"GATEWAY_LOG__FORMAT": "json"}
-    with tempfile.NamedTemporaryFile(prefix="gateway-demo-", suffix=".log", delete=False) as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "run"], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            start_new_session=True,
-        )  # fmt: skip
-    try:
-        yield
-        if process.poll() is not None:
-            raise GatewayError(
-                f"the gateway ended by itself with exit code {process.returncode}; its log is {log.name}"
-            )
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    if process.returncode == 0:
-        Path(log.name).unlink(missing_ok=True)

@@ -84,6 +84,17 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def is_free(port: int) -> bool:
+    """Whether nobody listens on this port of the loopback interface now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that have just ended do not count
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
 def heap_options() -> str:
     """The JVM's heap: ``$KAFKA_HEAP_OPTS`` (Kafka's own variable), else at most 1 GB."""
     return os.environ.get("KAFKA_HEAP_OPTS") or "-Xms256m -Xmx1g"

@@ -12,6 +12,7 @@ from gateway.operate.files import open_input
 
 _CHUNK_BYTES = 65_536
 _CHUNKS_AHEAD = 16
+_LOOK_S = 0.5
 
 
 class Line(NamedTuple):
@@ -63,7 +64,15 @@ async def _chunks(stream: BinaryIO) -> AsyncIterator[bytes]:
                 asyncio.run_coroutine_threadsafe(queue.put(chunk), loop).result()
 
     threading.Thread(target=read, name="publish-input", daemon=True).start()
-    while chunk := await queue.get():
+    while chunk := await _soon(queue):
         if isinstance(chunk, OSError):
             raise chunk
         yield chunk
+
+
+async def _soon(queue: "asyncio.Queue[bytes | OSError]") -> bytes | OSError:
+    """The queue's next. A loop with nothing else to do may sleep through a signal that comes as it goes to sleep: it looks up."""
+    coming = asyncio.ensure_future(queue.get())
+    while not coming.done():
+        await asyncio.wait({coming}, timeout=_LOOK_S)
+    return coming.result()

@@ -5,10 +5,15 @@ import secrets
 from collections.abc import Iterator
 from typing import Protocol
 
+import hypothesis
 import pytest
 
 from gateway.adapters.local_kafka import LocalKafka, local_kafka
 from gateway.adapters.settings import Settings, load_settings, packaged_config
+
+# How long an example takes says more of what else the machine does than of the code.
+hypothesis.settings.register_profile("unhurried", hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 
 class Broker(Protocol):

@@ -1,6 +1,7 @@
-"""Keys of a simulated platform, and events that it signed."""
+"""Keys of a simulated platform, and events that it signed; keys of the gateway's own."""
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +67,26 @@ def event_signed_by(key_id: str, **changes: Any) -> bytes:
     signature = SIGNERS[key_id](signed_message(event["id"], event["source"], event["time"], data))
     context = json.dumps(event | {"signature": signature, "signaturekey": key_id}, ensure_ascii=False).encode()
     return context[:-1] + b', "data": ' + data + b"}"
+
+
+ALGORITHMS = {"sm2": ("EC", "-pkeyopt", "ec_paramgen_curve:SM2"), "ed25519": ("ed25519",)}
+"""What openssl calls them."""
+
+
+def make_own_key(path: Path, algorithm: str) -> Path:
+    command = ["openssl", "genpkey", "-algorithm", *ALGORITHMS[algorithm], "-out", str(path)]
+    subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
+def settings_signing(settings: Settings, folder: Path, algorithm: str) -> Settings:
+    """With a key for the gateway, made as docs/signing.md says, and the audit's question for its signatures."""
+    private = make_own_key(folder / "own.pem", algorithm)
+    public = subprocess.run(
+        ["openssl", "pkey", "-in", str(private), "-pubout"], check=True, capture_output=True, text=True
+    ).stdout
+    period = {"valid_from": "2026-01-01T00:00:00+08:00", "valid_until": "2028-01-01T00:00:00+08:00"}
+    keys = [{"id": "gateway-1", "algorithm": algorithm, "public_key": public, **period}]
+    (folder / "keys.yaml").write_text(json.dumps({"gateway_keys": keys}), encoding="utf-8")
+    changes = {"gateway": "required", "keys": folder / "keys.yaml", "own_key": private, "own_key_id": "gateway-1"}
+    return settings.model_copy(update={"signatures": settings.signatures.model_copy(update=changes)})

@@ -51,11 +51,17 @@ class AccessSettings(_Part):
 
 
 class SignatureSettings(_Part):
-    """Whether a province's events must be signed, may be, or are not looked at; and the file of the provinces' public keys."""
+    """Whether a province's events must be signed, may be, or are not looked at; and the file of the public keys.
+
+    ``gateway`` is what ``gateway audit`` asks of the gateway's own records; with ``own_key`` (PEM) the gateway signs them.
+    """
 
     sichuan: Literal["off", "optional", "required"] = "off"
     chongqing: Literal["off", "optional", "required"] = "off"
+    gateway: Literal["off", "optional", "required"] = "off"
     keys: Path | None = None
+    own_key: Path | None = None
+    own_key_id: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]{1,64}$")
 
 
 class TopicSettings(_Part):

@@ -7,11 +7,12 @@ own that knows SM2's user ID, and it lets go of the interpreter while it compute
 import asyncio
 import datetime
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -23,7 +24,10 @@ from gateway.core.signing import Signed, Verdict, read_signed
 from gateway.errors import ConfigurationError
 
 Policy = Literal["off", "optional", "required"]
-_HALF = 32
+HALF = 32
+"""Bytes of r, and of s."""
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Record(Protocol):
@@ -39,13 +43,12 @@ class Record(Protocol):
     def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
 
 
-class _Key(BaseModel):
-    """A province's public key, and from when until when an event may be received that it signed."""
+class _GatewayKey(BaseModel):
+    """A public key of the gateway's own, and from when until when a record may have been written that it signed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
-    province: Province
     algorithm: Literal["sm2", "ed25519"]
     public_key: str
     valid_from: AwareDatetime
@@ -58,11 +61,36 @@ class _Key(BaseModel):
         _LOADERS[self.algorithm](self.public_key.encode())
         return self
 
+    def trusted(self) -> "TrustedKey":
+        """The key, to be used."""
+        return TrustedKey(
+            _milliseconds(self.valid_from), _milliseconds(self.valid_until), _LOADERS[self.algorithm](self.public_key.encode())
+        )  # fmt: skip
 
-class _Keys(BaseModel):
+
+class _Key(_GatewayKey):
+    """A province's public key, and from when until when an event may be received that it signed."""
+
+    province: Province
+
+
+class Keys(BaseModel):
+    """The file of public keys."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    keys: list[_Key]
+    keys: list[_Key] = []
+    gateway_keys: list[_GatewayKey] = []
+
+    def of_provinces(self, path: Path) -> dict[tuple[Province, str], "TrustedKey"]:
+        """By province and id. Raises ConfigurationError, naming ``path``, where one stands there twice."""
+        _require_distinct(path, [f"{key.id} of {key.province}" for key in self.keys])
+        return {(key.province, key.id): key.trusted() for key in self.keys}
+
+    def of_gateway(self, path: Path) -> dict[str, "TrustedKey"]:
+        """By id. Raises ConfigurationError, as above."""
+        _require_distinct(path, [f"{key.id} of the gateway" for key in self.gateway_keys])
+        return {key.id: key.trusted() for key in self.gateway_keys}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +100,10 @@ class TrustedKey:
     valid_from: int
     valid_until: int
     verify: Callable[[bytes, bytes], bool]
+
+    def holds_at(self, moment: int) -> bool:
+        """Whether ``moment`` (milliseconds since the epoch) lies in the key's period."""
+        return self.valid_from <= moment < self.valid_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +138,11 @@ class KeyRing:
         if self.is_off(province):
             return [Verdict.UNASKED] * len(records)
 
-        def judge(chunk: Sequence[Record]) -> list[Verdict]:
-            return [self.verdict_on(province, each) for each in chunk]
-
-        size = -(-len(records) // _THREADS)
-        loop = asyncio.get_running_loop()
-        chunks = [records[start : start + size] for start in range(0, len(records), size)]
-        found = await asyncio.gather(*(loop.run_in_executor(_pool, judge, chunk) for chunk in chunks))
-        return [verdict for chunk in found for verdict in chunk]
+        return await on_all_cores(lambda record: self.verdict_on(province, record), records)
 
     def _verify(self, province: Province, received_at: int, signed: Signed) -> Verdict:
         key = self.keys.get((province, signed.key_id)) if signed.key_id else None
-        if key is None or not key.valid_from <= received_at < key.valid_until:
+        if key is None or not key.holds_at(received_at):
             return Verdict.KEY_UNKNOWN
         is_valid = signed.signature is not None and key.verify(signed.signature, signed.message)
         return Verdict.VALID if is_valid else Verdict.INVALID
@@ -127,6 +152,19 @@ NO_SIGNATURES = KeyRing(dict.fromkeys(Province, "off"), {})
 
 _THREADS = os.cpu_count() or 1
 _pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="signatures")
+
+
+async def on_all_cores(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """``work`` done on each of ``items``, in order, off the event loop; it must let go of the interpreter while it computes."""
+
+    def work_off(chunk: Sequence[Item]) -> list[Result]:
+        return [work(each) for each in chunk]
+
+    size = max(1, -(-len(items) // _THREADS))
+    loop = asyncio.get_running_loop()
+    chunks = [items[start : start + size] for start in range(0, len(items), size)]
+    done = await asyncio.gather(*(loop.run_in_executor(_pool, work_off, chunk) for chunk in chunks))
+    return [result for chunk in done for result in chunk]
 
 
 def load_key_ring(settings: Settings) -> KeyRing:
@@ -141,25 +179,25 @@ def load_key_ring(settings: Settings) -> KeyRing:
     if signatures.keys is None:
         raise ConfigurationError(f"{settings.file}: signatures.keys: name the file of the provinces' public keys")
     path = settings.beside_file(signatures.keys)
-    keys = {}
-    for key in _read_keys(path):
-        if (key.province, key.id) in keys:
-            raise ConfigurationError(f"{path}: key {key.id} of {key.province} stands there twice")
-        keys[key.province, key.id] = TrustedKey(
-            _milliseconds(key.valid_from), _milliseconds(key.valid_until), _LOADERS[key.algorithm](key.public_key.encode())
-        )  # fmt: skip
-    return KeyRing(policies, keys)
+    return KeyRing(policies, read_keys(path).of_provinces(path))
 
 
-def _read_keys(path: Path) -> list[_Key]:
+def read_keys(path: Path) -> Keys:
+    """The public keys in ``path``. Raises ConfigurationError naming file, key and mistake."""
     try:
-        return _Keys.model_validate(read_yaml(path) or {"keys": []}).keys
+        return Keys.model_validate(read_yaml(path) or {})
     except NotYamlError as error:
         raise ConfigurationError(f"signatures.keys: {path} is {error}") from None
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         lines = [f"  {'.'.join(str(step) for step in each['loc'])}: {each['msg']}" for each in problems]
         raise ConfigurationError(f"{path} is not valid:\n" + "\n".join(lines)) from None
+
+
+def _require_distinct(path: Path, names: Sequence[str]) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ConfigurationError(f"{path}: key {name} stands there twice")
 
 
 def _milliseconds(moment: datetime.datetime) -> int:
@@ -180,7 +218,7 @@ def _load_sm2(pem: bytes) -> Callable[[bytes, bytes], bool]:
     algorithm = ec.ECDSA(hashes.SM3())  # with SM2's key this is SM2's own scheme, with the default user ID
 
     def verify(signature: bytes, message: bytes) -> bool:
-        halves = (int.from_bytes(signature[:_HALF], "big"), int.from_bytes(signature[_HALF:], "big"))
+        halves = (int.from_bytes(signature[:HALF], "big"), int.from_bytes(signature[HALF:], "big"))
         try:
             key.verify(utils.encode_dss_signature(*halves), message, algorithm)
         except exceptions.InvalidSignature:

@@ -23,6 +23,8 @@ _CONTEXT = frozenset(DisplayEvent.model_fields)
 _INT32 = 2**31
 _MOST_PROBLEMS = 100
 _EXTENSION_NAME = re.compile(r"[a-z0-9]+")  # CloudEvents 1.0, naming conventions
+# These speak of the input's data, not of the output's.
+_OF_THE_INPUT = frozenset({"dataschema", "signature", "signaturekey"})
 _SAYABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _STRUCTURED = re.compile(rb"application/cloudevents", re.IGNORECASE)
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
@@ -293,11 +295,10 @@ def _without_trace_context(attributes: dict[str, Any]) -> dict[str, Any]:
 def _carried(extensions: Mapping[str, Any], *, valid: bool) -> dict[str, str | bool | int]:
     """A valid event's extension attributes; of an invalid one only a well-formed trace context, so that it can be followed."""
     if valid:
-        # dataschema would describe the input's data, not the output's.
         return {
             name: extensions[name]
             for name in sorted(extensions)
-            if extensions[name] is not None and name != "dataschema"
+            if extensions[name] is not None and name not in _OF_THE_INPUT
         }
     parent = extensions.get("traceparent")
     return {"traceparent": parent} if isinstance(parent, str) and _TRACEPARENT.fullmatch(parent) else {}

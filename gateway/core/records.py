@@ -3,9 +3,10 @@
 All are CloudEvents 1.0 in structured mode. ``gateway.core.building`` writes them.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.json_schema import SkipJsonSchema
 
 from gateway.core.decision import Outcome
 from gateway.core.event import (
@@ -38,6 +39,11 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", title=None)
 
 
+def _may_be_absent(schema: dict[str, Any]) -> None:
+    """An attribute that is left out, and never null."""
+    del schema["default"]
+
+
 class _CloudEvent(BaseModel):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, str | bool | int]
@@ -47,6 +53,13 @@ class _CloudEvent(BaseModel):
     source: Literal["urn:chuanyu:gateway"]
     time: Instant = Field(description="When the input record was received: the broker's timestamp.")
     datacontenttype: Literal["application/json"]
+    signature: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")] | SkipJsonSchema[None] = Field(
+        None, description="The gateway's, over id, source, time and data (docs/signing.md), where it signs.",
+        json_schema_extra=_may_be_absent,
+    )  # fmt: skip
+    signaturekey: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | SkipJsonSchema[None] = Field(
+        None, description="The id of the key that made it.", json_schema_extra=_may_be_absent
+    )
 
 
 class EventRef(_Part):

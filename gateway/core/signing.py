@@ -1,9 +1,10 @@
-"""Event signatures: what is signed, and what came of verifying it; ``gateway.adapters.signatures`` has the cryptography.
+"""Signatures of events and records: what is signed, and what came of verifying it. ``gateway.adapters`` has the cryptography.
 
 Two CloudEvents extension attributes carry a detached signature: ``signature``, 64 bytes as 128 hexadecimal digits (r‖s of SM2,
 GB/T 32918.2; or Ed25519, RFC 8032), and ``signaturekey``, the key's id. Signed are four netstrings, one after the other:
 ``id``, ``source``, ``time`` as they stand in the event, and the bytes of ``data`` as they were sent (in binary mode the
 record's value). A netstring is the length in bytes, ``:``, the bytes, ``,`` — so that no two events have the same.
+What the gateway writes can be signed in the same way, by the gateway; the attributes are then a record's last two.
 """
 
 import re
@@ -16,6 +17,8 @@ from gateway.core.reading import Headers, is_binary
 
 SIGNATURE, SIGNATURE_KEY = "signature", "signaturekey"
 _HEXADECIMAL = re.compile(r"[0-9a-fA-F]{128}")
+_END = re.compile(rb',"signature":"[0-9a-f]{128}","signaturekey":"[A-Za-z0-9._-]{1,64}"\}\Z')
+_LONGEST_END = 256
 
 
 class Verdict(StrEnum):
@@ -53,6 +56,23 @@ def signed_message(event_id: str, source: str, time: str, data: bytes) -> bytes:
     """The bytes that are signed."""
     parts = (event_id.encode("utf-8", "surrogatepass"), source.encode(), time.encode("utf-8", "surrogatepass"), data)
     return b"".join(b"%d:%b," % (len(part), part) for part in parts)
+
+
+def record_message(value: bytes) -> bytes:
+    """The bytes that are signed of ``value``, a record of ours."""
+    envelope = _decode(value)
+    return signed_message(envelope.id, envelope.source, envelope.time, bytes(envelope.data))
+
+
+def with_signature(value: bytes, signature: bytes, key_id: str) -> bytes:
+    """``value``, a record of ours, with a signature; ``key_id`` as the settings allow it."""
+    return b'%b,"signature":"%b","signaturekey":"%b"}' % (value[:-1], signature.hex().encode(), key_id.encode())
+
+
+def without_signature(value: bytes) -> bytes:
+    """``value`` as ``with_signature`` was given it; as it is where it bears none."""
+    found = _END.search(value, max(0, len(value) - _LONGEST_END))
+    return value[: found.start()] + b"}" if found else value
 
 
 def read_signed(raw: bytes, headers: Headers = ()) -> Signed | None:

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from gateway.adapters import kafka
+from gateway.adapters.own_signatures import load_record_signer
 from gateway.adapters.settings import Settings
 from gateway.errors import GatewayError
 from gateway.feedback.cases import Case
@@ -31,6 +32,7 @@ class Announcer:
         self._producer: AIOKafkaProducer | None = None
         self._consumer: AIOKafkaConsumer | None = None
         self._history = History()
+        self._signer = load_record_signer(settings)
 
     async def announce(self) -> None:
         """Announce all that is due. Never raises: what could not be said now is due again the next time."""
@@ -84,9 +86,13 @@ class Announcer:
 
     async def _send(self, messages: list[Message]) -> None:
         assert self._producer is not None  # noqa: S101 — set by _lead
+        values = [message.value for message in messages]
+        if self._signer is not None:
+            values = await self._signer.sign_all(values)
         async with self._producer.transaction():
             futures = [
-                await self._producer.send(self._topic, key=message.key, value=message.value) for message in messages
+                await self._producer.send(self._topic, key=message.key, value=value)
+                for message, value in zip(messages, values, strict=True)
             ]
             for future in futures:  # a failed send does not fail the transaction by itself (FACTS.md)
                 await future

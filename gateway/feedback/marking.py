@@ -5,6 +5,7 @@ import time
 from aiokafka.errors import KafkaError
 
 from gateway.adapters import kafka
+from gateway.adapters.own_signatures import load_record_signer
 from gateway.adapters.settings import Settings
 from gateway.core.privacy import holds_personal_number
 from gateway.errors import UsageError
@@ -53,9 +54,11 @@ async def mark(settings: Settings, state: State, case_id: str, status: Status, b
             else f"case {case.id} is {standing.status} ({standing.status.zh}) already; it reopens by itself"
         )
     message = case_message(case, Change.MARKED, status, int(time.time() * 1000), by=by, note=note)
+    signer = load_record_signer(settings)
+    value = signer.sign(message.value) if signer is not None else message.value
     try:
         async with kafka.producer(settings, enable_idempotence=True) as producer:
-            await producer.send_and_wait(FeedbackTopics(settings).announcements, key=message.key, value=message.value)
+            await producer.send_and_wait(FeedbackTopics(settings).announcements, key=message.key, value=value)
     except (KafkaError, OSError) as error:
         raise kafka.unreachable(settings, error) from None
     return case

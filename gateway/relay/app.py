@@ -14,6 +14,7 @@ from gateway.adapters import faust_worker, kafka
 from gateway.adapters.list_watch import ListWatch, Look
 from gateway.adapters.logs import configure_logs
 from gateway.adapters.metrics import CONTENT_TYPE, LaneStatus, Metrics
+from gateway.adapters.own_signatures import load_record_signer
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.topics import Topics
@@ -45,7 +46,7 @@ def make_app(settings: Settings, watch: ListWatch) -> RelayApp:
     metrics = Metrics()
     metrics.show_list(watch.current, edit_refused=False)
     turn_log = TurnLog(metrics, LogBudget(settings.log.rejections_per_s, settings.log.rejections_burst))
-    group = LaneGroup(settings, lambda: watch.current, load_key_ring(settings), turn_log)
+    group = LaneGroup(settings, lambda: watch.current, load_key_ring(settings), turn_log, load_record_signer(settings))
 
     @app.service
     class LaneService(Service):

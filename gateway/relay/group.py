@@ -9,6 +9,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
 from gateway.adapters import kafka
+from gateway.adapters.own_signatures import RecordSigner
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import KeyRing
 from gateway.adapters.topics import Topics
@@ -31,12 +32,14 @@ class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
     """The lanes of this process. Kafka's group protocol says which; ``start`` joins the group, ``stop`` drains and leaves."""
 
     def __init__(
-        self, settings: Settings, recognition: Callable[[], Recognition], key_ring: KeyRing, observer: Observer
-    ) -> None:
+        self, settings: Settings, recognition: Callable[[], Recognition], key_ring: KeyRing, observer: Observer,
+        signer: RecordSigner | None = None,
+    ) -> None:  # fmt: skip
         self._settings = settings
         self._recognition = recognition
         self._key_ring = key_ring
         self._observer = observer
+        self._signer = signer
         self._topics = Topics(settings.topic_prefix)
         self._group_id = group_id_of(settings)
         self._lanes: dict[TopicPartition, Lane] = {}
@@ -143,6 +146,7 @@ class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             self._recognition,
             self._key_ring,
             self._observer,
+            self._signer,
         )
 
     async def _stop_lanes(self, timeout_s: float) -> None:

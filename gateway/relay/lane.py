@@ -14,6 +14,7 @@ from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from gateway.adapters import kafka
 from gateway.adapters.logs import PARTITION, TOPIC
+from gateway.adapters.own_signatures import RecordSigner
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import KeyRing
 from gateway.adapters.topics import Topics
@@ -21,6 +22,7 @@ from gateway.core.recognition import Recognition
 from gateway.errors import ConfigurationError
 from gateway.relay.horizon import Horizon
 from gateway.relay.relearn import Position, committed_position, position_from_ledger, relearn_horizon
+from gateway.relay.signing import sign_turn
 from gateway.relay.transaction import MAX_BATCH_BYTES, REFUSED, send_in_transaction
 from gateway.relay.turn import LaneId, Turn, destinations_of, take_turn
 
@@ -62,7 +64,7 @@ class Lane:
     ``run`` opens the lane (start the producer, which fences the last owner; then read the committed offset; then seek), takes
     turns, and after any error opens it anew, later each time. What it knows of duplicates is kept as long as nobody else has
     moved its committed position. ``group_id`` is the consumer group's; ``recognition`` gives the list now in force,
-    ``key_ring`` verifies events' signatures.
+    ``key_ring`` verifies events' signatures, ``signer`` signs what is written.
     """
 
     id: LaneId
@@ -73,6 +75,7 @@ class Lane:
     recognition: Callable[[], Recognition]
     key_ring: KeyRing
     observer: Observer
+    signer: RecordSigner | None = None
     is_open: bool = False
     _position: Position | None = None
     _horizon: Horizon | None = None
@@ -219,6 +222,8 @@ class Lane:
         decided = time.perf_counter()
         assert self._producer is not None  # noqa: S101 — _open set it
         try:
+            if self.signer is not None:
+                turn = await sign_turn(turn, self.signer, self.settings.ledger.digest)
             async with asyncio.timeout(self.settings.relay.transaction_timeout_ms / 1000):
                 offsets = {self.partition: OffsetAndMetadata(turn.next_offset, turn.entry_digest)}
                 await send_in_transaction(self._producer, turn.outputs, self.id.partition, offsets, self.group_id)

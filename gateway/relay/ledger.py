@@ -198,6 +198,13 @@ def build_entry(
     )
 
 
+def with_outputs_digest(entry: bytes, outputs_digest: str) -> bytes:
+    """``entry``, as ``build_entry`` made it, for outputs that were changed since (they were signed)."""
+    content = msgspec.json.decode(entry)
+    content["data"]["outputs_digest"] = outputs_digest
+    return encode(content)
+
+
 def entry_id(span: Span, previous: str | None) -> str:
     """The id of the entry for ``span`` that follows ``previous``; known before its outputs are."""
     identity = f"{span.topic} {span.partition} {span.first_offset} {span.last_offset} {previous}"

@@ -222,7 +222,7 @@ def audit(settings: Settings, *options: str, expect: int = 0) -> dict[str, Any]:
     """What `gateway audit` says of the topics; where it says nothing, its ``stderr``."""
     done = subprocess.run(
         [sys.executable, "-m", "gateway", "audit", "--format", "json", *options],
-        env=os.environ | settings.as_environment(), capture_output=True, text=True, timeout=120, check=False,
+        env=os.environ | settings.as_environment(), capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return json.loads(done.stdout) if done.stdout else {"stderr": done.stderr}

@@ -1,5 +1,6 @@
 """Signed events through a real broker: what must be signed and is not goes back, and the audit proves it."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -8,13 +9,16 @@ import time
 from pathlib import Path
 
 from gateway.adapters import kafka
+from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings
 from gateway.adapters.topics import Topics
 from gateway.core.province import Province
 from gateway.core.records import REJECTED_TYPE, VERIFIED_TYPE
+from gateway.core.signing import without_signature
+from gateway.operate.simulate import Simulator
 from gateway.operate.topics import apply_topics
-from tests.kafka.harness import audit, wait_until_accounted, workers
-from tests.signing import event_signed_by, settings_with
+from tests.kafka.harness import audit, publish, read_topics, wait_until_accounted, workers
+from tests.signing import event_signed_by, make_own_key, settings_signing, settings_with
 
 EVENTS = 200
 
@@ -72,3 +76,52 @@ def test_check_asks_for_signatures_as_the_settings_say(tmp_path: Path) -> None:
     )  # fmt: skip
     decided = [json.loads(line)["reasons"] for line in done.stdout.splitlines()]
     assert decided == [["SIGNATURE_INVALID"], ["SIGNATURE_KEY_UNKNOWN"], ["SIGNATURE_MISSING"], [], []]
+
+
+async def test_what_the_gateway_writes_is_signed_and_a_forger_is_found(settings: Settings, tmp_path: Path) -> None:
+    without, settings = settings, settings_signing(settings, tmp_path, "sm2")
+    await apply_topics(settings)
+    simulator = Simulator(load_recognition(settings.recognition_dir), 5, reject_share=0.3, garbage_share=0.1)
+    records = [simulator.next_event(int(time.time() * 1000)) for _ in range(EVENTS)]
+    with workers(settings, 1):
+        await publish(settings, records)
+        account = await wait_until_accounted(settings, EVENTS, 60)
+    account.assert_proper(EVENTS)
+    topics = Topics(settings.topic_prefix)
+    result = audit(settings, "--prove")
+    assert (result["ok"], result["unsigned"], result["proved"]) == (True, 0, EVENTS)
+    assert audit(without, "--prove")["ok"]  # whoever does not ask for them is not disturbed by them
+    async for record in read_topics(settings, [name for name in topics.all if name not in topics.displays]):
+        assert without_signature(record.value) != record.value, f"{record.topic} holds a record without signature"
+        assert json.loads(record.value)["signaturekey"] == "gateway-1"
+
+
+async def test_topics_written_anew_without_the_key_are_found(settings: Settings, tmp_path: Path) -> None:
+    """What neither chain nor digest can show: whoever has every right on the broker plays a gateway of his own."""
+    settings_of_auditor = settings_signing(settings, tmp_path, "ed25519")
+    await apply_topics(settings)
+    simulator = Simulator(load_recognition(settings.recognition_dir), 6)
+    records = [simulator.next_event(int(time.time() * 1000)) for _ in range(EVENTS)]
+    with workers(settings, 1):
+        await publish(settings, records)
+        await wait_until_accounted(settings, EVENTS, 60)
+    assert audit(settings, "--prove")["ok"]
+    found = audit(settings_of_auditor, expect=1)
+    assert found["unsigned"] == found["entries"] + found["outputs"] > EVENTS // 2
+    assert {each["detail"] for each in found["findings"]} == {"the record bears no signature"}
+    # And with a key of his own he has no gateway that starts, beside the public keys that readers have.
+    private = settings_of_auditor.signatures.own_key
+    assert private is not None
+    make_own_key(private, "ed25519")
+    said = await asyncio.to_thread(what_a_refused_gateway_says, settings_of_auditor)
+    assert "own.pem is not the private key of gateway-1" in said
+    assert "PRIVATE" not in said
+
+
+def what_a_refused_gateway_says(settings: Settings) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "run"], env=os.environ | settings.as_environment(),
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 78
+    return done.stderr

@@ -29,6 +29,7 @@ KINDS = {
     "doubled": "an output that stands there twice",
     "foreign": "a record that the gateway did not write",
     "wrong_decision": "a decision that input and list do not give",
+    "unsigned": "a record that does not bear the gateway's signature as the settings ask",
 }
 
 

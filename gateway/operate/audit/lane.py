@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from gateway.adapters import kafka
+from gateway.adapters.own_signatures import load_record_check
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.topic_reader import Span, find_spans, read_spans
@@ -77,6 +78,7 @@ class LaneAudit:
         self._committed: Position | None = None
         self._head: str | None = None
         self._redriven = Redriven(self.report.findings)
+        self._signatures = load_record_check(self.settings)
         # What no lane can be made out of is reported by one of the two that share a partition.
         self._reports_strangers = self.lane.province is Province.SICHUAN
 
@@ -147,6 +149,7 @@ class LaneAudit:
 
     async def _account_for(self, record: ConsumerRecord, entry: Entry, *, starts_anywhere: bool) -> None:
         report = self.report
+        self._check_signature(record)
         if entry.redriven is not None:
             self._redriven.expect(record, entry)
             return
@@ -234,6 +237,7 @@ class LaneAudit:
         outputs = await self._collect(entry, may_begin_earlier=may_begin_earlier, may_settle=not skip_outputs)
         report.outputs += len(outputs)
         for offset, output in outputs:
+            self._check_signature(output)
             if account := self._accounts.get(output.topic):
                 account.add(offset, output)
         fits = skip_outputs or self._check_outputs(entry, outputs)
@@ -344,7 +348,15 @@ class LaneAudit:
             return None
         if not is_ours:
             return None
-        return None if self._redriven.takes(record, origin[2]) else origin[2]
+        if not self._redriven.takes(record, origin[2]):
+            return origin[2]
+        if record.timestamp >= (self.scope.since or 0):
+            self._check_signature(record)
+        return None
+
+    def _check_signature(self, record: ConsumerRecord) -> None:
+        if problem := self._signatures.problem(record):
+            self.report.findings.add("unsigned", record, problem)
 
     def _is_of_other(self, record: ConsumerRecord, origin: tuple[str, int, int]) -> bool:
         """Only dead letters of both provinces stand in one topic."""

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
+from gateway.adapters.own_signatures import load_record_check
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.topic_reader import find_spans
@@ -32,6 +33,7 @@ def audit(settings: Settings, scope: Scope, output: Literal["text", "json"]) -> 
     Raises BrokerUnreachableError, ConfigurationError.
     """
     started = time.monotonic()
+    load_record_check(settings)
     if scope.prove:
         # A mistake in them is said before anything is read.
         load_recognition(settings.recognition_dir)
@@ -90,7 +92,7 @@ def summarise(reports: Iterable[LaneReport], seconds: float) -> dict[str, Any]:
         "overlaps": counts["overlap"],
         "broken_links": counts["broken_link"],
         "digest_mismatches": sum(lane.digest_mismatches for lane in lanes),
-        **{kind: counts[kind] for kind in ("missing", "altered", "doubled", "foreign", "wrong_decision")},
+        **{kind: counts[kind] for kind in ("missing", "altered", "doubled", "foreign", "wrong_decision", "unsigned")},
         "outcomes": dict(outcomes),
         "entries": sum(lane.entries for lane in lanes),
         "outputs": sum(lane.outputs for lane in lanes),

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.structs import ConsumerRecord
 
 from gateway.adapters import kafka
+from gateway.adapters.own_signatures import load_record_signer
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.topic_reader import Span, find_spans, read_spans
@@ -129,7 +130,7 @@ class LaneRedrive:
     def __post_init__(self) -> None:
         topics, p = Topics(self.settings.topic_prefix), self.lane.partition
         self._topics = topics
-        self._key_ring = load_key_ring(self.settings)
+        self._key_ring, self._signer = load_key_ring(self.settings), load_record_signer(self.settings)
         self._verification = TopicPartition(topics.verification(self.lane.province.other), p)
         self._refusals = [TopicPartition(topics.rejection(self.lane.province), p), TopicPartition(topics.deadletter, p)]
         self._source = TopicPartition(self.lane.topic, p)
@@ -322,12 +323,15 @@ class LaneRedrive:
         for again, record, decision in zip(changed, records, decisions, strict=True):
             output = build_output(self.lane, record, decision, destinations[decision.outcome])
             headers = (*output.headers, (REDRIVE_HEADER, redrive), (SUPERSEDES_HEADER, again.candidate.place))
-            outputs.append(output._replace(headers=headers))
+            outputs.append(output._replace(headers=headers, value=self._signed(output.value)))
         entry = build_entry(
             span, Counter(map(facets_of, decisions)), outputs, self.recognition.digest, self._previous,
             algorithm=self.settings.ledger.digest, redriven=[record.offset for record in records],
         )  # fmt: skip
-        return outputs, Output(self._topics.ledger, self._key.encode(), entry, (CONTENT_TYPE,))
+        return outputs, Output(self._topics.ledger, self._key.encode(), self._signed(entry), (CONTENT_TYPE,))
+
+    def _signed(self, value: bytes) -> bytes:
+        return value if self._signer is None else self._signer.sign(value)
 
 
 def _result(candidate: Candidate, decision: Decision) -> Result:

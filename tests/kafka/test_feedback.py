@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ import pytest
 
 from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
+from gateway.adapters.own_signatures import load_record_check
 from gateway.adapters.settings import Settings
 from gateway.adapters.topics import Topics
 from gateway.core.province import Province
@@ -31,6 +33,7 @@ from gateway.relay.horizon import Horizon
 from gateway.relay.transaction import MAX_BATCH_BYTES, send_in_transaction
 from gateway.relay.turn import LaneId, take_turn
 from tests.kafka.harness import Worker, read_topics
+from tests.signing import settings_signing
 
 REJECTIONS = 100_000
 TURN = 500
@@ -317,9 +320,10 @@ async def test_a_burst_is_one_message_and_then_a_digest_and_a_mended_case_that_c
         assert [json.loads(line)["id"] for line in listed.splitlines()] == [case.id]
 
 
-async def test_what_a_person_writes_on_a_case_holds_nothing_personal(
-    settings: Settings, follower: StateFollower
+async def test_what_a_person_writes_on_a_case_is_signed_and_holds_nothing_personal(
+    settings: Settings, follower: StateFollower, tmp_path: Path
 ) -> None:
+    settings = settings_signing(settings, tmp_path, "ed25519")
     work = RelaysWork(settings)
     with feedback_workers(settings, 1):
         await work.write(equal_rejections(settings, 1, 3), int(time.time() * 1000))
@@ -331,6 +335,13 @@ async def test_what_a_person_writes_on_a_case_holds_nothing_personal(
     )
     assert number not in refused
     assert (await read_state(settings)).standing(case).status == "pending"
+    gateway(settings, "feedback", "mark", case.id, "fed_back", "--by", "省大数据中心")
+    check, said = load_record_check(settings), 0
+    async for record in read_topics(settings, [FeedbackTopics(settings).announcements]):
+        assert check.problem(record) is None
+        said += 1
+    assert said == 2
+    assert (await read_state(settings)).standing(case).status == "fed_back"
 
 
 def test_commands_say_what_to_do_before_feedback_ever_ran(settings: Settings) -> None:

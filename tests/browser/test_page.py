@@ -171,6 +171,7 @@ def test_every_view_holds_on_a_phone_in_english_by_keyboard_and_against_markup(
         page.goto(f"{gateway.url}/#/{name}")
         expect(page.locator("main")).to_contain_text(re.compile(words))
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is wider than a phone"
+        assert page.evaluate("scrollY") == 0, f"{name} opens with its head out of sight"
         assert page.title() != "taken"
     page.reload()
     expect(page.locator("html")).to_have_attribute("lang", "en")  # remembered
@@ -204,14 +205,26 @@ def test_what_the_server_says_to_others_than_the_page(gateway: Gateway, watched:
         assert _get(gateway.url + path)[1] == status, path
     metrics = urllib.request.urlopen(f"{gateway.url}/metrics", timeout=5).read().decode()
     assert "gateway_feedback_cases" in metrics
-    # The worker goes, the page says so, and is there again when it is back.
+    # The worker goes, the page says so, and is there again when it is back, with what came meanwhile and what comes then.
     page = watched.page
-    page.goto(gateway.url)
+    run(publish(gateway.settings, [event("before", channel="微信小程序")]))
+    page.goto(f"{gateway.url}/#/cases")
+    page.locator("tr", has_text="微信小程序").first.get_by_role("button").click()
     expect(page.locator("#connection")).to_have_text("实时更新")
     gateway.feedback.kill()
     expect(page.locator("#connection")).to_contain_text("已断开")
+    _mark(watched, TOKEN)
+    expect(page.locator("dialog")).to_contain_text("出错")
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="退回记录").click()
+    expect(page.locator("main")).to_contain_text("出错")
+    run(publish(gateway.settings, [event("meanwhile", channel="微信小程序")]))
     gateway.feedback.start()
     expect(page.locator("#connection")).to_have_text("实时更新", timeout=60_000)
+    for event_id in ("before", "meanwhile"):
+        expect(page.locator("tr", has_text=event_id)).to_be_visible(timeout=60_000)
+    run(publish(gateway.settings, [event("afterwards", channel="微信小程序")]))
+    expect(page.locator("tr", has_text="afterwards")).to_be_visible(timeout=60_000)
 
 
 def _get(url: str) -> tuple[dict[str, str], int]:

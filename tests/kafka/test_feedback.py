@@ -318,6 +318,9 @@ async def test_a_burst_is_one_message_and_then_a_digest_and_a_mended_case_that_c
         await wait_for_state(follower, lambda state: state.history.steps[case.id][-1].change == "reopened")
         listed = gateway(settings, "feedback", "list", "--status", "pending", "--format", "json")
         assert [json.loads(line)["id"] for line in listed.splitlines()] == [case.id]
+        told = gateway(settings, "feedback", "list")  # on 80 columns; what one copies stays in one piece
+        assert case.id[:8] in told
+        assert case.problem.code in told
 
 
 async def test_what_a_person_writes_on_a_case_is_signed_and_holds_nothing_personal(

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
@@ -12,11 +13,14 @@ from openpyxl import load_workbook
 
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import load_settings, packaged_config
+from gateway.core.province import Province
 from gateway.core.reasons import Code
 from gateway.errors import UsageError
 from gateway.feedback.cases import CaseCounter, Share
 from gateway.feedback.days import DayShare, day_key
 from gateway.feedback.history import Change, Status, case_message
+from gateway.feedback.page.server import STATIC
+from gateway.feedback.page.views import effectiveness
 from gateway.feedback.problems import DEAD_LETTERS_ZH, Observation, Problem
 from gateway.feedback.report.advice import ADVICE, meaning_of
 from gateway.feedback.report.model import Flow, build_report
@@ -104,8 +108,18 @@ def test_a_unit_without_problems_has_a_report_that_says_so_and_an_unknown_one_is
         build_report(state, LIST, "四川交通运输厅", "2026-11-17", "2026-11-23", MADE)
 
 
-def test_every_code_has_a_meaning_and_advice() -> None:
+def test_effectiveness_says_what_unresolved_rows_cost(state: State) -> None:
+    shown = effectiveness(state, LIST, Province.SICHUAN, "2026-11-17", "2026-11-23")
+    costs = {row["row"]: (row["unresolved"], row["cost"]) for row in shown["rows"]}
+    assert costs[6] == (True, 1)  # the place is not known: it stands in no area
+    assert costs[5] == (False, 0)
+    assert costs[10] == (True, 0)
+
+
+def test_every_code_has_a_meaning_and_advice_and_can_be_chosen_on_the_page() -> None:
     codes = {code.value for code in Code} | DEAD_LETTERS_ZH.keys()
+    offered = (STATIC / "filters.js").read_text(encoding="utf-8").partition("const CODES = [")[2].partition("]")[0]
+    assert re.findall(r"\w+", offered) == [*(code.value for code in Code), *DEAD_LETTERS_ZH]
     assert ADVICE.keys() == codes
     assert all(meaning_of(code) != code for code in codes)
 
@@ -182,6 +196,8 @@ def test_a_workbook_opens_and_no_value_is_a_formula_or_a_link(hostile: State) ->
     assert any("=1+1" in str(cell.value) for cell in cells)
     assert all(cell.data_type != "f" and cell.hyperlink is None for cell in cells)
     assert len(book["每日"]._charts) == 1
+    for sheet in book:  # printed, a table is as wide as a page
+        assert (sheet.page_setup.orientation, sheet.page_setup.fitToHeight) == ("landscape", 0), sheet.title
 
 
 @pytest.mark.parametrize(

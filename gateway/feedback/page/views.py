@@ -140,6 +140,7 @@ def effectiveness(state: State, recognition: Recognition, province: Province, fi
     """Rows × areas of ``province``'s certificates shown on the other side, from day ``first`` to ``last``; and how."""
     cells: dict[tuple[int, str], Counter[str]] = {}
     unlisted = 0
+    cost: Counter[int | None] = Counter()  # by row: refused because of its unresolved cells
     uses: Counter[tuple[int, str, str]] = Counter()
     for day in state.days:
         if day.province != province.value or not first <= day.date <= last:
@@ -148,6 +149,7 @@ def effectiveness(state: State, recognition: Recognition, province: Province, fi
             if place.row is not None and place.area:
                 cells.setdefault((place.row, place.area), Counter())[place.outcome] += count
             unlisted += count if place.reason == Code.CERTIFICATE_NOT_LISTED else 0
+            cost[place.row] += count if place.reason == Code.LIST_ROW_UNRESOLVED else 0
         for use, count in day.uses.items():
             uses[use.row, use.channel, use.scenario] += count
     areas = sorted({area for _, area in cells})
@@ -156,6 +158,7 @@ def effectiveness(state: State, recognition: Recognition, province: Province, fi
             "row": listed.row.row,
             "certificate": listed.row.certificate.value,
             "unresolved": bool(listed.row.unresolved()),
+            "cost": cost[listed.row.row],
             "areas": {area: _shown(cells[listed.row.row, area]) for area in areas if (listed.row.row, area) in cells},
             "uses": [
                 {"channel": channel, "scenario": scenario, "count": count}

@@ -49,7 +49,7 @@ def render_html(report: Report) -> bytes:
 
 def _charts(report: Report) -> Iterable[str]:
     if report.now.shown:
-        yield _figure(trend_chart(report), "每日亮证情况")
+        yield _figure(trend_chart(report), "每日亮证情况", "newest")
         days = [(day, flow.recognised, flow.refused) for day, flow in report.trend if flow.shown]
         yield _folded("每日数字", ("日期", "通过（件）", "退回（件）"), days)
     if report.reasons:
@@ -83,8 +83,8 @@ def _departments(report: Report) -> Iterable[str]:
     yield _table("按责任单位", ("责任单位", "未复核的问题（个）", "本期事件（件）"), report.departments)
 
 
-def _figure(svg: str, label: str) -> str:
-    return f'<figure role="img" aria-label="{escape(label)}">{svg}</figure>'
+def _figure(svg: str, label: str, kind: str = "") -> str:
+    return f'<figure class="{kind}" role="img" aria-label="{escape(label)}">{svg}</figure>'
 
 
 def _folded(title: str, heads: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:

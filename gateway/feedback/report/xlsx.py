@@ -46,11 +46,19 @@ def render_xlsx(report: Report) -> bytes:
 
 def _summary(book: Any, report: Report) -> None:
     sheet = book.add_worksheet("概况")
+    _for_paper(sheet)
     sheet.set_column(0, 0, 110, book.add_format({"text_wrap": True, "valign": "top"}))
     sheet.write_string(0, 0, report.title, book.add_format({"bold": True, "font_size": 16}))
     sheet.write_string(1, 0, f"统计期：{report.first} 至 {report.last}（北京时间）；生成于 {made_at(report.made)}")
     for number, text in enumerate([*summary(report), idle_areas(report)], start=3):
         sheet.write_string(number, 0, text)
+
+
+def _for_paper(sheet: Any) -> None:
+    """Printed, a table is as wide as a page."""
+    sheet.set_paper(9)  # A4
+    sheet.set_landscape()
+    sheet.fit_to_pages(1, 0)
 
 
 class _Sheets:
@@ -66,6 +74,8 @@ class _Sheets:
         """A sheet of this name; returns it and its number of rows."""
         sheet = self._book.add_worksheet(name)
         sheet.freeze_panes(1, 0)
+        _for_paper(sheet)
+        sheet.repeat_rows(0)
         for column, head in enumerate(heads):
             sheet.write_string(0, column, head, self._head)
             sheet.set_column(column, column, _WIDTHS.get(head, 12))

@@ -30,7 +30,7 @@ function draw(move) {
   show(nav, Object.keys(VIEWS).map((each) => h("a", { href: `#/${each}`, "aria-current": each === name ? "page" : null }, t(each))));
   connection();
   view = VIEWS[name](main, state, query);
-  if (move) main.focus();
+  if (move) { main.focus({ preventScroll: true }); scrollTo(0, 0); }
 }
 
 function connection() {
@@ -43,7 +43,12 @@ function connection() {
 
 function listen() {
   const events = new EventSource("/api/events");
-  events.addEventListener("open", () => { state.link = "connected"; connection(); });
+  events.addEventListener("open", () => {
+    const again = state.link === "disconnected";
+    state.link = "connected";
+    connection();
+    if (again) view.again?.(); // what came meanwhile was not pushed to this page
+  });
   events.addEventListener("error", () => {
     state.link = "disconnected";
     connection();

@@ -35,6 +35,7 @@ export function cases(place, state, query) {
   show(list, h("p", { class: "empty" }, t("loading")));
   load();
   return {
+    again: load,
     tick: () => {
       const now = JSON.stringify([state.overview?.cases, state.overview?.reasons]);
       if (now !== counted) load(); // the first time too: what came while the page was loading
@@ -47,7 +48,7 @@ const badge = (status) => h("span", { class: `badge ${{ pending: "warn", verifie
 
 function report(query) {
   const link = (format) => h("a", { href: `/api/report?${new URLSearchParams({ ...(query.unit ? { unit: query.unit } : {}), format })}`, download: true, "data-format": format }, format.toUpperCase());
-  return h("p", { class: "report" }, `${t("report")}（${query.unit || t("reportUnit")}）：`, link("html"), " · ", link("xlsx"), " · ", link("md"));
+  return h("p", { class: "report" }, `${t("report")}（${query.unit || t("reportBoth")}）：`, link("html"), " · ", link("xlsx"), " · ", link("md"));
 }
 
 function explain(item, state, reload) {
@@ -68,13 +69,18 @@ function markForm(item, state, reload) {
   const submit = async (event) => {
     event.preventDefault();
     const form = new FormData(event.target);
-    const response = await fetch(`/api/cases/${item.id}/mark`, {
-      method: "POST", headers: { "Content-Type": "application/json", Authorization: `Bearer ${form.get("token")}` },
-      body: JSON.stringify({ status: next, by: form.get("by"), note: form.get("note") || null }),
-    });
-    const told = await response.json();
-    show(answer, response.ok ? h("span", { class: "good" }, t("done")) : h("span", { class: "bad" }, told.error));
-    if (response.ok) setTimeout(reload, 700);
+    try {
+      const response = await fetch(`/api/cases/${item.id}/mark`, {
+        method: "POST", headers: { "Content-Type": "application/json", Authorization: `Bearer ${form.get("token")}` },
+        body: JSON.stringify({ status: next, by: form.get("by"), note: form.get("note") || null }),
+      });
+      const told = await response.json();
+      if (!response.ok) throw new Error(told.error);
+      show(answer, h("span", { class: "good" }, t("done")));
+      setTimeout(reload, 700);
+    } catch (error) {
+      show(answer, h("span", { class: "bad" }, `${t("error")}: ${error.message}`));
+    }
   };
   return [h("h3", {}, `${t("mark")} ${t(next)}`), h("form", { id: "mark", onsubmit: submit },
     h("label", {}, t("by"), h("input", { name: "by", required: true, maxlength: 100, autocomplete: "off" })),

@@ -16,6 +16,7 @@ export function effect(place, state, query) {
   let counted = "";
   load();
   return {
+    again: load,
     tick: () => {
       const now = JSON.stringify(state.overview.provinces[wanted.province]?.today);
       if (now !== counted) load(); // the first time too: what came while the page was loading
@@ -35,8 +36,10 @@ function heat(answer) {
   };
   return h("div", { class: "scroll" }, h("table", { class: "heat" }, h("caption", {}, `${t("heatCaption")}；${t("unlisted")} ${n(answer.unlisted)}`),
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("row")), answer.areas.map((area) => h("th", { scope: "col" }, area.name)))),
-    h("tbody", {}, answer.rows.map((row) => h("tr", {}, h("th", { scope: "row" }, `${row.row} ${row.certificate ?? t("provenance_missing")}`, Object.keys(row.areas).length ? null : h("span", { class: "soft" }, ` ${t("never")}`)), answer.areas.map((area) => cell(row, area)))))));
+    h("tbody", {}, answer.rows.map((row) => h("tr", {}, h("th", { scope: "row" }, `${row.row} ${row.certificate ?? t("provenance_missing")} `, unresolved(row), Object.keys(row.areas).length ? null : h("span", { class: "soft" }, ` ${t("never")}`)), answer.areas.map((area) => cell(row, area)))))));
 }
+
+const unresolved = (row) => (row.unresolved ? h("span", { class: "badge warn" }, t("unresolvedRow"), row.cost ? ` · ${t("cost")} ${n(row.cost)}` : null) : null);
 
 function uses(answer) {
   const rows = answer.rows.flatMap((row) => row.uses.map((use) => [`${row.row} ${row.certificate ?? ""}`, use.channel, use.scenario, use.count]));

@@ -47,10 +47,11 @@ const WORDS = {
   heatCaption: ["清单行 × 地区：上为通过，✗ 为退回", "row × area: above forwarded, ✗ rejected"], until: ["至", "until"], from: ["自", "from"],
   noDisplays: ["此期间没有亮证", "no displays in this period"], never: ["此期间未亮证", "no display"], uses: ["实际使用的渠道与场景", "channels and scenarios used"],
   idle: ["此期间没有亮证的地区", "areas without a display"],
+  cost: ["因此退回", "refused for it"],
   unlisted: ["不在清单内的证照", "certificates not on the list"],
   eventId: ["事件标识", "event id"], search: ["查找", "Search"], noTrace: ["没有找到：未曾收到、已过保存期，或不在查找范围内", "not found: never came in, or no longer kept"],
   searching: ["正在查找…", "searching…"], outcome: ["结果", "outcome"], sent: ["发出", "sent"], ledger: ["台账", "ledger"], proved: ["复核", "proved"],
-  duplicateOf: ["重复自", "repeats"], report: ["部门报告", "Report"], reportUnit: ["责任单位（空为两个协调中心）", "unit (empty: both centres)"], download: ["下载", "Download"],
+  duplicateOf: ["重复自", "repeats"], report: ["部门报告", "Report"], reportBoth: ["两个协调中心，全部部门；填责任单位则只含该单位", "both centres, all departments; fill in a unit for its own"], download: ["下载", "Download"],
   error: ["出错", "error"], retry: ["重试", "Retry"],
 };
 

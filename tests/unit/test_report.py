@@ -22,7 +22,7 @@ from gateway.feedback.history import Change, Status, case_message
 from gateway.feedback.page.server import STATIC
 from gateway.feedback.page.views import effectiveness
 from gateway.feedback.problems import DEAD_LETTERS_ZH, Observation, Problem
-from gateway.feedback.report.advice import ADVICE, meaning_of
+from gateway.feedback.report.advice import ADVICE, DEAD_LETTERS_EN, meaning_of
 from gateway.feedback.report.model import Flow, build_report
 from gateway.feedback.report.run import FORMS, form_of, make_report
 from gateway.feedback.state import FeedbackTopics, State
@@ -121,6 +121,7 @@ def test_every_code_has_a_meaning_and_advice_and_can_be_chosen_on_the_page() -> 
     offered = (STATIC / "filters.js").read_text(encoding="utf-8").partition("const CODES = [")[2].partition("]")[0]
     assert re.findall(r"\w+", offered) == [*(code.value for code in Code), *DEAD_LETTERS_ZH]
     assert ADVICE.keys() == codes
+    assert DEAD_LETTERS_EN.keys() == DEAD_LETTERS_ZH.keys()
     assert all(meaning_of(code) != code for code in codes)
 
 

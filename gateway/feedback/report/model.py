@@ -227,7 +227,7 @@ def _cases(
         lines.append(
             CaseLine(
                 case, standing, in_period, case.in_days(*before), meaning_of(problem.code),
-                ADVICE.get(problem.code, ""), listed,
+                ADVICE[problem.code].zh if problem.code in ADVICE else "", listed,
             )
         )  # fmt: skip
     first = {Code.LIST_ROW_UNRESOLVED.value} if unit is None else set()

@@ -61,7 +61,9 @@ def list_cases(settings: Settings, which: CaseFilter, output: Output) -> int:
         "责任单位 units",
     ):
         # What one copies, the id and the reason, stays in one piece on a narrow terminal too.
-        table.add_column(heading, overflow="fold", no_wrap=heading in {"问题 case", "状态 status", "次数", "原因 reason"})
+        table.add_column(
+            heading, overflow="fold", no_wrap=heading in {"问题 case", "状态 status", "次数", "原因 reason"}
+        )
     for case in cases:
         problem = case.problem
         status, value = state.standing(case).status.zh, problem.value or problem.field

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 JOBS ?= 2
 
-.PHONY: help setup chromium demo test check bench peers chaos fuzz sbom compose-test secrets screenshots schemas format requirements clean
+.PHONY: help setup chromium demo test check bench peers chaos fuzz sbom compose-test secrets screenshots schemas reference docs format requirements clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,7 @@ check: setup ## style, types, imports, contract files, list
 	$(BIN)/lint-imports
 	$(BIN)/gateway schema check
 	$(BIN)/gateway list validate
+	$(BIN)/python -m docs.reference --check
 
 bench: setup peers ## the gateway beside its peers (ARGS="--quick"; about an hour), and all else that benchmarks/README.md tells
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -77,6 +78,15 @@ screenshots: setup chromium ## README's pictures, taken of the real page
 
 schemas: setup ## write schemas/ anew from the code
 	$(BIN)/gateway schema export
+
+reference: setup ## write docs/reference/ anew from the code
+	$(BIN)/python -m docs.reference
+
+docs: reference ## the documentation as pages in dist/docs/, strictly
+	$(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/pip install --quiet --disable-pip-version-check --require-hashes -r .ci/requirements-docs.txt
+	$(VENV)-docs/bin/sphinx-build -q -W --keep-going -E -b dirhtml docs dist/docs
+	$(BIN)/python -m docs.outside dist/docs
 
 format: setup ## format the code
 	$(BIN)/ruff check --fix .

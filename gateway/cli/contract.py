@@ -46,11 +46,13 @@ def topics_apply(
     Example: `gateway topics apply --dry-run`
     """
     from gateway.operate.access import apply_access, plan_access
-    from gateway.operate.topics import apply_topics, plan_topics
+    from gateway.operate.topics import apply_topics, plan_topics, refuse_misfits
 
     settings = load(config, bootstrap_servers)
-    _print_plans(asyncio.run(plan_topics(settings) if dry_run else apply_topics(settings)), output)
+    plans = asyncio.run(plan_topics(settings) if dry_run else apply_topics(settings))
+    _print_plans(plans, output)
     _print_access(asyncio.run(plan_access(settings) if dry_run else apply_access(settings)), output)
+    refuse_misfits(plans)  # a dry run ends as the real one would
 
 
 def _print_plans(plans: list[Any], output: Output) -> None:

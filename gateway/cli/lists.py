@@ -36,14 +36,14 @@ def list_show(
 
 
 @app.command("validate")
-def list_validate(list_dir: ListDir = None, config: Config = None) -> None:
+def list_validate(list_dir: ListDir = None, config: Config = None, output: Format = Output.TEXT) -> None:
     """Check the list's files; every mistake is named by file, row and cell (exit code 78).
 
     Example: `gateway list validate --list config/recognition`
     """
     from gateway.operate.lists.show import validate_list
 
-    finish(validate_list(list_folder(list_dir, config)))
+    finish(validate_list(list_folder(list_dir, config), output.value))
 
 
 @app.command("diff")

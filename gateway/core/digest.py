@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 # msgspec is to bytes what pydantic is to fields: an encoder with sorted keys, no spaces and no escapes beyond JSON's
-# own, ten times as fast as the standard library's (benchmarks/README.md).
+# own, ten times as fast as the standard library's.
 _CANONICAL = msgspec.json.Encoder(order="deterministic")
 
 

@@ -17,13 +17,13 @@ RFC3339 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,
 
 @lru_cache(maxsize=4096)
 def parse_instant(text: str) -> int | None:
-    """Microseconds of an RFC 3339 date-time that matches ``RFC3339``; None where no such moment exists."""
+    """Microseconds of an RFC 3339 date-time that matches ``RFC3339``; None where no such moment exists, or it has no offset."""
     if text[-3:-2] == ":" and text[-2:] > "59":  # Python takes +08:99 for an offset; RFC 3339 does not
         return None
     try:
         instant = (datetime.datetime.fromisoformat(text.upper()) - _EPOCH) // _MICROSECOND
         china_date(instant)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, TypeError):  # the last: no offset, so no instant
         return None
     return instant
 

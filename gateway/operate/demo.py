@@ -46,11 +46,11 @@ def run_demo(
     """
     console = Console(stderr=True)
     with ExitStack() as stack:
-        configured = bootstrap_servers or os.environ.get("GATEWAY_BOOTSTRAP_SERVERS")
+        configured = configured_broker(config, bootstrap_servers)
         if keep and (configured or external_gateway):
             raise UsageError(
-                "--keep has a Kafka and a gateway of its own: leave --external-gateway, --bootstrap-servers and "
-                "GATEWAY_BOOTSTRAP_SERVERS out"
+                "--keep has a Kafka and a gateway of its own: leave --external-gateway, --bootstrap-servers, "
+                "GATEWAY_BOOTSTRAP_SERVERS and a settings file's bootstrap_servers out"
             )
         broker = "configured"
         passwords_dir = None
@@ -97,6 +97,13 @@ def run_demo(
     return 0 if tally.is_proper else 1
 
 
+def configured_broker(config: Path | None, bootstrap_servers: str | None) -> str | None:
+    """The broker that option, environment or settings file name; None where there is only the default, which every file has."""
+    servers = load_settings(config, bootstrap_servers=bootstrap_servers).bootstrap_servers
+    is_named = bootstrap_servers or os.environ.get("GATEWAY_BOOTSTRAP_SERVERS")
+    return servers if is_named or servers != Settings.model_fields["bootstrap_servers"].default else None
+
+
 async def _is_in_use(settings: Settings) -> bool:
     async with kafka.admin(settings) as admin:
         return not set(Topics(settings.topic_prefix).all).isdisjoint(await admin.list_topics())
@@ -109,21 +116,31 @@ async def _publish_and_watch(settings: Settings, events: int, seed: int, console
     async with Verifier(settings.acting_as(Role.OPERATOR), tally).watching() as verifier:
         with LiveView(tally, events, console) as view:
             publishing = asyncio.create_task(_publish(settings, simulator, events, tally))
-            quiet_since, seen = time.monotonic(), -1
-            while not (publishing.done() and tally.is_complete):
-                await verifier.poll()
-                view.update()
-                if publishing.done():
-                    publishing.result()
-                if tally.received != seen:
-                    quiet_since, seen = time.monotonic(), tally.received
-                elif time.monotonic() - quiet_since > _IDLE_LIMIT_S:
-                    break
-            await publishing
+            try:
+                await _watch(publishing, verifier, tally, view)
+                await publishing
+            except BaseException:  # Ctrl-C too: the producers are to be closed before the event loop is
+                publishing.cancel()
+                await asyncio.gather(publishing, return_exceptions=True)
+                raise
             # Once all is there, whatever still comes was sent twice: look once more.
             await verifier.poll_to_end()
             view.update()
     return tally
+
+
+async def _watch(publishing: "asyncio.Task[None]", verifier: Verifier, tally: Tally, view: LiveView) -> None:
+    """Take in what comes out until all is there, or nothing has come for a while."""
+    quiet_since, seen = time.monotonic(), -1
+    while not (publishing.done() and tally.is_complete):
+        await verifier.poll()
+        view.update()
+        if publishing.done():
+            publishing.result()
+        if tally.received != seen:
+            quiet_since, seen = time.monotonic(), tally.received
+        elif time.monotonic() - quiet_since > _IDLE_LIMIT_S:
+            break
 
 
 async def _publish(settings: Settings, simulator: Simulator, events: int, tally: Tally) -> None:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
+from aiokafka.structs import ConsumerRecord
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
 from gateway.adapters.topics import Topics
+from gateway.core.privacy import holds_personal_number
 from gateway.core.records import DEADLETTER_TYPE, LEDGER_TYPE, REJECTED_TYPE, VERIFIED_TYPE
 from gateway.errors import UsageError
 
@@ -25,7 +27,7 @@ class Filter:
     unit: str | None = None
 
     def admits(self, record: dict[str, Any]) -> bool:
-        """Whether ``record`` (a CloudEvent) passes."""
+        """Whether ``record`` (one of the gateway's) passes."""
         data = record.get("data", {})
         codes = [reason["code"] for reason in data.get("reasons", ())] or [data.get("error", {}).get("code")]
         row = data.get("list", {}).get("row") or (data.get("nearest_row") or {}).get("row")
@@ -56,26 +58,47 @@ async def tail(
         while (limit is None or shown < limit) and (deadline is None or time.monotonic() < deadline):
             for batch in (await consumer.getmany(timeout_ms=200)).values():
                 for message in batch:
-                    if (limit is None or shown < limit) and (line := _line(message, wanted, output)):
+                    if (limit is None or shown < limit) and (line := _line(message, wanted, output, topics)):
                         sys.stdout.write(line + "\n")
                         shown += 1
             sys.stdout.flush()
     return 0
 
 
-def _line(message: Any, wanted: Filter, output: Literal["text", "json"]) -> str | None:
+def _line(message: ConsumerRecord, wanted: Filter, output: Literal["text", "json"], topics: Topics) -> str | None:
+    """The record's line; None where it is not wanted, or no JSON can be made of it, which is said on stderr."""
+    value, place = message.value or b"", f"{message.topic}/{message.partition}@{message.offset}"
     try:
-        record = _decode(message.value or b"")
+        record = _decode(value)
     except (msgspec.MsgspecError, UnicodeError):
         record = None
     if not isinstance(record, dict):
         # A display topic holds what a province sent, which need not be an event.
-        return None if output == "json" else f"{message.topic}/{message.partition}@{message.offset}  (not JSON)"
-    if not wanted.admits(record):
+        if output == "text":
+            return f"{place}  (no JSON object)" if wanted == Filter() else None
+        sys.stderr.write(f"{place}: no JSON object, and so left out\n")
         return None
-    if output == "json":
-        return str((message.value or b"").decode("utf-8"))
-    return f"{message.topic}/{message.partition}@{message.offset}  {_in_words(record)}"
+    try:
+        # Filters are about what the gateway says; a display topic's events were not yet decided.
+        is_event = message.topic in topics.displays
+        if wanted != Filter() and (is_event or not wanted.admits(record)):
+            return None
+        words = _of_a_province(record) if is_event else _in_words(record)
+    except (LookupError, TypeError, AttributeError):
+        if wanted != Filter():
+            return None
+        words = "(not the gateway's: its own records are of another form)"
+    if output == "text":
+        return f"{place}  {words}"
+    one_line = msgspec.json.format(value, indent=-1) if b"\n" in value or b"\r" in value else value
+    return one_line.decode("utf-8")
+
+
+def _of_a_province(event: dict[str, Any]) -> str:
+    """An event as it came in, which may be anything: its id where that can be shown, and no more."""
+    event_id = event.get("id")
+    is_sayable = isinstance(event_id, str) and event_id.isprintable() and not holds_personal_number(event_id)
+    return f"亮证  id={event_id if is_sayable else '?'}"
 
 
 def _in_words(record: dict[str, Any]) -> str:

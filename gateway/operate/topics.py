@@ -51,9 +51,7 @@ async def plan_topics(settings: Settings) -> list[TopicPlan]:
 async def apply_topics(settings: Settings) -> list[TopicPlan]:
     """Carry the plan out; returns it. Raises ConfigurationError, before anything is done, where a topic does not fit."""
     plans = await plan_topics(settings)
-    refused = [f"{plan.name} {plan.detail}" for plan in plans if plan.action == "refuse"]
-    if refused:
-        raise ConfigurationError("these topics do not fit:\n" + "\n".join(f"  {line}" for line in refused))
+    refuse_misfits(plans)
     async with kafka.admin(settings) as admin:
         missing = [plan.name for plan in plans if plan.action == "create"]
         if missing:
@@ -69,6 +67,13 @@ async def apply_topics(settings: Settings) -> list[TopicPlan]:
                             f"topic {plan.name} could not be altered: {message or for_code(code).__name__}"
                         )
     return plans
+
+
+def refuse_misfits(plans: list[TopicPlan]) -> None:
+    """Raise ConfigurationError where a topic does not fit."""
+    refused = [f"{plan.name} {plan.detail}" for plan in plans if plan.action == "refuse"]
+    if refused:
+        raise ConfigurationError("these topics do not fit:\n" + "\n".join(f"  {line}" for line in refused))
 
 
 async def delete_topics(settings: Settings) -> None:

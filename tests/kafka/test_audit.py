@@ -132,6 +132,17 @@ def test_untouched_topics_are_as_they_should_be(worked_off: Settings, tmp_path: 
     assert "changed after it was made" in audit(settings, "--statement", str(statement), expect=2)["stderr"]
 
 
+def test_a_statement_may_be_of_topics_that_are_empty_or_elsewhere(settings: Settings, tmp_path: Path) -> None:
+    asyncio.run(apply_topics(settings))
+    statement = tmp_path / "statement.json"
+    assert audit(settings, "--export", str(statement))["ok"] is True
+    checked = audit(settings, "--statement", str(statement))
+    assert (checked["ok"], checked["records"], checked["absent"], len(checked["topics"])) == (True, 0, [], 4)
+    elsewhere = settings.model_copy(update={"topic_prefix": "not-there."})
+    checked = audit(elsewhere, "--statement", str(statement), expect=1)
+    assert (checked["ok"], checked["topics"], len(checked["absent"])) == (False, [], 4)
+
+
 def test_altered_output_is_named(worked_off: Settings) -> None:
     topic = Topics(worked_off.topic_prefix).verification(Province.CHONGQING)
     change: Change = lambda records: records.__setitem__(20, altered(records[20], b'"batch":1', b'"batch":2'))  # noqa: E731

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from gateway.adapters.settings import Settings
 from gateway.adapters.topics import Topics
 from gateway.core.province import Province
 from gateway.operate.examples import display_event
+from gateway.operate.topics import apply_topics
 from tests.kafka.harness import workers
 
 ROOT = Path(__file__).parents[2]
@@ -55,9 +57,10 @@ async def test_topic_with_other_partitions_is_refused_before_anything_is_done(se
     topics = Topics(settings.topic_prefix)
     async with kafka.admin(settings) as admin:
         await admin.create_topics([NewTopic(topics.display(Province.SICHUAN), 3, 1)])
-    refused = await asyncio.to_thread(gateway, settings, "topics", "apply")
-    assert refused.returncode == 78
-    assert f"{topics.display(Province.SICHUAN)} has 3 partitions, needs 4" in refused.stderr.decode()
+    for dry_run in (["--dry-run"], []):  # which ends as the real one does
+        refused = await asyncio.to_thread(gateway, settings, "topics", "apply", *dry_run)
+        assert refused.returncode == 78
+        assert f"{topics.display(Province.SICHUAN)} has 3 partitions, needs 4" in refused.stderr.decode()
     async with kafka.admin(settings) as admin:
         assert set(topics.all) & set(await admin.list_topics()) == {topics.display(Province.SICHUAN)}
 
@@ -111,6 +114,58 @@ def test_publish_run_and_tail(settings: Settings, tmp_path: Path) -> None:
     assert "李**" not in text
     assert "NOT_JSON" in dead.stdout.decode()
     assert other.stdout == b""
+
+
+async def test_tail_shows_whatever_a_topic_holds(settings: Settings) -> None:
+    """A province may send anything, and a rogue may write what only looks like the gateway's."""
+    await apply_topics(settings)
+    topics = Topics(settings.topic_prefix)
+    forged = [
+        b'{"data":[]}',
+        b'{"type":"cn.chuanyu.certificate.verified.v1","data":{}}',
+        b'{"type":"cn.chuanyu.certificate.rejected.v1","data":{"reasons":[1]}}',
+        b'{"type":"cn.chuanyu.gateway.ledger.v1"}',
+        b'{"type":"cn.chuanyu.gateway.deadletter.v1","data":{"error":3}}',
+    ]
+    pretty = json.dumps(display_event(Province.SICHUAN), ensure_ascii=False, indent=2).encode()
+    personal = b'{"id":"13800138000"}'
+    async with kafka.producer(settings) as producer:
+        for topic in (topics.display(Province.SICHUAN), topics.rejection(Province.SICHUAN)):
+            for value in [*forged, b"\xff", pretty, personal]:
+                await producer.send_and_wait(topic, value=value, partition=0)
+    options = ("tail", "sichuan.display", "sichuan.rejection", "--from-beginning", "--timeout")
+    text = await asyncio.to_thread(gateway, settings, *options, "30", "--limit", "16")
+    assert (text.returncode, len(text.stdout.splitlines())) == (0, 16), text.stderr.decode()
+    shown = [line for line in text.stdout.decode().splitlines() if "sichuan.display/0" in line]
+    assert "example-sichuan-1" in shown[6]
+    assert "13800138000" not in "".join(shown)
+    as_json = await asyncio.to_thread(gateway, settings, *options, "30", "--limit", "14", "--format", "json")
+    assert as_json.returncode == 0
+    lines = [json.loads(line) for line in as_json.stdout.splitlines()]
+    assert [lines.count(json.loads(value)) for value in [*forged, pretty, personal]] == [2] * 7
+    assert as_json.stderr.count(b"@5: no JSON object") == 2
+    wanted = await asyncio.to_thread(gateway, settings, *options, "2", "--row", "5", "--code", "X")
+    assert (wanted.returncode, wanted.stdout) == (0, b"")
+
+
+def test_ctrl_c_ends_with_130_and_without_a_word(settings: Settings) -> None:
+    async def write_one() -> None:
+        await apply_topics(settings)
+        async with kafka.producer(settings) as producer:
+            await producer.send_and_wait(Topics(settings.topic_prefix).deadletter, value=b"{}")
+
+    asyncio.run(write_one())
+    tail = subprocess.Popen(
+        [sys.executable, "-m", "gateway", "tail", "gateway.deadletter", "--from-beginning"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | settings.as_environment(),
+        # A job in a shell's background inherits that it is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+    )  # fmt: skip
+    assert tail.stdout is not None
+    assert tail.stdout.readline()
+    tail.send_signal(signal.SIGINT)
+    _, said = tail.communicate(timeout=30)
+    assert (tail.returncode, said) == (130, b"")
 
 
 def test_demo_on_a_configured_broker_verifies_and_leaves_its_topics_alone(settings: Settings) -> None:

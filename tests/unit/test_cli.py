@@ -51,6 +51,15 @@ def test_check_decides_in_input_order_and_exits_zero() -> None:
     ]
 
 
+@pytest.mark.parametrize("time", ["2026-11-23T08:00:00", "2026-11-23", "8 o'clock", "", 1795392000, None])
+def test_check_goes_on_where_a_time_says_no_moment(time: Any) -> None:
+    stdin = lines(display_event(Province.SICHUAN) | {"time": time}, display_event(Province.CHONGQING))
+    done = gateway("check", "-", "--format", "json", stdin=stdin)
+    assert done.returncode == 0, done.stderr.decode()
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [result["reasons"] for result in results] == [["INVALID_EVENT"], []]
+
+
 def test_check_of_many_lines_is_one_horizon_in_input_order(tmp_path: Path) -> None:
     """Several thousand lines are decided in several processes; a repetition is known all the same."""
     events = [display_event(Province.SICHUAN) | {"id": str(number % 5000)} for number in range(9000)]
@@ -118,11 +127,21 @@ def test_exit_codes_and_messages(arguments: list[str], code: int, said: str) -> 
     assert done.stdout == b""
 
 
+def test_demo_takes_the_broker_that_the_settings_file_names(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text("bootstrap_servers: 127.0.0.1:1\n", encoding="utf-8")
+    done = gateway("demo", "--config", str(file))
+    assert done.returncode == 69
+    assert "no Kafka answers at 127.0.0.1:1" in done.stderr.decode()
+
+
 def test_list_show_marks_unresolved_cells() -> None:
     text = gateway("list", "show", "--date", "2026-11-23").stdout.decode()
     assert "〔缺失〕" in text
     assert "〔推断〕" in text
     assert "20 rows in force" in text
+    row_19 = gateway("list", "show", "--date", "2026-11-23", "--row", "19", COLUMNS="200").stdout.decode()
+    assert row_19.partition("rows in force")[0].count("〔缺失〕") == 4  # scenarios, matters, both sides of the scope
     rows = [json.loads(line) for line in gateway("list", "show", "--format", "json").stdout.splitlines()]
     assert [row["row"] for row in rows] == list(range(1, 21))
     assert rows[18]["unresolved"] == ["scenarios", "matters", "scope.sichuan", "scope.chongqing"]
@@ -140,6 +159,10 @@ def test_list_validate_names_mistakes(tmp_path: Path) -> None:
     assert done.returncode == 78
     assert "x.yaml: rows: Field required" in done.stderr.decode()
     assert gateway("list", "validate").returncode == 0
+    done = gateway("list", "validate", "--format", "json")
+    (edition,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (edition["since"], edition["rows"], edition["unresolved_cells"]) == ("2022-10-23", 20, 38)
+    assert done.stderr == b""
 
 
 def test_help_teaches_every_command_with_an_example() -> None:

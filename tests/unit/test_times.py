@@ -70,6 +70,8 @@ def test_spellings_of_one_moment(same: str) -> None:
         "0000-01-01T00:00:00Z",
         "9999-12-31T23:59:59-12:00",  # its day in UTC+8 has five digits
         "0001-01-01T00:00:00+14:00",
+        "2026-11-23T00:00:00",  # no offset, and so no moment
+        "2026-11-23",
     ],
 )
 def test_moment_that_does_not_exist(none: str) -> None:

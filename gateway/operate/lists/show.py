@@ -44,14 +44,15 @@ def show_list(recognition: Recognition, date: str, row: int | None, output: Lite
     if unresolved:
         numbers = ", ".join(map(str, unresolved))
         console.print(
-            f"Rows with cells marked 〔推断〕 inferred or 〔缺失〕 missing let no event through by them: {numbers}"
+            f"Rows with cells marked 〔推断〕 inferred or 〔缺失〕 missing let no event through by them: {numbers}",
+            soft_wrap=True,
         )
     return 0
 
 
 def _table(rows: list[ListedRow], date: str) -> Table:
     table = Table(title=f"亮证互认实施清单 · {date}", show_lines=True)
-    for heading in ("#", "电子证照名称", "签发单位", "亮证渠道", "应用场景", "试点范围"):
+    for heading in ("#", "电子证照名称", "签发单位", "亮证渠道", "应用场景", "川渝通办事项", "试点范围"):
         table.add_column(heading, overflow="fold")
     for listed in rows:
         row = listed.row
@@ -62,6 +63,7 @@ def _table(rows: list[ListedRow], date: str) -> Table:
             _sides(row.issuers),
             _mark(row.channels, row.channels.value or ()),
             _mark(row.scenarios, scenarios, "\n"),
+            _mark(row.matters, row.matters.value or (), "\n") or "—",
             _sides(row.scope),
         )
     return table
@@ -81,12 +83,21 @@ def _mark(cell: Cell[Any], words: Iterable[str], separator: str = "、") -> str:
     return separator.join(words) + _MARK[cell.provenance]
 
 
-def validate_list(folder: Path) -> int:
+def validate_list(folder: Path, output: Literal["text", "json"]) -> int:
     """Load the list and say what is in it; returns the exit code. Raises RecognitionListError with every mistake."""
     recognition = load_recognition(folder)
     console = Console(stderr=True)
     for edition in recognition.editions:
         cells = sum(len(listed.row.unresolved()) for listed in edition.rows)
+        if output == "json":
+            told = {
+                "since": edition.since,
+                "rows": len(edition.rows),
+                "unresolved_cells": cells,
+                "digest": edition.digest,
+            }
+            sys.stdout.write(json.dumps(told) + "\n")
+            continue
         console.print(
             f"{folder}: valid; from {edition.since}: {len(edition.rows)} rows, {cells} unresolved cells, {edition.digest}",
             highlight=False, soft_wrap=True,

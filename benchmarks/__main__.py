@@ -7,40 +7,73 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import report
-from benchmarks.engines import ENGINES
+from benchmarks import checking, growth, latency, recovery, report
+from benchmarks.engines import ENGINES, prepare
 from benchmarks.ground import ground
 from benchmarks.machine import describe_machine
 from benchmarks.matrix import Matrix, Plan
 from benchmarks.results import FOLDER, Results
 from benchmarks.traffic import LARGE, MIDDLE, ORDINARY, SIZES, SMALL
+from gateway.adapters.settings import Settings
 from gateway.errors import GatewayError
 
 _FULL = {"events": 600_000, "rounds": 3, "seconds": 30.0, "minutes": 60.0}
 _QUICK = {"events": 100_000, "rounds": 1, "seconds": 10.0, "minutes": 15.0}
-_USAGE = 2
+MEASUREMENTS: dict[str, Callable[..., object]] = {
+    "throughput": Matrix, "latency": latency.run, "growth": growth.run, "recovery": recovery.run, "check": checking.run,
+}  # fmt: skip
+_WHAT = (*MEASUREMENTS, "report")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = _make_parser()
     options = parser.parse_args(arguments)
+    if "report" in options.what and len(options.what) > 1:
+        parser.error("report comes by itself: it is made after every measurement anyway")
     console = Console(stderr=True)
     results = Results(options.results)
     try:
-        if options.what == "report":
-            return _report(results)
+        if options.what == ["report"]:
+            _report(results)
+            return 0
+        chosen = options.what or tuple(MEASUREMENTS)
+        plan = _plan_of(options, parser)
+        if "throughput" in chosen:
+            prepare([ENGINES[key] for key in plan.engines])
         with ground(console, options.bootstrap_servers) as (settings, broker):
             results.content["machine"] = describe_machine(broker)
-            fine = Matrix(_plan_of(options, parser), settings, results, console).run()
-        return _report(results) or (0 if fine else 1)
+            failed = [name for name in chosen if not _measure(name, options, plan, settings, results, console)]
     except GatewayError as error:
         console.print(str(error), style="red", markup=False, highlight=False)
         return error.exit_code
+    _report(results)
+    return 1 if failed else 0
 
 
-def _report(results: Results) -> int:
+def _measure(
+    name: str, options: argparse.Namespace, plan: Plan, settings: Settings, results: Results, console: Console
+) -> bool:
+    """One of the measurements; what fails is said, and the others go on."""
+    try:
+        match name:
+            case "throughput":
+                return Matrix(plan, settings, results, console).run()
+            case "growth":
+                growth.run(settings, results, console, quick=options.quick, events=options.grow_to)
+            case "check":
+                checking.run(settings, results, console, quick=options.quick, events=options.events)
+            case _:
+                MEASUREMENTS[name](settings, results, console, quick=options.quick)
+    except Exception as error:
+        if isinstance(error, GatewayError):
+            raise
+        console.print(f"{name}: failed: {type(error).__name__}: {error}", markup=False, highlight=False)
+        return False
+    return True
+
+
+def _report(results: Results) -> None:
     print(report.write(results))
-    return 0
 
 
 def _make_parser() -> argparse.ArgumentParser:
@@ -49,8 +82,10 @@ def _make_parser() -> argparse.ArgumentParser:
         epilog="Example: python -m benchmarks throughput --engines gateway,bare --sizes '2 kB' --partitions 12 --quick",
     )  # fmt: skip
     parser.add_argument(
-        "what", nargs="?", default="throughput", choices=("throughput", "report"),
-        help="throughput: engines beside each other; report: write table and chart anew from the results",
+        "what", nargs="*", type=_measurement, metavar="WHAT",
+        help=f"of: {', '.join(_WHAT)} (default: all). throughput: all engines beside each other; latency: at steady rates; "
+        "growth: with events and list rows; recovery: memory, restarts, kills; check: `gateway check`; "
+        "report: table and chart anew from the results",
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="fewer events and one round, for a small machine")
     parser.add_argument(
@@ -63,12 +98,15 @@ def _make_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--partitions", type=_numbers, default=(4, 12), metavar="N,M", help="of a topic (default 4,12)")
     parser.add_argument("--workers", type=_numbers, default=(1, 2, 4), metavar="N,M", help="processes (default 1,2,4)")
-    parser.add_argument("--events", type=_positive, help=f"in a round (default {_FULL['events']:,})")
+    parser.add_argument(
+        "--events", type=_positive, help=f"in a round of throughput, and of check (default {_FULL['events']:,})"
+    )
     parser.add_argument("--rounds", type=_positive, help=f"(default {_FULL['rounds']})")
     parser.add_argument(
-        "--seconds", type=float, help=f"longest time of one engine's round (default {_FULL['seconds']})"
+        "--seconds", type=float, help=f"most CPU time of a worker in a round (default {_FULL['seconds']})"
     )
     parser.add_argument("--minutes", type=float, help=f"after that no round begins (default {_FULL['minutes']})")
+    parser.add_argument("--grow-to", type=_positive, metavar="N", help="the backlog of growth (default 10,000,000)")
     parser.add_argument("--results", type=Path, default=FOLDER, metavar="DIR", help="where results are kept")
     parser.add_argument("--bootstrap-servers", metavar="HOST:PORT", help="a broker that runs (default: one is started)")
     return parser
@@ -77,7 +115,7 @@ def _make_parser() -> argparse.ArgumentParser:
 def _plan_of(options: argparse.Namespace, parser: argparse.ArgumentParser) -> Plan:
     chosen = {name: getattr(options, name) for name in _FULL if getattr(options, name) is not None}
     numbers = (_QUICK if options.quick else _FULL) | chosen
-    if options.quick and min(numbers["seconds"], numbers["minutes"]) <= 0:
+    if min(numbers["seconds"], numbers["minutes"]) <= 0:
         parser.error("--seconds and --minutes must be positive")
     return Plan(
         options.engines, options.sizes, options.partitions, options.workers, int(numbers["events"]),
@@ -94,6 +132,12 @@ def _some_of(allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
         return parts
 
     return parse
+
+
+def _measurement(text: str) -> str:
+    if text not in _WHAT:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of: {', '.join(_WHAT)}")
+    return text
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -5,14 +5,13 @@ import logging
 import secrets
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, Message
 from confluent_kafka import TopicPartition as Assigned
 from rich.console import Console
 
@@ -24,6 +23,7 @@ from gateway.adapters.topics import Topics
 from gateway.core.province import Province
 from gateway.operate.topics import apply_topics
 
+_SILENCE_S = 60
 _BROKER = {"log.segment.delete.delay.ms": "1000", "log.retention.check.interval.ms": "600000"}
 
 
@@ -52,6 +52,12 @@ def apart(settings: Settings, partitions: int) -> Settings:
             "topics": settings.topics.model_copy(update={"partitions": partitions}),
         }
     )
+
+
+def display_topics(settings: Settings) -> dict[Province, str]:
+    """Where each province publishes."""
+    topics = Topics(settings.topic_prefix)
+    return {province: topics.display(province) for province in Province}
 
 
 def output_topics(settings: Settings) -> list[str]:
@@ -98,27 +104,40 @@ class Progress:
 
 def read_times(settings: Settings, topics: list[str]) -> dict[tuple[str, int], list[int]]:
     """The broker's times (ms) of all committed records of ``topics``, by topic and partition, in their order."""
+    times: dict[tuple[str, int], list[int]] = {}
+    for message in _read(settings, topics):
+        times.setdefault((str(message.topic()), int(message.partition() or 0)), []).append(message.timestamp()[1])
+    return times
+
+
+def read_values(settings: Settings, topics: list[str]) -> Iterator[bytes]:
+    """The committed values of ``topics``."""
+    for message in _read(settings, topics):
+        yield bytes(message.value() or b"")
+
+
+def _read(settings: Settings, topics: list[str]) -> Iterator[Message]:
+    """All committed records of ``topics`` as they stand; with librdkafka, which costs the least."""
     consumer = Consumer({
         "bootstrap.servers": settings.bootstrap_servers, "group.id": "benchmarks", "enable.auto.commit": False,
         "isolation.level": "read_committed", "enable.partition.eof": True, "fetch.message.max.bytes": 4_194_304,
         "queued.max.messages.kbytes": 65_536,
     })  # fmt: skip
-    times: dict[tuple[str, int], list[int]] = {}
     wanted = [(topic, partition) for topic in topics for partition in range(settings.topics.partitions)]
+    ended: set[tuple[str, int]] = set()
+    silent_since = time.monotonic()
     try:
         consumer.assign([Assigned(*each, 0) for each in wanted])
-        ends, deadline = Counter[tuple[str, int]](), time.monotonic() + 300
-        while len(ends) < len(wanted):
-            if time.monotonic() > deadline:
-                raise RuntimeError("the outputs could not be read to their end within 5 minutes")
+        while len(ended) < len(wanted):
             for message in consumer.consume(10_000, 0.2):
-                error, place = message.error(), (str(message.topic()), int(message.partition() or 0))
+                error, silent_since = message.error(), time.monotonic()
                 if error is None:
-                    times.setdefault(place, []).append(message.timestamp()[1])
+                    yield message
                 elif error.name() == "_PARTITION_EOF":
-                    ends[place] += 1
+                    ended.add((str(message.topic()), int(message.partition() or 0)))
                 else:
-                    raise RuntimeError(f"{place[0]} cannot be read: {error.str()}")
+                    raise RuntimeError(f"{message.topic()} cannot be read: {error.str()}")
+            if time.monotonic() - silent_since > _SILENCE_S:
+                raise RuntimeError(f"{', '.join(topics)}: the broker gives nothing more, and not all was read")
     finally:
         consumer.close()
-    return times

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.engines import ENGINES, Engine, prepare
+from benchmarks.engines import ENGINES, Engine
 from benchmarks.ground import new_log
 from benchmarks.machine import describe_moment
 from benchmarks.results import Results
@@ -23,7 +23,8 @@ FAST = ("gateway", "kafka-streams", "quix", "bare")
 @dataclass(frozen=True)
 class Plan:
     """What is to be measured. The first of ``sizes``, ``partitions`` and ``workers`` is the base point; the others are varied
-    one at a time. A round of an engine takes ``seconds`` at the most; after ``minutes`` no further round begins."""
+    one at a time. A round of an engine takes ``seconds`` of CPU time a worker at the most; after ``minutes`` no further round
+    begins."""
 
     engines: tuple[str, ...]
     sizes: tuple[str, ...]
@@ -70,7 +71,6 @@ class Matrix:
 
     def run(self) -> bool:
         """True if every engine did what it should."""
-        prepare([ENGINES[key] for key in self._plan.engines])
         steps, deadline, skipped = list(self._plan.steps()), time.monotonic() + self._plan.minutes * 60, 0
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(

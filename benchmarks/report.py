@@ -1,11 +1,20 @@
 """Puts the results into words: the Markdown table, the chart, and the block of figures in benchmarks/README.md."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks import checking, growth, latency, recovery
 from benchmarks.chart import draw_throughput
 from benchmarks.results import FOLDER, Results
 from benchmarks.tables import base_entries, throughput_tables
 
+_PARTS: dict[str, Callable[[Results], list[str]]] = {
+    "Events per second": throughput_tables,
+    "Latency, and the size of transactions": latency.describe,
+    "Growth": growth.describe,
+    "Memory, restarts, kills": recovery.describe,
+    "`gateway check`": checking.describe,
+}
 BEGIN = "<!-- figures: written by `python -m benchmarks`, do not edit -->"
 END = "<!-- figures end -->"
 
@@ -22,7 +31,9 @@ def write(results: Results) -> str:
         base = base_entries(entries)
         title = f"events per second, {base[0]['workers']} worker each, events of {base[0]['bytes']} bytes"
         (results.folder / "throughput.svg").write_text(draw_throughput(base, title), encoding="utf-8")
-    paragraphs += throughput_tables(results)
+    for title, describe in _PARTS.items():
+        if found := describe(results):
+            paragraphs += [f"### {title}", *found]
     text = "\n\n".join(paragraphs) + "\n"
     (results.folder / "results.md").write_text(text, encoding="utf-8")
     readme = results.folder.parent / "README.md"

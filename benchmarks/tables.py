@@ -1,5 +1,7 @@
 """Results as Markdown: the table at the base point, what was varied, and the ratios that the goals are about."""
 
+from collections.abc import Sequence
+
 from benchmarks.chart import label
 from benchmarks.engines import ENGINES
 from benchmarks.results import Entry, Results, middle, spread
@@ -40,7 +42,7 @@ def point_of(entry: Entry) -> Point:
     return Point(entry["size"], entry["partitions"], entry["workers"])
 
 
-def table(columns: tuple[str, ...], rows: list[tuple[str, ...]], left: int = 1) -> str:
+def table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], left: int = 1) -> str:
     """A Markdown table; ``left`` columns are words, the others numbers."""
     lines = [columns, tuple("---" if number < left else "--:" for number in range(len(columns))), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -52,7 +54,7 @@ def _describe_base(base: list[Entry]) -> str:
     return (
         f"Events of {first['bytes']} bytes on average, both directions, 10% to be rejected, {first['partitions']} partitions "
         f"a topic, {workers} each; up to {rounds} interleaved rounds, medians. "
-        "The first fifth of a round is warm-up and not counted; a slow engine is given its time and not all the events."
+        "The first fifth of a round is warm-up and not counted; a slow engine is given its CPU time and not all the events."
     )
 
 

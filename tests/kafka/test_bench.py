@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from benchmarks import growth, latency, recovery
 from benchmarks.engines import ENGINES
 from benchmarks.report import write
 from benchmarks.results import Results
@@ -50,6 +51,34 @@ def test_engines_are_measured_beside_each_other(settings: Settings, tmp_path: Pa
     assert "CPU time is" in done.stdout
     chart = ET.parse(tmp_path / "throughput.svg")  # noqa: S314 — our own
     assert "gateway: whole job" in "".join(chart.getroot().itertext())
+
+
+async def test_latency_restarts_and_lists_are_measured(settings: Settings, tmp_path: Path):
+    log = tmp_path / "engines.log"
+    steady = await latency.measure(settings, 100, 1, log)
+    assert steady["events"] == 100
+    assert 0 < steady["p50"] <= steady["p99"] <= steady["most"]
+    assert steady["transaction_most"] >= steady["transaction_median"] >= 1
+
+    again = await recovery.measure_restarts(settings, 1000, log, restarts=1)
+    # A few simulated mistakes are an id used twice.
+    assert 900 < again["remembered"] <= 1000
+    assert again["rss_mb"] > 10
+    assert len(again["restarts_s"]) == 1
+
+    long_list = growth.make_list(tmp_path / "list", 60)
+    assert len(load_recognition(long_list).editions[-1].rows) == 60
+    grown = await growth.measure_list(settings, long_list, 1000, log)
+    assert grown["rate"] > 0
+
+
+def test_check_is_measured_on_one_core_and_on_all(settings: Settings, tmp_path: Path):
+    done = run(settings, tmp_path, "check", "--events", "2500", "--quick")
+    assert done.returncode == 0, done.stderr
+    entries = json.loads((tmp_path / "results.json").read_text())["check"]
+    assert [entry["cores"] for entry in entries] == sorted({1, os.cpu_count()})
+    assert all(entry["cpu_us"] > 0 for entry in entries)
+    assert "`gateway check` of a file of 2,500 events" in done.stdout
 
 
 def test_a_wrong_option_says_what_there_is(settings: Settings, tmp_path: Path):

@@ -4,34 +4,30 @@ import base64
 import re
 import unicodedata
 from collections.abc import Iterable
-from functools import lru_cache
-from typing import Any, NamedTuple
 
-import msgspec
 from pydantic import ValidationError
 
-from gateway.core.decision import ENGINE_VERSION, Decision, Outcome
+from gateway.core.assembly import assemble_rejection, assemble_verification
+from gateway.core.content import encode, envelope
+from gateway.core.decision import Decision, Outcome
 from gateway.core.event import DisplayData, DisplayEvent
-from gateway.core.plain import Event
 from gateway.core.privacy import holds_personal_number
-from gateway.core.reading import Headers, Reading, is_extension
-from gateway.core.recognition import Dimension, Listing
-from gateway.core.records import DEADLETTER_TYPE, GATEWAY_SOURCE, REJECTED_TYPE, VERIFIED_TYPE
+from gateway.core.reading import Headers, is_extension
+from gateway.core.records import DEADLETTER_TYPE
 from gateway.core.strict_json import Document, NotJsonError, read
 from gateway.core.times import format_instant
 
 MAX_DEADLETTER_BYTES = 65_536
 """Input bytes that a dead letter holds at the most; longer ones stay where they are, at the origin's offset."""
 
-encode = msgspec.json.Encoder().encode
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
 def build_record(decision: Decision) -> bytes | None:
     """The verification record or rejection of ``decision``, as JSON; None for a duplicate or a dead letter."""
     if decision.outcome is Outcome.FORWARD:
-        return encode(_verification(decision))
-    return encode(_rejection(decision)) if decision.outcome is Outcome.REJECT else None
+        return assemble_verification(decision)
+    return assemble_rejection(decision) if decision.outcome is Outcome.REJECT else None
 
 
 def build_dead_letter(
@@ -44,7 +40,7 @@ def build_dead_letter(
     code, message = decision.error or ("UNDECIDABLE", "")
     withheld = _withheld(raw)
     return encode(
-        _envelope(DEADLETTER_TYPE, decision)
+        envelope(DEADLETTER_TYPE, decision)
         | {
             "data": {
                 "origin": {"topic": topic, "partition": partition, "offset": offset},
@@ -114,145 +110,3 @@ def _readings_of(raw: bytes) -> Iterable[str]:
 def _has_letters(text: str) -> bool:
     """Whether there is a letter of a script without case in it."""
     return not text.isascii() and any(unicodedata.category(character) == "Lo" for character in text)
-
-
-def _envelope(event_type: str, decision: Decision) -> dict[str, Any]:
-    return {
-        "specversion": "1.0",
-        "id": decision.digest.partition(":")[2][:32],
-        "source": GATEWAY_SOURCE,
-        "type": event_type,
-        "time": format_instant(decision.received_at * 1000),
-        "datacontenttype": "application/json",
-    }
-
-
-def _decision(decision: Decision, reading: Reading) -> dict[str, Any]:
-    return {
-        "received": format_instant(decision.received_at * 1000),
-        "engine_version": ENGINE_VERSION,
-        "input_digest": decision.input_digest,
-        "content_digest": reading.content_digest,
-        "digest": decision.digest,
-    }
-
-
-def _verification(decision: Decision) -> dict[str, Any]:
-    reading, event, listing = _of(decision)
-    certificate, display = event.data.certificate, event.data.display
-    listed = _listed_parts(
-        listing, decision.list_digest, display.matter_name, display.matter_code, display.verifier_code
-    )
-    return {
-        **_envelope(VERIFIED_TYPE, decision),
-        **reading.carried,
-        "data": {
-            "event": {"id": event.id, "source": event.source, "time": event.time},
-            "list": listed.list,
-            "certificate": {
-                "type_name": listed.type_name,
-                "type_code": certificate.type_code,
-                "identifier": certificate.identifier,
-                "issuer_name": listed.issuer_name,
-                "issuer_code": certificate.issuer_code,
-                "valid_from": certificate.valid_from,
-                "valid_until": certificate.valid_until,
-            },
-            "holder": event.data.holder,
-            "display": listed.display,
-            "decision": _decision(decision, reading),
-        },
-    }
-
-
-class _Listed(NamedTuple):
-    list: msgspec.Raw
-    type_name: str | None
-    issuer_name: str | None
-    display: msgspec.Raw
-
-
-@lru_cache(maxsize=16_384)  # few are distinct: what was shown where, before whom, without the holder
-def _listed_parts(
-    listing: Listing, list_digest: str | None, matter_name: str | None, matter_code: str | None,
-    verifier_code: str | None,
-) -> _Listed:  # fmt: skip
-    """The parts of a verification record that follow from the listing, as JSON already."""
-    row, verdict, shown = listing.row, listing.verdict, listing.shown
-    assert row is not None and verdict is not None  # noqa: S101, PT018 — a forward has passed all five checks
-    scenario = row.scenario(shown.scenario)
-    assert scenario is not None  # noqa: S101 — as above
-    display = {
-        "channel": verdict.channel.canonical,
-        "scenario": {"code": scenario.code, "text": scenario.text},
-        "matter_name": matter_name,
-        "matter_code": matter_code,
-        "region_code": shown.region_code,
-        "verifier_name": shown.verifier_name,
-        "verifier_code": verifier_code,
-    }
-    return _Listed(
-        msgspec.Raw(encode({"batch": row.batch, "row": row.number, "digest": list_digest})),
-        verdict.certificate.canonical,
-        verdict.issuer.canonical,
-        msgspec.Raw(encode(display)),
-    )
-
-
-def _of(decision: Decision) -> tuple[Reading, Event, Listing]:
-    assert decision.reading is not None and decision.event is not None and decision.listing is not None  # noqa: S101, PT018
-    return decision.reading, decision.event, decision.listing
-
-
-def _rejection(decision: Decision) -> dict[str, Any]:
-    reading = decision.reading
-    assert reading is not None  # noqa: S101 — only a dead letter has none
-    return {
-        **_envelope(REJECTED_TYPE, decision),
-        **reading.carried,
-        "data": {
-            "event": {
-                "id": reading.id,
-                "source": reading.source,
-                "time": reading.event.time if reading.event else None,
-            },
-            "input_digest": decision.input_digest,
-            "reasons": [
-                {
-                    "code": reason.code.value,
-                    "field": reason.field,
-                    "found": reason.found,
-                    "accepted": reason.accepted,
-                    "message": {"zh": reason.zh, "en": reason.en},
-                }
-                for reason in decision.reasons
-            ],
-            "nearest_row": _nearest_row(decision.listing),
-            "responsible_units": decision.responsible_units,
-            "decision": _decision(decision, reading),
-            "list_digest": decision.list_digest,
-        },
-    }
-
-
-def _nearest_row(listing: Listing | None) -> dict[str, Any] | None:
-    if listing is None or listing.nearest is None or listing.verdict is None:
-        return None
-    return {
-        "batch": listing.nearest.batch,
-        "row": listing.nearest.number,
-        "certificate": listing.nearest.certificate,
-        "listed": listing.row is not None,
-        "in_effect": listing.in_effect,
-        "checks": [_dimension(dimension) for dimension in listing.verdict.all],
-    }
-
-
-def _dimension(dimension: Dimension) -> dict[str, Any]:
-    return {
-        "dimension": dimension.name,
-        "field": dimension.field,
-        "found": dimension.found,
-        "accepted": dimension.accepted,
-        "result": dimension.finding.value,
-    }

@@ -227,7 +227,8 @@ def find_reasons(facts: Facts) -> Reasons:
     """What all checks find, in their order."""
     found = _found_in_listing(facts.listing)
     for check in _IN_EVENT:
-        found += check(facts)
+        if more := check(facts):
+            found += more
     return tuple(sorted(found, key=_rank)) if len(found) > 1 else found
 
 

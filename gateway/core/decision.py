@@ -2,20 +2,20 @@
 
 from enum import StrEnum
 from types import EllipsisType, MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
 
 from gateway import __version__
 from gateway.core.checks import Facts, find_reasons
 from gateway.core.digest import sha256
-from gateway.core.plain import Event
+from gateway.core.plain import Event, Wording
 from gateway.core.province import COORDINATING_CENTRES, SOURCES, Province
-from gateway.core.reading import Headers, Reading, UnreadableError, read_event
+from gateway.core.reading import Headers, Identity, Reading, UnreadableError, read_event
 from gateway.core.reasons import MEANINGS, Code, Hears, Reason
-from gateway.core.recognition import Listing, Recognition, Shown
+from gateway.core.recognition import Listing, Recognition
 from gateway.core.signing import Verdict
-from gateway.core.times import china_date, parse_instant
+from gateway.core.times import china_date
 
 ENGINE_VERSION = __version__
 
@@ -28,12 +28,7 @@ class Outcome(StrEnum):
     DUPLICATE = "duplicate"
     DEAD_LETTER = "dead_letter"
 
-
-class Identity(NamedTuple):
-    """What makes an event the same event: CloudEvents' source and id."""
-
-    source: str
-    id: str
+    __hash__ = str.__hash__  # Enum's own is written in Python, and every event is counted by its outcome
 
 
 class Seen(Protocol):
@@ -73,7 +68,7 @@ class Decision(msgspec.Struct, frozen=True):
     @property
     def identity(self) -> Identity | None:
         """Source and id, where they could be read."""
-        return Identity(self.reading.source, self.reading.id) if self.reading else None
+        return self.reading.identity if self.reading else None
 
     @property
     def row(self) -> int | None:
@@ -125,17 +120,17 @@ def decide(
     except UnreadableError as error:
         return dead_letter(province, received_at, input_digest, error.code, str(error))
     province = province or SOURCES.get(reading.source)
-    known = seen.get(Identity(reading.source, reading.id), ())
+    known = seen.get(reading.identity, ())
     if reading.content_digest in known:
         digest = _digest(input_digest, "", Outcome.DUPLICATE, ())
         return Decision(Outcome.DUPLICATE, province, received_at, input_digest, digest, reading=reading)
-    if reading.event is None or province is None:
+    if reading.event is None or reading.wording is None or province is None:
         digest = _digest(input_digest, "", Outcome.REJECT, reading.problems)
         return Decision(
             Outcome.REJECT, province, received_at, input_digest, digest, reading=reading, reasons=reading.problems
         )
     return _check(
-        reading, reading.event, province, received_at, recognition, input_digest,
+        reading, reading.event, reading.wording, province, received_at, recognition, input_digest,
         id_reused=bool(known), signature=signature,
     )  # fmt: skip
 
@@ -146,42 +141,29 @@ def decide_again(decision: Decision, recognition: Recognition) -> Decision:
     Where no list was asked (dead letters, duplicates, events that break the schema) it is ``decision`` itself.
     """
     reading, province = decision.reading, decision.province
-    if decision.listing is None or reading is None or reading.event is None or province is None:
+    if reading is None or reading.event is None or reading.wording is None or province is None:
+        return decision
+    if decision.listing is None:
         return decision
     return _check(
-        reading, reading.event, province, decision.received_at, recognition, decision.input_digest,
+        reading, reading.event, reading.wording, province, decision.received_at, recognition, decision.input_digest,
         id_reused=Code.ID_REUSED in decision.codes, signature=decision.signature,
     )  # fmt: skip
 
 
 def _check(
-    reading: Reading, event: Event, province: Province, received_at: int, recognition: Recognition,
+    reading: Reading, event: Event, wording: Wording, province: Province, received_at: int, recognition: Recognition,
     input_digest: str, *, id_reused: bool, signature: Verdict,
 ) -> Decision:  # fmt: skip
-    certificate, display = event.data.certificate, event.data.display
-    shown_at = parse_instant(event.time) or 0
-    shown_on = china_date(shown_at)
+    shown_on = china_date(reading.shown_at)
     list_digest = recognition.edition_on(shown_on).digest
-    shown = Shown(
-        province, certificate.type_name, certificate.issuer_name, display.channel, display.scenario,
-        display.region_code, display.verifier_name,
-    )  # fmt: skip
-    listing = recognition.listing(shown_on, shown)
-    facts = Facts(event, province, shown_at, shown_on, received_at * 1000, id_reused, signature, listing)
+    listing = recognition.listing(shown_on, wording.shown[province])
+    facts = Facts(event, province, reading.shown_at, shown_on, received_at * 1000, id_reused, signature, listing)
     reasons = find_reasons(facts)
     outcome = Outcome.REJECT if reasons else Outcome.FORWARD
     digest = _digest(input_digest, list_digest, outcome, reasons)
     return Decision(
-        outcome,
-        province,
-        received_at,
-        input_digest,
-        digest,
-        list_digest,
-        reading=reading,
-        reasons=reasons,
-        listing=listing,
-        signature=signature,
+        outcome, province, received_at, input_digest, digest, list_digest, reading, reasons, listing, None, signature
     )
 
 
@@ -205,6 +187,5 @@ def digest_input(raw: bytes, headers: Headers = ()) -> str:
 
 def _digest(input_digest: str, list_digest: str, outcome: Outcome, reasons: tuple[Reason, ...], error: str = "") -> str:
     """``decision.digest``: whoever has the log and the list can compute it again and so prove the decision."""
-    parts = [input_digest, list_digest, ENGINE_VERSION, outcome, error]
-    parts += [f"{reason.code} {reason.field}" for reason in reasons]
-    return sha256("\n".join(parts).encode())
+    named = "".join([f"\n{reason.code} {reason.field}" for reason in reasons]) if reasons else ""
+    return sha256(f"{input_digest}\n{list_digest}\n{ENGINE_VERSION}\n{outcome}\n{error}{named}".encode())

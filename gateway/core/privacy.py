@@ -10,10 +10,9 @@ from stdnum.cn import ric
 SHORTEST_PERSONAL_NUMBER = 11
 """Characters of a mobile number; a shorter string holds neither."""
 _MASKS = frozenset("*＊某○")
-# Neighbours are looked at by hand: a look-behind at every position costs more than the whole decision.
-_LONG_ENOUGH = re.compile(r"[0-9]{11}")
-_DIGITS = re.compile(r"[0-9]{11,}[Xx]?")
-_MOBILE = re.compile(r"1[3-9][0-9]{9}")
+# What stands before is part of the match: a look-behind at every position costs more than the whole decision.
+_CANDIDATE = re.compile(r"(?:\A|[^0-9A-Za-z])(1[3-9][0-9]{9}|[0-9]{17}[0-9Xx])(?![0-9A-Za-z])")
+_RESIDENT_ID_LENGTH = 18
 _EARLIEST_BIRTH, _LATEST_BIRTH = 1800, 2099
 
 
@@ -44,25 +43,18 @@ _found_folded_remembered = lru_cache(maxsize=4096)(_found_folded)
 
 
 def _found_in(text: str) -> bool:
-    if _LONG_ENOUGH.search(text) is None:  # nearly always
-        return False
-    for run in _DIGITS.finditer(text):
-        if not _touches(text, run.start() - 1) and not _touches(text, run.end()) and _is_personal(run.group()):
+    match = _CANDIDATE.search(text)
+    while match is not None:  # nearly never
+        number = match[1]
+        if len(number) < _RESIDENT_ID_LENGTH or _is_resident_id(number.upper()):
             return True
+        match = _CANDIDATE.search(text, match.end())
     return False
-
-
-def _touches(text: str, index: int) -> bool:
-    return 0 <= index < len(text) and text[index].isascii() and text[index].isalnum()
-
-
-def _is_personal(run: str) -> bool:
-    return _MOBILE.fullmatch(run) is not None or (len(run) == 18 and _is_resident_id(run.upper()))
 
 
 def _is_resident_id(number: str) -> bool:
     # python-stdnum's own validate() also wants a birthplace out of its table; the contract does not.
-    if not number[:17].isdigit() or ric.calc_check_digit(number) != number[-1]:
+    if ric.calc_check_digit(number) != number[-1]:
         return False
     try:
         born = datetime.date(int(number[6:10]), int(number[10:12]), int(number[12:14]))

@@ -9,6 +9,8 @@ class Province(StrEnum):
     SICHUAN = "sichuan"
     CHONGQING = "chongqing"
 
+    __hash__ = str.__hash__  # Enum's own is written in Python, and decisions look up by province
+
     @property
     def other(self) -> "Province":
         """The other side: where this province's certificates are shown."""

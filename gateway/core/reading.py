@@ -11,11 +11,12 @@ from pydantic import ValidationError
 
 from gateway.core.digest import canonical, sha256
 from gateway.core.event import MAX_EVENT_BYTES, MAX_ID_LENGTH, TRACE_CONTEXT, DisplayEvent
-from gateway.core.plain import Event, decode_plain, holds_personal, plain_event, valid_event
+from gateway.core.plain import Event, Wording, decode_plain, holds_personal, plain_event, valid_event, wording_of
 from gateway.core.privacy import holds_personal_number
 from gateway.core.province import SOURCES
 from gateway.core.reasons import Code, Reason
 from gateway.core.strict_json import Document, NotJsonError, read
+from gateway.core.times import parse_instant
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -60,19 +61,37 @@ class UnreadableError(Exception):
         super().__init__(message)
 
 
+class Identity(msgspec.Struct, frozen=True):
+    """What makes an event the same event: CloudEvents' source and id."""
+
+    source: str
+    id: str
+
+
 class Reading(msgspec.Struct, frozen=True):
-    """What a record says: ``event`` where it keeps the schema, else ``problems``.
+    """What a record says: ``event`` where it keeps the schema (``shown_at`` is its time in microseconds), else ``problems``.
 
     ``content_digest`` is over the event without its trace context, in canonical form: two records with equal digests say the
     same, in whatever mode and spelling. ``carried`` are the extension attributes that go out again.
     """
 
-    id: str
-    source: str
-    event: Event | None
-    problems: tuple[Reason, ...]
+    identity: Identity
     content_digest: str
     carried: Mapping[str, str | bool | int]
+    event: Event | None = None
+    wording: Wording | None = None
+    shown_at: int = 0
+    problems: tuple[Reason, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The event's id."""
+        return self.identity.id
+
+    @property
+    def source(self) -> str:
+        """The event's source."""
+        return self.identity.source
 
     @property
     def trace_id(self) -> str | None:
@@ -100,7 +119,7 @@ def _read_plainly(raw: bytes, key: bytes | EllipsisType | None) -> Reading | Non
     decoded = decode_plain(raw)
     if decoded is None:
         return None
-    event, content, parent, state = decoded
+    event, parent, state = decoded.event, decoded.traceparent, decoded.tracestate
     if (
         not (event.id.isprintable() and not holds_personal_number(event.id))
         or (key is not ... and key != event.data.holder.ref.encode())
@@ -113,7 +132,8 @@ def _read_plainly(raw: bytes, key: bytes | EllipsisType | None) -> Reading | Non
         carried["traceparent"] = parent
     if state is not None:
         carried["tracestate"] = state
-    return Reading(event.id, event.source, event, (), sha256(content), carried)
+    identity = Identity(event.source, event.id)
+    return Reading(identity, sha256(decoded.content), carried, event, decoded.wording, decoded.shown_at)
 
 
 def _read_fully(raw: bytes, headers: Headers, key: bytes | EllipsisType | None) -> Reading:
@@ -130,7 +150,11 @@ def _read_fully(raw: bytes, headers: Headers, key: bytes | EllipsisType | None) 
     extensions = {name: attributes[name] for name in attributes.keys() - _CONTEXT}
     event, problems = _validate(attributes, extensions, document, key)
     content_digest = sha256(canonical(_without_trace_context(attributes)))
-    return Reading(event_id, source, event, problems, content_digest, _carried(extensions, valid=event is not None))
+    carried = _carried(extensions, valid=event is not None)
+    identity = Identity(source, event_id)
+    if event is None:
+        return Reading(identity, content_digest, carried, problems=problems)
+    return Reading(identity, content_digest, carried, event, wording_of(event), parse_instant(event.time) or 0)
 
 
 def is_binary(headers: Headers) -> bool:
@@ -197,7 +221,7 @@ def _validate(
         and not document.flaws
         and (key is ... or key == event.data.holder.ref.encode())
         and all(is_extension(name, value) for name, value in extensions.items())
-        and not holds_personal(event)
+        and not holds_personal(event, wording_of(event))
         and not _extensions_hold_personal(extensions)
     ):
         return event, ()
@@ -253,9 +277,10 @@ def is_extension(name: str, value: Any) -> bool:
 
 def _extensions_hold_personal(extensions: Mapping[str, Any]) -> bool:
     return any(
-        isinstance(text, str) and holds_personal_number(text)
+        isinstance(text, str)
+        and not (name == "traceparent" and _TRACEPARENT.fullmatch(text))  # no run of digits in one is of such a length
+        and holds_personal_number(text)
         for name, text in extensions.items()
-        if name != "traceparent" or not _TRACEPARENT.fullmatch(text)  # no run of digits in one is of such a length
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gateway.core.building import encode
+from gateway.core.content import encode
 from gateway.core.records import CASE_TYPE, DIGEST_TYPE, GATEWAY_SOURCE
 from gateway.core.times import format_instant
 from gateway.feedback.cases import Case

@@ -19,8 +19,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import load_settings
 from gateway.adapters.signatures import load_key_ring
-from gateway.core.decision import Decision, Identity, Outcome, decide
+from gateway.core.decision import Decision, Outcome, decide
 from gateway.core.province import Province
+from gateway.core.reading import Identity
 from gateway.core.times import parse_instant
 from gateway.operate.files import open_input
 

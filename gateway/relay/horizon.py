@@ -3,10 +3,11 @@
 import hashlib
 import struct
 
-from gateway.core.decision import Identity
+from gateway.core.reading import Identity
 
 _RECEIVED = struct.Struct(">q")
 _DIGEST_BYTES = 32
+_PREFIX = "sha256:"
 
 
 class Horizon:
@@ -25,6 +26,8 @@ class Horizon:
         self._old: dict[bytes, bytes] = {}
         self._pending: dict[bytes, bytes] = {}
         self._young_since = 0
+        self._identity: Identity | None = None
+        self._key = b""
         self.truncated = False
         """Whether ids had to be forgotten before their time, for want of room."""
 
@@ -38,23 +41,22 @@ class Horizon:
 
     def get(self, identity: Identity, default: tuple[str, ...], /) -> tuple[str, ...]:
         """The content digests under ``identity`` within the horizon, or ``default``."""
-        entry = self._find(_key(identity))
+        entry = self._find(identity)
         if entry is None or _RECEIVED.unpack_from(entry)[0] < self._now - self._horizon_ms:
             return default
         digests = entry[_RECEIVED.size :]
         steps = range(0, len(digests), _DIGEST_BYTES)
-        return tuple("sha256:" + digests[step : step + _DIGEST_BYTES].hex() for step in steps)
+        return tuple(_PREFIX + digests[step : step + _DIGEST_BYTES].hex() for step in steps)
 
     def remember(self, identity: Identity, content_digest: str, received_at: int) -> None:
         """Remember, pending, that ``identity`` came with this content at ``received_at``."""
-        key = _key(identity)
-        digest = bytes.fromhex(content_digest.partition(":")[2])
-        known = self._find(key)
+        known = self._find(identity)
+        digest = bytes.fromhex(content_digest[len(_PREFIX) :])
         if known is not None and _RECEIVED.unpack_from(known)[0] >= received_at - self._horizon_ms:
             # Further content under the same id: counted from its first coming, like the id.
-            self._pending[key] = known + digest
+            self._pending[self._key] = known + digest
         else:
-            self._pending[key] = _RECEIVED.pack(received_at) + digest
+            self._pending[self._key] = _RECEIVED.pack(received_at) + digest
 
     def keep(self) -> None:
         """Make what is pending last: its transaction was committed."""
@@ -75,7 +77,10 @@ class Horizon:
         """Drop what is pending: its transaction was aborted."""
         self._pending = {}
 
-    def _find(self, key: bytes) -> bytes | None:
+    def _find(self, identity: Identity) -> bytes | None:
+        if identity is not self._identity:  # what is asked for is remembered next: its key is made once
+            self._identity, self._key = identity, _key(identity)
+        key = self._key
         return self._pending.get(key) or self._young.get(key) or self._old.get(key)
 
 

@@ -3,22 +3,23 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import msgspec
 
-from gateway.core.building import encode
+from gateway.core.content import encode
 from gateway.core.decision import ENGINE_VERSION, Decision
 from gateway.core.digest import sha256
 from gateway.core.province import Province
-from gateway.core.recognition import Finding
+from gateway.core.recognition import Finding, Listing
 from gateway.core.records import GATEWAY_SOURCE, LEDGER_TYPE
 from gateway.core.times import format_instant, parse_instant
 
 Headers = tuple[tuple[str, bytes], ...]
 
 
-class Output(NamedTuple):
+class Output(msgspec.Struct, frozen=True):
     """A record to be written, in the partition of its input."""
 
     topic: str
@@ -56,15 +57,21 @@ class Facets(NamedTuple):
 
 def facets_of(decision: Decision) -> Facets:
     """The facets of ``decision``; its reason is the primary one."""
-    channel = scenario = None
-    listing, event = decision.listing, decision.event
-    if listing is not None and listing.verdict is not None and listing.row is not None:
-        verdict = listing.verdict
+    reason = decision.reasons[0].code if decision.reasons else None
+    if decision.listing is not None:
+        return _facets_of_listed(decision.outcome, decision.listing, reason)
+    region = decision.event.data.display.region_code if decision.event is not None else None
+    return Facets(decision.outcome, None, None, None, region, reason)
+
+
+@lru_cache(maxsize=32_768)
+def _facets_of_listed(outcome: str, listing: Listing, reason: str | None) -> Facets:
+    channel = scenario = row = None
+    if listing.verdict is not None and listing.row is not None:
+        verdict, row = listing.verdict, listing.row.number
         channel = verdict.channel.canonical if verdict.channel.finding is Finding.MATCH else None
         scenario = verdict.scenario.canonical if verdict.scenario.finding is Finding.MATCH else None
-    region = event.data.display.region_code if event is not None else None
-    reason = decision.reasons[0].code if decision.reasons else None
-    return Facets(decision.outcome, decision.row, channel, scenario, region, reason)
+    return Facets(outcome, row, channel, scenario, listing.shown.region_code, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +162,12 @@ def has_outputs_digest(entry: Entry, outputs: Sequence[Written]) -> bool:
 
 def output_parts(output: Written, topic: str | None = None) -> tuple[bytes, ...]:
     """What of ``output`` is digested; ``topic`` is its name where the record was written, if it is a copy."""
-    headers = b"".join(b"%d %d %s%s" % (len(name), len(value), name.encode(), value) for name, value in output.headers)
-    key = output.key if output.key is not None else b""
-    key_length = -1 if output.key is None else len(key)
-    name = (topic or output.topic).encode()
-    lengths = b"%d %d %d %d\n" % (len(name), key_length, len(headers), len(output.value))
-    return lengths, name, key, headers, output.value
+    headers = b"".join(
+        [b"%d %d %b%b" % (len(name), len(value), name.encode(), value) for name, value in output.headers]
+    )
+    key, value, name = output.key, output.value, (topic or output.topic).encode()
+    lengths = b"%d %d %d %d\n" % (len(name), -1 if key is None else len(key), len(headers), len(value))
+    return lengths, name, key or b"", headers, value
 
 
 def build_entry(

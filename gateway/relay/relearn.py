@@ -12,7 +12,7 @@ from gateway.adapters.logs import OFFSET, PARTITION, TOPIC
 from gateway.adapters.settings import Settings
 from gateway.adapters.topic_reader import find_newest_time, find_spans, read_spans
 from gateway.adapters.topics import Topics
-from gateway.core.decision import Identity
+from gateway.core.reading import Identity
 from gateway.core.times import parse_instant
 from gateway.relay.horizon import Horizon
 from gateway.relay.ledger import digest, read_entry

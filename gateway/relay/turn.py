@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import repeat
 from typing import NamedTuple, Protocol
 
@@ -69,13 +70,18 @@ class Turn:
     entry_digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LaneId:
     """Which input partition a lane reads."""
 
     province: Province
     topic: str
     partition: int
+
+    @cached_property
+    def origin(self) -> bytes:
+        """What ``ORIGIN_HEADER`` says of its records, up to the offset."""
+        return f"{self.topic}/{self.partition}/".encode()
 
     def __str__(self) -> str:
         return f"{self.topic}-{self.partition}"
@@ -108,14 +114,14 @@ def take_turn(
         decision = (
             _refuse(lane, record) if refused_by_broker else decide_record(lane, record, recognition, horizon, signature)
         )
-        facets = facets_of(decision)
+        outcome, reading, facets = decision.outcome, decision.reading, facets_of(decision)
         counts[facets] = counts.get(facets, 0) + 1
         # Most decisions are let go at once: a thousand of them would not fit the processor's cache.
-        if tell_all or decision.outcome in _WORTH_A_LINE:
+        if tell_all or outcome in _WORTH_A_LINE:
             told.append(Decided(record, decision))
-        if (identity := decision.identity) and decision.reading and decision.outcome is not Outcome.DUPLICATE:
-            horizon.remember(identity, decision.reading.content_digest, record.timestamp)
-        if topic := destinations.get(decision.outcome):
+        if reading is not None and outcome is not Outcome.DUPLICATE:
+            horizon.remember(reading.identity, reading.content_digest, record.timestamp)
+        if topic := destinations.get(outcome):
             outputs.append(build_output(lane, record, decision, topic))
     span = Span(
         lane.province,
@@ -168,7 +174,7 @@ def build_output(lane: LaneId, record: InputRecord, decision: Decision, topic: s
     if value is None:
         raw = record.value or b""
         value = build_dead_letter(decision, raw, lane.topic, lane.partition, record.offset, record.headers)
-    origin = b"%b/%d/%d" % (lane.topic.encode(), lane.partition, record.offset)
+    origin = b"%b%d" % (lane.origin, record.offset)
     # The key of an event that keeps the contract is its holder's reference, and so nobody's number.
     key = record.key if decision.event else _safe_key(record.key)
     return Output(topic, key, value, (CONTENT_TYPE, (ORIGIN_HEADER, origin)))

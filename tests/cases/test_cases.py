@@ -12,8 +12,9 @@ import yaml
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import packaged_config
 from gateway.core.building import build_dead_letter, build_record
-from gateway.core.decision import Decision, Identity, Outcome, decide
+from gateway.core.decision import Decision, Outcome, decide
 from gateway.core.province import Province
+from gateway.core.reading import Identity
 from gateway.core.reasons import Code
 from gateway.core.recognition import Amendment, Batch, Recognition
 from gateway.core.records import DeadLetter, RejectionRecord, VerificationRecord

@@ -243,7 +243,7 @@ def test_the_short_way_reads_what_the_long_one_reads(event: dict[str, Any], asci
     raw = json.dumps(event, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     short = reading._read_plainly(raw, key)
     if short is not None:
-        assert short == reading._read_fully(raw, (), key)
+        assert msgspec.to_builtins(short) == msgspec.to_builtins(reading._read_fully(raw, (), key))
 
 
 def test_ordinary_events_go_the_short_way() -> None:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import packaged_config
 from gateway.core.building import MAX_DEADLETTER_BYTES, build_dead_letter, build_record
-from gateway.core.decision import ENGINE_VERSION, Identity, Outcome, decide
+from gateway.core.decision import ENGINE_VERSION, Outcome, decide
 from gateway.core.province import Province
+from gateway.core.reading import Identity
 from gateway.core.reasons import MEANINGS, Code
 from gateway.core.records import DeadLetter, RejectionRecord, VerificationRecord
 from gateway.operate.examples import display_event

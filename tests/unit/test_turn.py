@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import packaged_config
 from gateway.adapters.topics import Topics
-from gateway.core.decision import Identity
 from gateway.core.province import Province
+from gateway.core.reading import Identity
 from gateway.core.records import LedgerEntry
 from gateway.operate.examples import display_event
 from gateway.relay import turn as turns

@@ -16,7 +16,8 @@ from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.topic_reader import Span, find_spans, read_spans
 from gateway.adapters.topics import Topics
-from gateway.core.decision import Decision, Identity, Outcome, decide
+from gateway.core.decision import Decision, Outcome, decide
+from gateway.core.reading import Identity
 from gateway.core.recognition import Recognition
 from gateway.errors import GatewayError
 from gateway.relay.group import group_id_of
@@ -323,7 +324,7 @@ class LaneRedrive:
         for again, record, decision in zip(changed, records, decisions, strict=True):
             output = build_output(self.lane, record, decision, destinations[decision.outcome])
             headers = (*output.headers, (REDRIVE_HEADER, redrive), (SUPERSEDES_HEADER, again.candidate.place))
-            outputs.append(output._replace(headers=headers, value=self._signed(output.value)))
+            outputs.append(msgspec.structs.replace(output, headers=headers, value=self._signed(output.value)))
         entry = build_entry(
             span, Counter(map(facets_of, decisions)), outputs, self.recognition.digest, self._previous,
             algorithm=self.settings.ledger.digest, redriven=[record.offset for record in records],

@@ -7,8 +7,8 @@ import msgspec
 from aiokafka.structs import ConsumerRecord
 
 from gateway.adapters.signatures import KeyRing
-from gateway.core.decision import ENGINE_VERSION, Decision, Identity, Outcome, decide
-from gateway.core.reading import Reading
+from gateway.core.decision import ENGINE_VERSION, Decision, Outcome, decide
+from gateway.core.reading import Identity, Reading
 from gateway.core.recognition import Dimension, Recognition
 from gateway.core.records import DEADLETTER_TYPE, REJECTED_TYPE, VERIFIED_TYPE
 from gateway.core.times import format_instant

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import msgspec
+
 from gateway.adapters.own_signatures import RecordSigner
 from gateway.relay.ledger import digest, outputs_digest, with_outputs_digest
 from gateway.relay.turn import Turn
@@ -14,7 +16,9 @@ async def sign_turn(turn: Turn, signer: RecordSigner, algorithm: str) -> Turn:
     """
     *outputs, entry = turn.outputs
     values = await signer.sign_all([output.value for output in outputs])
-    signed = [output._replace(value=value) for output, value in zip(outputs, values, strict=True)]
+    signed = [msgspec.structs.replace(output, value=value) for output, value in zip(outputs, values, strict=True)]
     unsigned_entry = with_outputs_digest(entry.value, outputs_digest(algorithm, signed))
     (value,) = await signer.sign_all([unsigned_entry])
-    return replace(turn, outputs=(*signed, entry._replace(value=value)), entry_digest=digest(algorithm, [value]))
+    return replace(
+        turn, outputs=(*signed, msgspec.structs.replace(entry, value=value)), entry_digest=digest(algorithm, [value])
+    )

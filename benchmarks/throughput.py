@@ -108,16 +108,16 @@ async def follow(
 ) -> list[Sample]:  # fmt: skip
     """Samples of a running engine until it has worked ``events``, or each worker has used ``seconds`` of CPU time from the
     first event on (by which an engine gets its due on a busy machine too)."""
-    samples: list[Sample] = []
+    samples = [Sample(time.monotonic(), 0, 0.0)]
     async with kafka.admin(settings) as admin, kafka.consumer(settings) as consumer:
         progress, deadline = Progress(engine, settings, admin, consumer), time.monotonic() + _START_TIMEOUT_S
         most_cpu_s = float("inf")
         while True:
             count = await progress.count()
             now, used = time.monotonic(), started.usage().cpu_s
-            if count and not (samples and samples[-1].count):
+            if count and not samples[-1].count:
                 deadline, most_cpu_s = now + seconds * _PATIENCE, used + seconds * len(started.processes)
-            if samples and count == samples[-1].count:
+            if count == samples[-1].count:
                 samples.pop()  # the last moment at which no more was done
             samples.append(Sample(now, count, used))
             tell(count)
@@ -131,7 +131,5 @@ async def follow(
 def window(samples: list[Sample]) -> tuple[Sample, Sample]:
     """The first sample after the warm-up, and the last."""
     last, before = samples[-1], samples[:-1]
-    if not before:
-        raise RuntimeError(f"{last.count} events were worked before the first look: give more --events")
     # Few events may be worked between two looks: then from the look before, which was at their beginning.
     return next((sample for sample in before if sample.count >= last.count * _WARM_UP), before[-1]), last

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 JOBS ?= 2
 
-.PHONY: help setup chromium demo test check bench peers chaos fuzz sbom compose-test secrets screenshots schemas reference docs format requirements clean
+.PHONY: help setup chromium demo test check bench peers garbage horizon soak chaos fuzz sbom compose-test secrets screenshots schemas reference docs format requirements clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,7 +50,16 @@ $(VENV)-peers/ready: .ci/requirements-peers.txt
 
 peers: $(VENV)-peers/ready ## the environment of the benchmark's peers, which shares nothing with the gateway's
 
-chaos: setup ## every fault many times amid traffic, and what came of it (ARGS="--times 20 --rate 2000"; about 25 minutes)
+garbage: setup ## how much a topic full of garbage slows the good partition next to it (ARGS="--rounds 5")
+	$(BIN)/python -m benchmarks.garbage $(ARGS)
+
+horizon: setup ## memory that a million ids of duplicates' horizon take (ARGS="--ids 1000000")
+	$(BIN)/python -m benchmarks.horizon $(ARGS)
+
+soak: setup ## half an hour at 5,000/s: memory, lag, latency, plotted in dist/soak (ARGS="--minutes 30 --rate 5000")
+	$(BIN)/python -m benchmarks.soak $(ARGS)
+
+chaos: setup ## every fault many times amid 2 million events, and what came of it (ARGS="--events 100000 --only broker")
 	$(BIN)/python -m tests.faults $(ARGS)
 
 secrets: setup .env.example ## the passwords that docker-compose.yml wants, in secrets/ (made once)

@@ -14,6 +14,7 @@ from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import KeyRing
 from gateway.adapters.topics import Topics
 from gateway.core.recognition import Recognition
+from gateway.relay.fairness import Gate
 from gateway.relay.lane import Lane, Observer
 from gateway.relay.turn import LaneId
 
@@ -39,7 +40,7 @@ class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         self._recognition = recognition
         self._key_ring = key_ring
         self._observer = observer
-        self._signer = signer
+        self._signer, self._gate = signer, Gate()
         self._topics = Topics(settings.topic_prefix)
         self._group_id = group_id_of(settings)
         self._lanes: dict[TopicPartition, Lane] = {}
@@ -147,6 +148,7 @@ class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             self._key_ring,
             self._observer,
             self._signer,
+            self._gate,
         )
 
     async def _stop_lanes(self, timeout_s: float) -> None:

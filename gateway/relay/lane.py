@@ -20,6 +20,7 @@ from gateway.adapters.signatures import KeyRing
 from gateway.adapters.topics import Topics
 from gateway.core.recognition import Recognition
 from gateway.errors import ConfigurationError
+from gateway.relay.fairness import Gate, is_garbage, next_limit
 from gateway.relay.horizon import Horizon
 from gateway.relay.relearn import Position, committed_position, position_from_ledger, relearn_horizon
 from gateway.relay.signing import sign_turn
@@ -64,7 +65,7 @@ class Lane:
     ``run`` opens the lane (start the producer, which fences the last owner; then read the committed offset; then seek), takes
     turns, and after any error opens it anew, later each time. What it knows of duplicates is kept as long as nobody else has
     moved its committed position. ``group_id`` is the consumer group's; ``recognition`` gives the list now in force,
-    ``key_ring`` verifies events' signatures, ``signer`` signs what is written.
+    ``key_ring`` verifies events' signatures, ``signer`` signs what is written; the ``gate`` is the worker's.
     """
 
     id: LaneId
@@ -76,12 +77,14 @@ class Lane:
     key_ring: KeyRing
     observer: Observer
     signer: RecordSigner | None = None
+    gate: Gate = field(default_factory=Gate)
     is_open: bool = False
     _position: Position | None = None
     _horizon: Horizon | None = None
     _producer: AIOKafkaProducer | None = None
     _limit: int = 0
     _give_up_on_next: bool = False
+    _had_garbage: bool = False
     _in_transaction: bool = False
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
@@ -194,17 +197,19 @@ class Lane:
         records = [record for record in polled.get(self.partition, ()) if record.offset >= self._position.next_offset]
         if not records or self._stopping.is_set():
             return False
-        self._in_transaction = True
-        try:
-            turn, times = await self._transact(records, self._position, self._horizon)
-        except BaseException:
-            self.observer.aborted(self.id)
-            raise
-        finally:
-            self._in_transaction = False
+        async with self.gate.passing(garbage=self._had_garbage):
+            self._in_transaction = True
+            try:
+                turn, times = await self._transact(records, self._position, self._horizon)
+            except BaseException:
+                self.observer.aborted(self.id)
+                raise
+            finally:
+                self._in_transaction = False
         self._position = Position(turn.next_offset, turn.entry_digest)
         self._horizon.keep()
-        self._limit = min(limit * 2, self.settings.relay.max_records)
+        self._limit = next_limit(limit, turn, times.deciding, self.settings.relay.max_records)
+        self._had_garbage = is_garbage(turn)
         self._give_up_on_next = False
         self.observer.committed(self.id, turn, times)
         return True

@@ -16,7 +16,7 @@ from rich.table import Table
 from gateway.adapters.local_kafka import local_kafka
 from gateway.adapters.local_kafka.cluster import LocalCluster
 from gateway.adapters.settings import Settings
-from tests.faults import broker_faults, cluster_faults, network_faults, worker_faults
+from tests.faults import broker_faults, cluster_faults, feedback_faults, network_faults, worker_faults
 from tests.faults.partition_faults import PARTITIONS_ADDED
 from tests.faults.stage import Row, Scenario, play, small_settings
 
@@ -27,28 +27,37 @@ Ground = tuple[Settings, Any]
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--times", type=int, default=5, help="how often each fault happens")
-    parser.add_argument("--rate", type=int, default=1000, help="events a second meanwhile")
+    parser.add_argument("--times", type=int, default=5, help="how often each fault happens at least")
+    parser.add_argument("--rate", type=int, default=2000, help="events a second meanwhile")
+    parser.add_argument(
+        "--events",
+        type=int,
+        default=2_000_000,
+        help="events over the whole suite at least, an equal part for each fault",
+    )
     parser.add_argument("--only", default="", help="faults with this in their name")
     options = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it reports what it retries
     console, rows, failures = Console(stderr=True), list[Row](), list[str]()
     with tempfile.TemporaryDirectory(prefix="chuanyu-lists-") as folder:
-        for number, (ground, scenario) in enumerate(every_scenario(Path(folder)), start=1):
-            if options.only not in scenario.name:
-                continue
+        scenarios = every_scenario(Path(folder))
+        chosen = [(number, *each) for number, each in enumerate(scenarios, start=1) if options.only in each[1].name]
+        if not chosen:
+            parser.error(f"--only {options.only}: the faults are {', '.join(each.name for _, each in scenarios)}")
+        for number, ground, scenario in chosen:
             console.print(f"{scenario.name} …")
             try:
                 with ground() as (settings, under):
                     playing = play(
                         scenario, settings, ground=under, times=scenario.times or options.times, rate=options.rate,
-                        seed=number,
+                        seed=number, events=-(-options.events // len(scenarios)),
                     )  # fmt: skip
                     rows.append(asyncio.run(playing))
             except Exception as error:  # noqa: BLE001 — the other faults are still to be tried
                 failures.append(f"{scenario.name}: {type(error).__name__}: {error}")
                 console.print(failures[-1], markup=False)
-    Console(width=110).print(table(rows))
+    if rows:
+        Console(width=110).print(table(rows))
     sys.stdout.writelines(f"failed: {failure}\n" for failure in failures)
     return 1 if failures or any(row.lost or row.doubled for row in rows) else 0
 
@@ -57,6 +66,7 @@ def every_scenario(folder: Path) -> list[tuple[Any, Scenario]]:
     """Each with the ground that it is played on, which is new for each."""
     return [
         *((on_broker, scenario) for scenario in worker_faults.scenarios(folder)),
+        *((on_broker, scenario) for scenario in feedback_faults.SCENARIOS),
         *((on_broker, scenario) for scenario in broker_faults.SCENARIOS),
         (on_small_disk, broker_faults.FULL_DISK),
         *((behind_proxy, scenario) for scenario in network_faults.SCENARIOS),
@@ -100,6 +110,9 @@ def table(rows: list[Row]) -> Table:
     for row in rows:
         numbers = (row.times, row.events, row.lost, row.doubled)
         made.add_row(row.fault, *map(str, numbers), f"{row.median_s:.1f}", f"{row.worst_s:.1f}")
+    sums = (sum(column) for column in zip(*((r.times, r.events, r.lost, r.doubled) for r in rows), strict=True))
+    made.add_section()
+    made.add_row("all", *map(str, sums), "", f"{max((row.worst_s for row in rows), default=0):.1f}")
     return made
 
 

@@ -5,9 +5,9 @@ import secrets
 import statistics
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.adapters.settings import Settings, load_settings, packaged_config
 from gateway.operate.topics import apply_topics
@@ -20,6 +20,16 @@ _DRAIN_TIMEOUT_S = 30
 _WORKERS = 2
 
 
+class Beside(Protocol):
+    """What works beside the relay and must come through as well."""
+
+    async def caught_up(self) -> None:
+        """Until it has done all that there was to do at the call."""
+
+    async def check(self) -> None:
+        """Nothing more comes: assert that it did all of it, and nothing twice."""
+
+
 @dataclass
 class Stage:
     """What a fault may lay its hands on. ``ground`` is what lies under it: a broker and its proxy, a cluster."""
@@ -29,16 +39,19 @@ class Stage:
     new_worker: Callable[[], Worker]
     environment: dict[str, str]
     ground: Any = None
+    beside: Any = None
     turn: int = 0
     """How many faults there were before this one."""
     traffic: Traffic = field(init=False)
     watch: Watch = field(init=False)
 
     async def recovered(self) -> float:
-        """Seconds until an event sent now into each lane has come out of it."""
+        """Seconds until an event sent now into each lane has come out of it, and what works beside has caught up."""
         began = time.monotonic()
         origins = await self.traffic.probe(self.settings.topics.partitions)
         await self.watch.wait_for(origins, _RECOVERY_TIMEOUT_S)
+        if self.beside is not None:
+            await self.beside.caught_up()
         return time.monotonic() - began
 
     async def wait_for(self, worker: Worker, event: str, count: int = 1) -> None:
@@ -62,6 +75,7 @@ class Scenario:
     """The simulator's shares, where not its own."""
     times: int | None = None
     """How often it can happen; None: as often as you like."""
+    beside: Callable[[Settings], AbstractAsyncContextManager[Beside | None]] = lambda _: nullcontext()
 
 
 @dataclass(frozen=True)
@@ -82,9 +96,10 @@ class Row:
 
 
 async def play(
-    scenario: Scenario, settings: Settings, *, ground: Any = None, times: int = 1, rate: int = 400, seed: int = 1
-) -> Row:
-    """Let ``times`` faults happen amid ``rate`` events a second, and see what came of them."""
+    scenario: Scenario, settings: Settings, *, ground: Any = None, times: int = 1, rate: int = 400, seed: int = 1,
+    events: int = 0,
+) -> Row:  # fmt: skip
+    """Let ``times`` faults happen amid ``rate`` events a second, or more until there are ``events``; see what came of them."""
     settings = with_short_sessions(settings)
     await apply_topics(settings)
     recoveries = []
@@ -98,15 +113,21 @@ async def play(
         stage = Stage(settings, [new_worker() for _ in range(_WORKERS)], new_worker, scenario.environment, ground)
         await asyncio.gather(*(stage.wait_for(worker, "group.assigned") for worker in stage.workers))
         stage.traffic, stage.watch = await stack.enter_async_context(flowing(settings, rate, seed, scenario.mix))
+        stage.beside = await stack.enter_async_context(scenario.beside(settings))
         await stage.recovered()
-        for stage.turn in range(times):
+        while stage.turn < times or (stage.traffic.count < events and scenario.times is None):
             await scenario.faults[stage.turn % len(scenario.faults)](stage)
             recoveries.append(await stage.recovered())
+            stage.turn += 1
+        while stage.traffic.count < events:  # noqa: ASYNC110 — what can happen so often only has its events all the same
+            await asyncio.sleep(0.2)
         verdict = await judge(settings, await stage.traffic.stop())
+        if stage.beside is not None:
+            await stage.beside.check()
         for worker in stage.workers:
             assert await asyncio.to_thread(worker.terminate, _DRAIN_TIMEOUT_S) == 0, worker.log.read_text()[-3000:]
     return Row(
-        scenario.name, times, verdict.events, verdict.lost, verdict.doubled,
+        scenario.name, len(recoveries), verdict.events, verdict.lost, verdict.doubled,
         statistics.median(recoveries), max(recoveries),
     )  # fmt: skip
 

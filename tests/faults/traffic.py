@@ -43,6 +43,11 @@ class Traffic:
         self._task = asyncio.create_task(self._flow())
         self._stopping = False
 
+    @property
+    def count(self) -> int:
+        """Events that were sent up to now."""
+        return len(self._pending)
+
     async def stop(self) -> list[Sent]:
         """No more events; all that were sent, acknowledged."""
         self._stopping = True

@@ -1,0 +1,64 @@
+"""What is installed is what was pinned: every requirement with its version and hashes, and nothing beside them."""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PINS = sorted((ROOT / ".ci").glob("requirements*.txt"))
+_PIN = re.compile(r"([A-Za-z0-9._-]+)==([^\s;\\]+)(?: ; [^\\]+)?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n")
+_NOT_PINNED = {"pip", "setuptools", "chuanyu-display-gateway"}
+"""Python's own installer, what brings it, and the project."""
+
+
+def pins_in(path: Path) -> dict[str, str]:
+    """Versions by normalised name. Fails where a line is anything but a pin with its hashes, or a comment."""
+    text = re.sub(r"^ *#.*\n", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    pins = {normalised(name): version for name, version, _ in _PIN.findall(text)}
+    rest = _PIN.sub("", text).strip()
+    assert not rest, f"{path.name}: neither pin nor comment: {rest.splitlines()[0]}"
+    return pins
+
+
+def normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.mark.parametrize("path", PINS, ids=lambda path: path.name)
+def test_every_requirement_is_pinned_with_hashes_and_comes_from_no_address_of_its_own(path: Path) -> None:
+    assert pins_in(path)
+    assert "://" not in path.read_text(encoding="utf-8")
+
+
+def test_what_is_installed_is_what_was_pinned_and_fits_together() -> None:
+    pinned = pins_in(ROOT / ".ci" / "requirements-dev.txt")
+    installed = {normalised(each.name): each.version for each in distributions()}
+    strangers = installed.keys() - pinned.keys() - _NOT_PINNED
+    assert not strangers, (
+        f"installed, but not pinned: {sorted(strangers)}; a new environment is made by `make clean setup`"
+    )
+    wrong = {
+        name: (version, pinned[name]) for name, version in installed.items() if pinned.get(name, version) != version
+    }
+    assert not wrong, f"installed in another version than was pinned: {wrong}"
+    checked = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_what_the_gateway_runs_on_is_pinned_alike_for_tests_and_image() -> None:
+    tested, shipped = (pins_in(ROOT / ".ci" / name) for name in ("requirements-dev.txt", "requirements.txt"))
+    assert {name: tested.get(name) for name in shipped} == shipped
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "Makefile"])
+def test_nothing_is_installed_without_hashes(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
+    for line in text.splitlines():
+        # The project itself has no dependencies left to fetch; pip-tools makes the pins.
+        if re.search(r"pip\S*( --python \S+)? install", line) and "--no-deps" not in line and "pip-tools" not in line:
+            for command in line.split("&&"):
+                assert "install" not in command or "--require-hashes" in command or "apt-get" in command, command

@@ -5,9 +5,9 @@ import sys
 import time
 from pathlib import Path
 
-from gateway.core.decision import Identity
 from gateway.core.digest import sha256
 from gateway.core.province import Province
+from gateway.core.reading import Identity
 from gateway.relay.horizon import Horizon
 
 _TURN = 1000

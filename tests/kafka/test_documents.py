@@ -1,0 +1,131 @@
+"""The commands of the documents do what the pages say, in their order, on a real broker."""
+
+import asyncio
+import contextlib
+import datetime
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.adapters.settings import Settings, packaged_config
+from gateway.feedback.run import prepare_topics
+from gateway.operate.topics import apply_topics
+from tests.kafka.harness import Worker, audit, publish, wait_until_accounted, with_short_sessions, workers
+from tests.kafka.row6 import CHINA, amendment, row_6_event
+from tests.kafka.test_audit import simulate
+
+ROOT = Path(__file__).resolve().parents[2]
+_ANY = frozenset({0, 1})
+
+
+def commands(page: str) -> list[tuple[str, frozenset[int]]]:
+    """The page's commands, each with the exit codes that it may have: ``# exits 1`` and ``# any exit`` say which."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    lines = [
+        line
+        for block in re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+        for line in block.splitlines()
+    ]
+    found = []
+    for line in filter(None, map(str.strip, lines)):
+        command, _, remark = line.partition("  #")
+        codes = {" exits 1": frozenset({1}), " any exit": _ANY}.get(remark.rstrip(), frozenset({0}))
+        found.append((command.strip(), codes))
+    return found
+
+
+Run = Callable[[str, frozenset[int]], str]
+
+
+@pytest.fixture
+def folder(settings: Settings, tmp_path: Path) -> Path:
+    """Where a reader sits: settings and list, the examples, and a draft of the list with an amendment in it."""
+    shutil.copytree(packaged_config(), tmp_path / "config")
+    shutil.copytree(ROOT / "schemas", tmp_path / "schemas")
+    shutil.copytree(packaged_config() / "recognition", tmp_path / "draft")
+    today = datetime.datetime.now(CHINA).date()
+    (tmp_path / "draft" / "amendment-1.yaml").write_text(amendment(today), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def run(settings: Settings, folder: Path) -> Run:
+    """Runs a command there; fails where its exit code is none of those expected."""
+    environment = os.environ | with_short_sessions(settings).as_environment() | {
+        "GATEWAY_CONFIG": "config/gateway.yaml", "GATEWAY_TOPICS__PARTITIONS": str(settings.topics.partitions),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }  # fmt: skip
+
+    def run_it(command: str, codes: frozenset[int]) -> str:
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, timeout=120,
+            check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert done.returncode in codes, f"{command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    return run_it
+
+
+async def work_off(settings: Settings, now: datetime.datetime) -> None:
+    """Topics with all that the pages speak of in them."""
+    await apply_topics(settings)
+    row_6 = [row_6_event(number, now) for number in range(30)]
+    known = row_6_event(99, now, id="example-sichuan-1")
+    with workers(settings, 1) as (worker,):
+        await publish(settings, [*simulate(settings, 1000, seed=31), *row_6, known])
+        await wait_until_accounted(settings, 1031, 60)
+        assert worker.terminate(10) == 0
+
+
+def test_how_to_prove_that_nothing_was_lost(settings: Settings, run: Run) -> None:
+    settings = with_short_sessions(settings)
+    asyncio.run(work_off(settings, datetime.datetime.now(CHINA)))
+    said = {command: run(command, codes) for command, codes in commands("proving.md")}
+    assert "一致" in said["gateway audit"]
+    assert "LIST_ROW_UNRESOLVED" in said["gateway trace example-sichuan-1"]
+    assert "31" in said["gateway redrive --reason LIST_ROW_UNRESOLVED --row 6 --yes"]
+    assert audit(settings)["redriven"] == 31
+
+
+def test_the_runbook_and_what_feedback_says(settings: Settings, run: Run) -> None:
+    settings = with_short_sessions(settings)
+    asyncio.run(work_off(settings, datetime.datetime.now(CHINA)))
+    asyncio.run(prepare_topics(settings))
+    said = {command: run(command, codes) for command, codes in commands("runbook.md")}
+    assert "矿产" not in said["gateway list diff config/recognition draft"]
+    assert "道路运输从业资格证" in said["gateway list diff config/recognition draft"]
+    assert "31" in said["gateway redrive --reason LIST_ROW_UNRESOLVED --row 6 --yes"]
+    assert "shares of cases" in said["gateway feedback rebuild"]
+    for command, codes in commands("feedback.md"):
+        run(command, codes)
+
+
+@contextlib.contextmanager
+def _a_gateway(settings: Settings) -> Iterator[None]:
+    worker = Worker(settings).start()
+    try:
+        yield
+    finally:
+        worker.discard()
+
+
+def test_getting_started(settings: Settings, run: Run) -> None:
+    settings, said = with_short_sessions(settings), {}
+    with contextlib.ExitStack() as running:
+        for command, codes in commands("getting-started.md"):
+            said[command] = run(command, codes)
+            if command == "gateway topics apply":
+                running.enter_context(_a_gateway(settings))
+    assert '"id":"example-chongqing-1"' in said["gateway check schemas/examples/display-events.ndjson --format json"]
+    assert "道路运输证" in said["gateway list show"]
+    assert "1" in said["gateway tail gateway.ledger --from-beginning --limit 1"]
+    trace = said["gateway trace example-sichuan-1"]
+    assert "forward" in trace or "STALE_EVENT" in trace
+    assert "一致" in said["gateway audit"]

@@ -66,6 +66,7 @@ async def measure_backlog(settings: Settings, events: int, log: Path) -> list[En
                 "rss_mb": usage.rss_mb,
                 "transaction_median": sizes.median,
                 "transaction_most": sizes.most,
+                "ledger_bytes": sizes.ledger_bytes,
             }
         )
     return entries

@@ -76,7 +76,9 @@ async def _prepared(settings: Settings) -> Settings:
 
 
 def _transactions(sizes: Sizes) -> Entry:
-    return {"transaction_median": sizes.median, "transaction_most": sizes.most}
+    return {
+        "transaction_median": sizes.median, "transaction_most": sizes.most, "ledger_bytes": sizes.ledger_bytes,
+    }  # fmt: skip
 
 
 class _Watch:
@@ -132,18 +134,28 @@ def describe(results: Results) -> list[str]:
     rows = [
         (
             f"{entry['per_second']:,}/s", f"{entry['p50']:.1f}", f"{entry['p99']:.1f}", f"{entry['most']:.0f}",
-            f"{entry['transaction_median']:,.0f}", f"{entry['transaction_most']:,}", f"{entry['cpu_us']:.0f}",
+            f"{entry['transaction_median']:,.0f}", f"{entry['transaction_most']:,}",
+            f"{entry['ledger_bytes']:,.0f}", f"{entry['cpu_us']:.0f}",
         )
         for entry in entries
     ]  # fmt: skip
     rows += [
         (
             f"catching up on {entry['to']:,}", "–", "–", "–", f"{entry['transaction_median']:,.0f}",
-            f"{entry['transaction_most']:,}", f"{entry['cpu_us']:.0f}",
+            f"{entry['transaction_most']:,}", f"{entry['ledger_bytes']:,.0f}", f"{entry['cpu_us']:.0f}",
         )
         for entry in results.of("growth")[-1:]
     ]  # fmt: skip
-    columns = ("load", "p50 ms", "p99 ms", "most ms", "events a transaction, median", "most", "CPU µs/event")
+    columns = (
+        "load",
+        "p50 ms",
+        "p99 ms",
+        "most ms",
+        "events a transaction, median",
+        "most",
+        "ledger bytes/event",
+        "CPU µs/event",
+    )
     load = f"{entries[0]['measured']}, load average {entries[0]['load']}"
     return [
         f"Published to visible for a `read_committed` consumer, one worker, 4 partitions ({load}).",

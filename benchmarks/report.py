@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import checking, growth, latency, recovery
+from benchmarks import capacity, checking, growth, latency, recovery
 from benchmarks.chart import draw_throughput
 from benchmarks.results import FOLDER, Results
 from benchmarks.tables import base_entries, throughput_tables
@@ -14,6 +14,7 @@ _PARTS: dict[str, Callable[[Results], list[str]]] = {
     "Growth": growth.describe,
     "Memory, restarts, kills": recovery.describe,
     "`gateway check`": checking.describe,
+    "What 110 million residents ask for": capacity.describe,
 }
 BEGIN = "<!-- figures: written by `python -m benchmarks`, do not edit -->"
 END = "<!-- figures end -->"

@@ -23,14 +23,19 @@ _decode = msgspec.json.Decoder(_Entry).decode
 
 @dataclass(frozen=True)
 class Sizes:
-    """Events of a transaction: the median over all of them, and the most."""
+    """Events of a transaction: the median over all of them, and the most; and the ledger's bytes for each event."""
 
     median: float
     most: int
-    transactions: int
+    ledger_bytes: float
 
 
 def read_sizes(settings: Settings) -> Sizes:
     """Of every transaction that the ledger has."""
-    sizes = [_decode(value).data.records for value in read_values(settings, [Topics(settings.topic_prefix).ledger])]
-    return Sizes(median(sizes), max(sizes), len(sizes)) if sizes else Sizes(0, 0, 0)
+    entries = [(_decode(value).data.records, len(value)) for value in read_values(settings, [_ledger(settings)])]
+    sizes, length = [records for records, _ in entries], sum(length for _, length in entries)
+    return Sizes(median(sizes), max(sizes), length / sum(sizes)) if sizes else Sizes(0, 0, 0)
+
+
+def _ledger(settings: Settings) -> str:
+    return Topics(settings.topic_prefix).ledger

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import growth, latency, recovery
+from benchmarks import capacity, growth, latency, recovery
 from benchmarks.engines import ENGINES
 from benchmarks.report import write
 from benchmarks.results import Results
@@ -117,6 +117,14 @@ def test_the_warm_up_is_not_counted():
     assert window(samples) == (samples[2], samples[3])
     few = [Sample(0, 0, 1.0), Sample(1, 1000, 2.0)]
     assert window(few) == (few[0], few[1])
+
+
+def test_the_arithmetic_of_a_large_cluster():
+    cost = capacity.cost_of(30.0)
+    assert 700 < cost.input_bytes < 1000 < cost.output_bytes < 2500
+    # 8.64 million a day are 100 a second, 1,000 at the peak: 30 ms of CPU time a second, 3 days of ids.
+    given = capacity.row("a day", 8_640_000, capacity.Cost(30.0, 900, 1600), 200)
+    assert given == ("a day", "9", "100", "1,000", "1", "3", "8", "0.5", "26", "5")
 
 
 def test_ratios_are_of_one_run_only(tmp_path: Path):

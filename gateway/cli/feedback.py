@@ -45,8 +45,10 @@ def feedback_list(
 
     Example: `gateway feedback list --status pending --unit 四川省交通运输厅`
     """
+    from gateway.operate.codes import require_codes
     from gateway.operate.feedback.cases import CaseFilter, list_cases
 
+    require_codes("--code", *([code] if code else []))
     which = CaseFilter(_status(status), code, row, unit)
     finish(list_cases(load(config, bootstrap_servers), which, output.value))
 

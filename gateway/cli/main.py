@@ -174,9 +174,11 @@ def tail(
 
     Example: `gateway tail sichuan.rejection --from-beginning --code CHANNEL_NOT_RECOGNISED`
     """
+    from gateway.operate.codes import require_codes
     from gateway.operate.tail import Filter
     from gateway.operate.tail import tail as tail_topics
 
+    require_codes("--code", *([code] if code else []))
     settings = load(config, bootstrap_servers)
     finish(
         asyncio.run(

@@ -119,11 +119,12 @@ def redrive(
 
     Example: `gateway redrive --reason LIST_ROW_UNRESOLVED --row 6 --dry-run`
     """
+    from gateway.operate.codes import require_codes
     from gateway.operate.redrive.run import Selection, run_redrive
     from gateway.operate.times import parse_time
 
     selection = Selection(
-        frozenset(reason or ()), frozenset(row or ()), frozenset(event_id or ()), frozenset(unit or ()),
+        require_codes("--reason", *(reason or ())), frozenset(row or ()), frozenset(event_id or ()), frozenset(unit or ()),
         parse_time("--since", since), parse_time("--until", until), everything,
     )  # fmt: skip
     settings = load(config, bootstrap_servers)

@@ -144,7 +144,7 @@ async def test_tail_shows_whatever_a_topic_holds(settings: Settings) -> None:
     lines = [json.loads(line) for line in as_json.stdout.splitlines()]
     assert [lines.count(json.loads(value)) for value in [*forged, pretty, personal]] == [2] * 7
     assert as_json.stderr.count(b"@5: no JSON object") == 2
-    wanted = await asyncio.to_thread(gateway, settings, *options, "2", "--row", "5", "--code", "X")
+    wanted = await asyncio.to_thread(gateway, settings, *options, "2", "--row", "5", "--code", "NOT_JSON")
     assert (wanted.returncode, wanted.stdout) == (0, b"")
 
 

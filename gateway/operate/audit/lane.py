@@ -302,25 +302,24 @@ class LaneAudit:
         while rest := await self._input.take_rest():
             self.report.pending += sum(offset > self._covered for offset, _ in rest)
             self._progress(len(rest))
-        strangers: list[Ranked] = []
+        newest, deadline = self._covered, None
         for stream in self._outputs:
             while rest := await stream.take_rest():
+                # Outputs of turns that were committed since the ledger's end was read are no strangers.
+                while max(offset for offset, _ in rest) > newest:
+                    newest, known = await self._newest_accounted(entries, ledger), newest
+                    deadline = deadline or time.monotonic() + _SETTLE_S
+                    if time.monotonic() > deadline:
+                        break
+                    if newest == known:
+                        await asyncio.sleep(0.5)
                 for offset, record in rest:
-                    if offset > self._covered:
-                        strangers.append((offset, record))
-                    elif self.report.entries:
+                    if offset > newest:
+                        detail = f"no ledger entry speaks of input offset {offset} of {self.lane}"
+                        self.report.findings.add("foreign", record, detail)
+                    elif offset <= self._covered and self.report.entries:
                         detail = f"input offset {offset} of {self.lane} is accounted for, and this record is not part of that"
                         self.report.findings.add("doubled", record, detail)
-        # Outputs of turns that were committed since the ledger's end was read are no strangers.
-        newest, deadline = await self._newest_accounted(entries, ledger), time.monotonic() + _SETTLE_S
-        while any(offset > newest for offset, _ in strangers) and time.monotonic() < deadline:
-            await asyncio.sleep(0.5)
-            newest = await self._newest_accounted(entries, ledger)
-        for offset, record in strangers:
-            if offset > newest:
-                self.report.findings.add(
-                    "foreign", record, f"no ledger entry speaks of input offset {offset} of {self.lane}"
-                )
 
     async def _newest_accounted(self, entries: AIOKafkaConsumer, ledger: TopicPartition) -> int:
         last_offsets = [entry.last_offset async for _, entry in self._newest_entries(entries, ledger)]

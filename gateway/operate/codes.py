@@ -1,0 +1,18 @@
+"""Reason and error codes as a person gives them on the command line."""
+
+from typing import get_args
+
+from gateway.core.reasons import Code
+from gateway.core.records import ErrorItem
+from gateway.errors import UsageError
+
+KNOWN = (*(code.value for code in Code), *get_args(ErrorItem.model_fields["code"].annotation))
+"""Reason codes of rejections, then error codes of dead letters."""
+
+
+def require_codes(option: str, *codes: str) -> frozenset[str]:
+    """``codes``, if there are such. Raises UsageError naming ``option``: nothing would ever be found under another."""
+    for code in codes:
+        if code not in KNOWN:
+            raise UsageError(f"{option}: {code} is no reason or error code. They are: {', '.join(KNOWN)}")
+    return frozenset(codes)

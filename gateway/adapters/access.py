@@ -62,6 +62,12 @@ def _provinces(settings: Settings) -> Iterator[Grant]:
         own = f"{settings.topic_prefix}{province.value}"  # groups and transactions of whatever runs there
         yield Grant(role, Kind.GROUP, own, "READ", prefixed=True)
         yield Grant(role, Kind.TRANSACTIONAL_ID, own, "WRITE", prefixed=True)
+        if province.value in settings.access.mirrored:
+            # As config/kafka/mirror-maker.properties names them.
+            for operation in ("CREATE", "READ", "WRITE", "DESCRIBE_CONFIGS"):
+                yield Grant(role, Kind.TOPIC, f"{province.value}.mirror-", operation, prefixed=True)
+            leader = f"connect-cluster-{province.value}-mirror"
+            yield Grant(role, Kind.TRANSACTIONAL_ID, leader, "WRITE")
 
 
 def _gateway(settings: Settings) -> Iterator[Grant]:

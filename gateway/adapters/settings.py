@@ -40,10 +40,12 @@ class AccessSettings(_Part):
     """The broker's principals: what each role is called there, and the folder that holds a file with each one's password.
 
     ``gateway topics apply`` makes SCRAM users of them where the folder is given; it must be run as the broker's admin.
+    ``mirrored`` are the provinces with a Kafka of their own, whose MirrorMaker logs in here as the province.
     """
 
     passwords_dir: Path | None = None
     principals: dict[Literal["sichuan", "chongqing", "gateway", "operator"], str] = {}
+    mirrored: tuple[Literal["sichuan", "chongqing"], ...] = ()
 
     def name_of(self, role: str) -> str:
         """The principal's name, without ``User:``; a role's own name unless ``principals`` says otherwise."""
@@ -125,14 +127,6 @@ class FeedbackSettings(_Part):
     digest_s: float = Field(3600, gt=0)
 
 
-class TracingSettings(_Part):
-    """OpenTelemetry's spans of turns and events, which need the extra ``otel``; ``endpoint``: a collector's (OTLP over HTTP)."""
-
-    enabled: bool = False
-    endpoint: str | None = Field(None, pattern=r"^https?://")
-    events: Literal["sampled", "all", "none"] = "sampled"
-
-
 class LogSettings(_Part):
     """How the log is written: to stderr, by structlog."""
 
@@ -163,7 +157,6 @@ class Settings(BaseSettings):
     feedback: FeedbackSettings = FeedbackSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
-    tracing: TracingSettings = TracingSettings()
 
     _file: Path = PrivateAttr(default=Path(DEFAULT_FILE))
 
@@ -211,7 +204,7 @@ class Settings(BaseSettings):
 
     def as_environment(self) -> dict[str, str]:
         """The environment that makes a ``gateway`` process of its own use this file, this broker and these topics."""
-        parts = {"KAFKA": self.kafka, "SIGNATURES": self.signatures, "TRACING": self.tracing}
+        parts = {"KAFKA": self.kafka, "SIGNATURES": self.signatures}
         changed = {
             f"GATEWAY_{part}__{name.upper()}": str(value)
             for part, content in parts.items()

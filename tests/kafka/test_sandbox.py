@@ -18,8 +18,6 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tongsuopy.crypto import serialization
 
-from gateway.core.province import Province
-from gateway.operate.examples import display_event
 from tests.signing import EDWARDS_KEY, SM2_KEY, settings_with
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +26,8 @@ PYTHON = {
     "publisher": [sys.executable, str(EXAMPLES / "python" / "publisher.py")],
     "consumer": [sys.executable, str(EXAMPLES / "python" / "consumer.py")],
 }
+
+_QUICK = {"MAVEN_OPTS": "-XX:TieredStopAtLevel=1"}  # a JVM that lives for seconds is not worth optimising
 
 
 def clean_environment(**more: str) -> dict[str, str]:
@@ -103,7 +103,9 @@ def build_java(folder: Path) -> dict[str, list[str]]:
     goals = ["mvn", "-q", "-B", "-f", str(folder / "pom.xml"), "compile", "dependency:copy-dependencies"]
     built = None
     for options in (["-o"], []):
-        built = subprocess.run([*goals, *options], capture_output=True, text=True, check=False, timeout=300)
+        built = subprocess.run(
+            [*goals, *options], capture_output=True, text=True, check=False, timeout=300, env=os.environ | _QUICK
+        )
         if built.returncode == 0:
             break
     assert built is not None
@@ -118,13 +120,13 @@ def build_java(folder: Path) -> dict[str, list[str]]:
 
 
 def displays(folder: Path, name: str) -> Path:
-    """A file as the publishers read it: one display that passes, one shown with an app that the list does not name."""
+    """The examples' displays, with a time of now and ids of their own: one passes, one was shown with an app that the list does not name."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    lines = []
-    for number, channel in enumerate(("天府通办", "微信小程序"), start=1):
-        data = display_event(Province.SICHUAN)["data"]
-        data["display"]["channel"] = channel
-        lines.append(json.dumps({"id": f"{name}-{number}", "time": now, "data": data}, ensure_ascii=False))
+    shown = [json.loads(line) for line in (EXAMPLES / "displays.ndjson").read_text(encoding="utf-8").splitlines()]
+    lines = [
+        json.dumps(each | {"id": f"{name}-{number}", "time": now}, ensure_ascii=False)
+        for number, each in enumerate(shown, start=1)
+    ]
     (folder / f"{name}.ndjson").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder / f"{name}.ndjson"
 

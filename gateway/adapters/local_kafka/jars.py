@@ -40,26 +40,35 @@ def java_obstacle() -> str | None:
 
 def kafka_jars(announce: Callable[[str], None]) -> Path:
     """The folder of Kafka's jars, fetched by Maven the first time. Raises LocalKafkaError with Maven's last words."""
-    folder = _folder()
+    return _fetched(_folder(), "broker", f"Apache Kafka {KAFKA_VERSION} with Maven, once (about 54 MB)", announce)
+
+
+def mirror_jars(announce: Callable[[str], None]) -> Path:
+    """The folder of MirrorMaker's jars, in the same way; they are all that it needs."""
+    folder = _folder().with_name(f"kafka-mirror-{KAFKA_VERSION}")
+    return _fetched(folder, "mirror", f"MirrorMaker {KAFKA_VERSION} with Maven, once (about 33 MB)", announce)
+
+
+def _fetched(folder: Path, profile: str, what: str, announce: Callable[[str], None]) -> Path:
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be fetching them
         if not folder.is_dir():
-            announce(f"fetching Apache Kafka {KAFKA_VERSION} with Maven, once (about 54 MB)")
-            _fetch(folder)
+            announce(f"fetching {what}")
+            _fetch(folder, profile)
     return folder
 
 
-def _fetch(folder: Path) -> None:
+def _fetch(folder: Path, profile: str) -> None:
     pom = packaged_config() / "kafka" / "pom.xml"
     # Beside the cache, so that the rename is atomic: the folder is there whole or not at all.
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
         shutil.copy(pom, work)
         maven = subprocess.run(
             [
-                "mvn", "-q", "-B", "-f", f"{work}/pom.xml", f"-Dkafka.version={KAFKA_VERSION}",
+                "mvn", "-q", "-B", "-f", f"{work}/pom.xml", f"-P{profile}", f"-Dkafka.version={KAFKA_VERSION}",
                 "dependency:copy-dependencies", f"-DoutputDirectory={work}/jars",
             ],
             capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 JOBS ?= 2
 
-.PHONY: help setup chromium demo test check bench peers garbage horizon soak chaos fuzz sbom compose-test secrets screenshots schemas reference docs format requirements clean
+.PHONY: help setup chromium promtool demo test check bench peers garbage horizon soak chaos fuzz sbom compose-test secrets screenshots schemas reference docs format requirements clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,7 +28,13 @@ chromium: # what the browser tests drive
 	    export DEBIAN_FRONTEND=noninteractive; apt-get update -qq >/dev/null && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	  else echo "make: Chromium is missing, which the browser tests drive: install it (Debian: apt-get install chromium)" >&2; exit 1; fi; }
 
-test: setup chromium ## all tests but the containers', JOBS=2 at a time (ARGS="-k horizon")
+promtool: # what tests the alerts
+	@command -v promtool >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    export DEBIAN_FRONTEND=noninteractive; apt-get update -qq >/dev/null && apt-get install -y -qq --no-install-recommends prometheus >/dev/null; \
+	  else echo "make: promtool is missing, which tests the alerts: install it with Prometheus (Debian: apt-get install prometheus)" >&2; exit 1; fi; }
+
+test: setup chromium promtool ## all tests but the containers', JOBS=2 at a time (ARGS="-k horizon")
 	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
 check: setup ## style, types, imports, contract files, list
@@ -65,9 +71,9 @@ chaos: setup ## every fault many times amid 2 million events, and what came of i
 secrets: setup .env.example ## the passwords that docker-compose.yml wants, in secrets/ (made once)
 	$(BIN)/gateway secrets secrets
 
-.env.example: docker-compose.yml # every variable of the file, with its default
+.env.example: $(wildcard docker-compose*.yml) # every variable of the files, with its default
 	@{ echo "# Copy to .env and change what you like. Passwords are files in SECRETS_DIR, never variables."; \
-	  grep -oE '\$$\{[A-Z_]+:-[^}]*\}' docker-compose.yml | sort -u | sed -E 's/^\$$\{([A-Z_]+):-(.*)\}$$/\1=\2/'; } > $@
+	  grep -ohE '\$$\{[A-Z0-9_]+:-[^}]*\}' $^ | sort -u | sed -E 's/^\$$\{([A-Z0-9_]+):-(.*)\}$$/\1=\2/'; } > $@
 
 fuzz: setup ## coverage-guided fuzzing of reading and deciding (ARGS="-runs=5000000")
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r .ci/requirements-fuzz.txt
@@ -79,7 +85,7 @@ sbom: ## what is installed with the gateway, as CycloneDX, in dist/sbom.cdx.json
 	mkdir -p dist
 	$(VENV)-sbom/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o dist/sbom.cdx.json .ci/requirements.txt
 
-compose-test: setup ## image, docker-compose.yml and testcontainers, run for real (needs a Docker engine)
+compose-test: setup promtool ## image, docker-compose.yml and testcontainers, run for real (needs a Docker engine)
 	$(BIN)/pytest tests/compose -p no:randomly $(ARGS)
 
 screenshots: setup chromium ## README's pictures, taken of the real page

@@ -1,12 +1,15 @@
 """What Prometheus scrapes: counts of this process since its start, and which list it has. Labels are few and bounded."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from gateway import __version__
+from gateway.core.decision import Outcome
+from gateway.core.province import Province
+from gateway.core.reasons import Code
 from gateway.core.recognition import Recognition
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -83,8 +86,21 @@ class Metrics:
         self._remembered = Gauge(
             "gateway_remembered_ids", "Ids in the duplicates' horizon of this worker's lanes.", registry=self.registry
         )
+        self._certificates = Gauge(
+            "gateway_tls_certificate_end_timestamp_seconds",
+            "When a bootstrap server's certificate ends, or the first one of kafka.ca_file.",
+            ["certificate"], registry=self.registry,
+        )  # fmt: skip
         build = Gauge("gateway_build_info", "The engine's version: always 1.", ["version"], registry=self.registry)
         build.labels(__version__).set(1)
+        # Counters begin at 0, all of them: a rate over one that appears with its first event would not see that event.
+        for province in Province:
+            for counter in (self._transactions, self._aborts, self._fences):
+                counter.labels(province.value)
+            for outcome in Outcome:
+                self._events.labels(province.value, outcome.value)
+            for code in Code:
+                self._rejections.labels(province.value, code.value)
 
     def count_turn(
         self, province: str, outcomes: dict[str, int], reasons: dict[str, int], deciding_s: float, committing_s: float
@@ -126,6 +142,11 @@ class Metrics:
         self._list.labels(recognition.digest).set(1)
         self._unresolved.set(sum(len(listed.row.unresolved()) for listed in recognition.editions[-1].rows))
         self._refused.set(edit_refused)
+
+    def show_certificates(self, ends: Mapping[str, float]) -> None:
+        """When certificates end, in seconds since 1970; what is not in ``ends`` this time keeps what was last known."""
+        for certificate, end in ends.items():
+            self._certificates.labels(certificate).set(end)
 
     def render(self) -> bytes:
         """All of it, in Prometheus' text format."""

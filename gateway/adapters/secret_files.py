@@ -1,4 +1,4 @@
-"""Password files: one a principal, made where they are missing, and readable by whoever may enter their folder."""
+"""Password files: one a principal, and Grafana's; made where they are missing, and readable by whoever may enter their folder."""
 
 import secrets
 from pathlib import Path
@@ -7,16 +7,18 @@ from gateway.adapters.access import Role
 from gateway.adapters.local_kafka.access import ADMIN
 
 _BYTES = 24
+GRAFANA = "grafana"
+"""The password of Grafana's admin; of no principal."""
 
 
 def make_passwords(folder: Path) -> list[Path]:
-    """Make the files that are missing: ``admin``, and each role's. Returns those that were made.
+    """Make the files that are missing: ``admin``, each role's, and ``grafana``. Returns those that were made.
 
     The folder is closed to others; the files are not, so that a container's user can read the one that it is given.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = []
-    for name in (ADMIN, *Role):
+    for name in (ADMIN, *Role, GRAFANA):
         path = folder / name
         if not path.exists():
             # No newline: Kafka takes the file as it is.

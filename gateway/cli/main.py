@@ -226,7 +226,7 @@ def top(
 def secrets(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the password files go.")] = Path("secrets"),
 ) -> None:
-    """Make the password files that are missing, one a principal: for `access.passwords_dir`, and for docker-compose.yml.
+    """Make the password files that are missing, one a principal and Grafana's: for `access.passwords_dir` and docker-compose.yml.
 
     Example: `gateway secrets secrets`
     """

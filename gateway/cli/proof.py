@@ -55,6 +55,12 @@ def audit(
     statement: Annotated[
         Path | None, typer.Option(help="Hold this cluster's copy of the topics against somebody's statement.")
     ] = None,
+    every: Annotated[
+        float | None,
+        typer.Option(
+            min=1, metavar="SECONDS", help="Again and again until SIGTERM, for /metrics (web.enabled) and the log."
+        ),
+    ] = None,
     config: Config = None,
     bootstrap_servers: Servers = None,
     output: Format = Output.TEXT,
@@ -68,8 +74,7 @@ def audit(
     finish(
         run_audit(
             load(config, bootstrap_servers), since=since, until=until, prove=sample if sample is not None else float(prove),
-            export=export,
-            signed_by=signed_by, statement=statement, output=output.value,
+            export=export, signed_by=signed_by, statement=statement, every=every, output=output.value,
         )
     )  # fmt: skip
 

@@ -11,6 +11,7 @@ from faust.app.base import BootStrategy
 from mode import Service
 
 from gateway.adapters import faust_worker, kafka
+from gateway.adapters.certificates import certificate_ends
 from gateway.adapters.list_watch import ListWatch, Look
 from gateway.adapters.logs import configure_logs
 from gateway.adapters.metrics import CONTENT_TYPE, LaneStatus, Metrics
@@ -26,6 +27,7 @@ from gateway.relay.reporting import TurnLog
 log = structlog.get_logger("gateway.relay")
 
 _TELL_WITHHELD_S = 10
+_CERTIFICATES_S = 3600
 
 
 class _WithoutOwnKafka(BootStrategy):
@@ -81,6 +83,17 @@ def make_app(settings: Settings, watch: ListWatch) -> RelayApp:
                     log.info("list.loaded", list_digest=watch.current.digest, editions=len(watch.current.editions))
                 else:
                     log.error("list.refused", problems=watch.problems, list_digest_in_force=watch.current.digest)
+
+        @Service.task
+        async def watch_certificates(self) -> None:
+            while not self.should_stop:
+                try:
+                    metrics.show_certificates(await certificate_ends(settings))
+                except (
+                    ConfigurationError
+                ) as error:  # the file went; what it held when we started is in use all the same
+                    log.warning("certificates.unknown", error=str(error))
+                await self.sleep(_CERTIFICATES_S)
 
     @app.page("/healthz")
     async def healthz(web: Any, _: Any) -> Any:

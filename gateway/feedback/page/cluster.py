@@ -22,12 +22,15 @@ _PATIENCE_S = 10
 
 
 class Cluster:
-    """Asked every few seconds. ``lag``: events not yet decided, by topic and partition. ``workers``: client id → lanes."""
+    """Asked every few seconds. By topic and partition, ``lag``: events not yet decided; ``committed``: the offset up to which
+    they are. ``workers``: client id → lanes.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._group = group_id_of(settings)
         self.lag: dict[tuple[str, int], int] = {}
+        self.committed: dict[tuple[str, int], int] = {}
         self.workers: list[dict[str, Any]] = []
         self.known = False
         """Whether the broker answered the last time."""
@@ -56,13 +59,14 @@ class Cluster:
     ) -> None:
         ends = await consumer.end_offsets(partitions)
         starts = await consumer.beginning_offsets(partitions)
-        committed = await admin.list_consumer_group_offsets(self._group)
-        lag = {}
+        offsets = await admin.list_consumer_group_offsets(self._group)
+        lag, committed = {}, {}
         for each in partitions:
-            known = committed.get(each)
+            known = offsets.get(each)
             done = known.offset if known is not None and known.offset >= 0 else starts[each]
             lag[each.topic, each.partition] = max(0, ends[each] - done)
-        self.lag = lag
+            committed[each.topic, each.partition] = done
+        self.lag, self.committed = lag, committed
         self.workers = [
             _worker(member)
             for response in await admin.describe_consumer_groups([self._group])

@@ -8,14 +8,24 @@ from gateway.errors import UsageError
 from gateway.operate.audit.lane import Scope
 from gateway.operate.audit.run import audit
 from gateway.operate.audit.statement import check_statement, write_statement
+from gateway.operate.audit.watch import watch
 from gateway.operate.times import parse_time
 
 
 def run_audit(
     settings: Settings, *, since: str | None, until: str | None, prove: float, export: Path | None, signed_by: str | None,
-    statement: Path | None, output: Literal["text", "json"],
+    statement: Path | None, every: float | None, output: Literal["text", "json"],
 ) -> int:  # fmt: skip
-    """Audit this cluster, or hold it against a statement; returns the exit code. Raises UsageError and GatewayError."""
+    """Audit this cluster, again and again or once, or hold it against a statement; returns the exit code.
+
+    Raises UsageError and GatewayError.
+    """
+    if every is not None:
+        if statement or export or since or until:
+            raise UsageError(
+                "--every looks at all that is kept: it goes with none of --since --until --export --statement"
+            )
+        return watch(settings, every, prove, output)
     if statement is not None:
         if export or prove or since or until:
             raise UsageError(

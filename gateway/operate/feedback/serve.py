@@ -11,6 +11,7 @@ from mode import Service
 
 from gateway.adapters.list_watch import ListWatch
 from gateway.adapters.settings import Settings
+from gateway.adapters.topics import Topics
 from gateway.errors import GatewayError
 from gateway.feedback.health import add_health
 from gateway.feedback.page.cluster import Cluster
@@ -31,7 +32,7 @@ def serve_feedback(settings: Settings) -> int:
         if not settings.web.enabled:
             return
         live, cluster = Live(settings), Cluster(settings)
-        add_health(app, follower, lambda: cluster.known)
+        add_health(app, follower, cluster, Topics(settings.topic_prefix))
         one_at_a_time = asyncio.Semaphore(1)
 
         async def trace(event_id: str) -> dict[str, Any]:

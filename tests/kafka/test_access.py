@@ -22,6 +22,7 @@ from aiokafka.errors import (
 
 from gateway.adapters import kafka
 from gateway.adapters.access import Grant, Kind, Role, needed_grants
+from gateway.adapters.certificates import CA, certificate_ends
 from gateway.adapters.kafka_admin import AccessAdmin
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.local_kafka import local_kafka
@@ -200,3 +201,12 @@ async def test_with_a_certificate_every_listener_speaks_tls(tmp_path: Path) -> N
             other = sichuan.model_copy(update={"kafka": sichuan.kafka.model_copy(update=changed)})
             with pytest.raises(BrokerUnreachableError):
                 await asyncio.wait_for(kafka.partitions_of(other, [Topics().ledger]), 120)
+
+        # When the certificates end, for /metrics: the broker's, and that of the CA; of a broker that is not believed nothing.
+        days = {name: (end - time.time()) / 86400 for name, end in (await certificate_ends(sichuan)).items()}
+        assert days == {admin.bootstrap_servers: pytest.approx(365, abs=1), CA: pytest.approx(730, abs=1)}
+        strange = sichuan.model_copy(
+            update={"kafka": sichuan.kafka.model_copy(update={"ca_file": stranger / "ca.pem"})}
+        )
+        assert (await certificate_ends(strange)).keys() == {CA}
+        assert await certificate_ends(load_settings(bootstrap_servers=broker.bootstrap_servers)) == {}

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import math
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,17 +12,19 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic, RecordsToDelete
+from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
-from gateway.adapters.settings import Settings
+from gateway.adapters.local_kafka.broker import free_ports
+from gateway.adapters.settings import Settings, load_settings
 from gateway.adapters.topics import Topics
 from gateway.core.decision import Outcome
 from gateway.core.province import Province
 from gateway.operate.simulate import Simulated, Simulator
 from gateway.operate.topics import apply_topics
 from gateway.relay.ledger import digest
-from tests.kafka.harness import audit, publish, read_topics, wait_until_accounted, with_short_sessions, workers
+from tests.kafka.harness import Worker, audit, publish, read_topics, wait_until_accounted, with_short_sessions, workers
 
 EVENTS = 4000
 TOPICS = Topics()
@@ -302,3 +306,58 @@ def test_options_that_do_not_go_together_are_said(settings: Settings, tmp_path: 
     assert "--signed-by" in audit(settings, "--signed-by", "x", expect=2)["stderr"]
     assert "--since" in audit(settings, "--since", "yesterday", expect=2)["stderr"]
     assert "cannot be read" in audit(settings, "--statement", str(tmp_path / "none.json"), expect=2)["stderr"]
+
+
+def test_an_audit_again_and_again_shows_at_metrics_what_the_last_one_found(worked_off: Settings) -> None:
+    (port,) = free_ports(1)
+    web = {"GATEWAY_WEB__ENABLED": "true", "GATEWAY_WEB__PORT": str(port)}
+    watching = Worker(worked_off, "audit", "--every", "1", "--format", "json", **web).start()
+    try:
+        watching.wait_for("audit.passed")
+        found = scrape(port)
+        assert (found["gateway_audit_ok"], found["gateway_audit_offsets"]) == (1, EVENTS)
+        assert time.time() - 2 < found["gateway_audit_due_timestamp_seconds"] < time.time() + 2
+        assert {line["offsets"] for line in watching.lines() if "ok" in line} == {EVENTS}
+
+        asyncio.run(append(worked_off, TOPICS.verification(Province.SICHUAN), 0, b"k", b"{}", []))
+        watching.wait_for("audit.failed")
+        found = scrape(port)
+        assert found["gateway_audit_ok"] == 0
+        assert {kind: found[f"gateway_audit_findings{{kind={kind}}}"] for kind in ("foreign", "gap")} == {
+            "foreign": 1, "gap": 0,
+        }  # fmt: skip
+        assert watching.terminate(20) == 0
+    finally:
+        watching.discard()
+
+
+def test_an_audit_that_cannot_be_made_is_no_good_audit() -> None:
+    port, nobody = free_ports(2)
+    settings = load_settings(bootstrap_servers=f"127.0.0.1:{nobody}")
+    web = {"GATEWAY_WEB__ENABLED": "true", "GATEWAY_WEB__PORT": str(port)}
+    watching = Worker(settings, "audit", "--every", "1", **web).start()
+    try:
+        watching.wait_for("audit.not_done")
+        (line, *_) = watching.events("audit.not_done")
+        assert line["exit_code"] == 69
+        assert "no Kafka answers" in str(line["why"])
+        found = scrape(port)
+        assert math.isnan(found["gateway_audit_ok"])
+        assert found["gateway_audit_errors_total"] >= 1
+        second = Worker(settings, "audit", "--every", "1", **web).start()
+        assert second.process is not None
+        assert second.process.wait(30) == 78
+        assert f"nothing can listen at 127.0.0.1:{port}" in second.log.read_text()
+        second.discard()
+        assert watching.terminate(20) == 0
+    finally:
+        watching.discard()
+
+
+def scrape(port: int) -> dict[str, float]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        return {
+            sample.name + "".join(f"{{{name}={value}}}" for name, value in sample.labels.items()): sample.value
+            for family in text_string_to_metric_families(answer.read().decode())
+            for sample in family.samples
+        }

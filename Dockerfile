@@ -16,6 +16,7 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /tmp/whe
 
 FROM python:3.11-slim-bookworm
 LABEL org.opencontainers.image.title="chuanyu-display-gateway" \
+      org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.description="Sichuan-Chongqing gateway for electronic certificates that are shown: Kafka in, decided against the published recognition list, Kafka out, exactly once." \
       org.opencontainers.image.base.name="python:3.11-slim-bookworm"
 COPY --from=build /opt/gateway /opt/gateway

@@ -1,17 +1,21 @@
 """A Docker engine and Compose for the tests of what ships. Where there is no engine the tests fail: they never skip."""
 
+import io
 import os
 import secrets
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
+import tarfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
-from docker.errors import DockerException
+import yaml
+from docker.errors import APIError, DockerException, ImageNotFound
 
 from gateway.adapters.local_kafka.broker import free_ports
 from gateway.adapters.secret_files import make_passwords
@@ -32,17 +36,62 @@ def engine() -> Iterator[Any]:
     client.close()
 
 
-class Stack:
-    """docker-compose.yml as a project of its own, on ports of its own."""
+@pytest.fixture(scope="session")
+def prometheus(engine: Any) -> str:
+    """The image of Prometheus that docker-compose.yml names: the engine's, or pulled, or Debian's Prometheus under its name."""
+    name = str(yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["prometheus"]["image"])
+    repository, _, tag = name.partition(":")
+    try:
+        engine.images.get(name)
+    except ImageNotFound:
+        try:
+            engine.images.pull(repository, tag)
+        except APIError:
+            user, entry = "USER 65534:65534", 'ENTRYPOINT ["/bin/prometheus"]'
+            engine.api.import_image_from_data(
+                _debians_prometheus(), repository=f"docker.io/{name}", changes=[user, entry]
+            )
+            engine.images.get(name)
+    return name
 
-    def __init__(self, engine: Any, secrets_dir: Path) -> None:
+
+def _debians_prometheus() -> bytes:
+    """Debian's Prometheus and what it is linked to, as a root file system."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        for program in ("prometheus", "promtool"):
+            path = shutil.which(program)
+            assert path is not None, f"{program} is missing: install Debian's prometheus"
+            tar.add(path, f"bin/{program}")
+        linked = subprocess.run(["ldd", path], check=True, capture_output=True, text=True).stdout
+        for library in (word for word in linked.split() if word.startswith("/")):
+            tar.add(os.path.realpath(library), library.lstrip("/"))
+        for folder, owner in (("prometheus", 65534), ("etc", 0), ("proc", 0), ("sys", 0), ("dev", 0)):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, 0o755, owner, owner
+            tar.addfile(entry)
+        users = tarfile.TarInfo("etc/passwd")
+        lines = b"root:x:0:0::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n"
+        users.size = len(lines)
+        tar.addfile(users, io.BytesIO(lines))
+    return content.getvalue()
+
+
+class Stack:
+    """docker-compose.yml, and what is put on top of it, as a project of its own, on ports of its own."""
+
+    def __init__(self, engine: Any, secrets_dir: Path, *overrides: str) -> None:
         self.engine = engine
         self.project = f"gateway-test-{secrets.token_hex(3)}"
-        port, page_port = free_ports(2)
-        self.bootstrap_servers = f"127.0.0.1:{port}"
-        self.page = f"http://127.0.0.1:{page_port}"
+        self._files = [word for file in ("docker-compose.yml", *overrides) for word in ("-f", file)]
+        ports = free_ports(5)
+        names = ("KAFKA_PORT", "KAFKA_PORT_2", "KAFKA_PORT_3", "PAGE_PORT", "PROMETHEUS_PORT")
+        brokers = 3 if "docker-compose.three-nodes.yml" in overrides else 1
+        self.bootstrap_servers = ",".join(f"127.0.0.1:{port}" for port in ports[:brokers])
+        self.page, self.prometheus = (f"http://127.0.0.1:{port}" for port in ports[3:])
         self._environment = os.environ | {
-            "KAFKA_PORT": str(port), "PAGE_PORT": str(page_port), "SECRETS_DIR": str(secrets_dir)
+            **{name: str(port) for name, port in zip(names, ports, strict=True)},
+            "SECRETS_DIR": str(secrets_dir), "AUDIT_EVERY_S": "10", "KAFKA_HEAP_OPTS": "-Xms128m -Xmx512m",
         }  # fmt: skip
         self.secrets_dir = secrets_dir
         make_passwords(secrets_dir)
@@ -57,13 +106,15 @@ class Stack:
 
     def compose(self, *arguments: str) -> str:
         """Run Compose; returns its standard output, and fails the test with both outputs where it fails."""
+        began = time.monotonic()
         done = subprocess.run(
-            [*_compose_command(), "--project-name", self.project, *arguments],
+            [*_compose_command(), *self._files, "--project-name", self.project, *arguments],
             cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, (
             f"compose {' '.join(arguments)}: exit {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         )
+        print(f"{time.monotonic() - began:5.1f} s  compose {' '.join(arguments)}")
         return done.stdout
 
     def containers(self, service: str) -> list[Any]:
@@ -87,12 +138,18 @@ class Stack:
 
 
 @pytest.fixture
-def stack(engine: Any, tmp_path: Path) -> Iterator[Stack]:
-    """The stack, not up yet; taken down with its data at the end."""
-    stack = Stack(engine, tmp_path / "secrets")
-    yield stack
-    stack.compose("--profile", "demo", "down", "--volumes", "--timeout", "5", "--remove-orphans")
-    assert stack.leftovers() == []
+def make_stack(engine: Any, tmp_path: Path) -> Iterator[Callable[..., Stack]]:
+    """Makes the stack of the named override files, not up yet; it is taken down with its data at the end."""
+    made: list[Stack] = []
+
+    def make(*overrides: str) -> Stack:
+        made.append(Stack(engine, tmp_path / "secrets", *overrides))
+        return made[-1]
+
+    yield make
+    for stack in made:
+        stack.compose("--profile", "*", "down", "--volumes", "--timeout", "2", "--remove-orphans")
+        assert stack.leftovers() == []
 
 
 def _compose_command() -> list[str]:

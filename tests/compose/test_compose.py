@@ -2,15 +2,21 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import time
 import urllib.request
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from gateway import __version__
 from gateway.adapters import kafka
 from gateway.adapters.access import Role
+from gateway.adapters.certificates import CA
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings, packaged_config
 from gateway.adapters.topics import Topics
@@ -25,45 +31,63 @@ from tests.kafka.harness import Account, publish, read_topics, wait_until_accoun
 STOP_GRACE_S = 15  # docker-compose.yml: relay.stop_grace_period
 
 
-async def test_what_ships_forwards_scales_and_stops_with_nothing_lost(stack: Stack) -> None:
-    await asyncio.to_thread(stack.compose, "up", "--build", "--wait")
-    relay = wait_until_healthy(stack, 1)[0]
-    assert_confined(relay)
+async def test_what_ships_forwards_scales_and_loses_nothing(make_stack: Callable[..., Stack], prometheus: str) -> None:
+    stack = make_stack()
+    # All of profile observe but Grafana, whose files are checked by its queries below.
+    observed = ("relay", "feedback", "audit", "prometheus")
+    await asyncio.to_thread(stack.compose, "--profile", "observe", "up", "--build", "--wait", *observed)
+    assert_small_and_labelled(stack)
+    wait_until_healthy(stack, 1)
+    for service in ("relay", "feedback", "audit"):
+        assert_confined(*stack.containers(service))
+    assert_not_root(*stack.containers("kafka"))
 
     settings = stack.acting_as(Role.OPERATOR)
-    records = simulate(settings, 6000)
+    records = simulate(settings, 7000)
     await publish_each(stack, records[:1000])
-    account = await wait_until_accounted(settings, 1000, 60)
+    account = await wait_until_accounted(settings, 1000, 90)
     assert_proper(account, records[:1000])
     await assert_both_provinces_read(stack)
     await asyncio.to_thread(wait_until_the_page_counts, stack, account)
 
-    # A second relay joins while events come in.
+    # Three more relays join while events come in.
     flow = asyncio.create_task(publish_each(stack, records[1000:4000], pause_every=100, pause_s=0.2))
-    await asyncio.to_thread(stack.compose, "up", "--detach", "--no-build", "--no-recreate", "--scale", "relay=2")
-    relays = wait_until_healthy(stack, 2)
+    scaled = ("up", "--detach", "--no-build", "--no-recreate", "--scale", "relay=4", "relay")
+    await asyncio.to_thread(stack.compose, *scaled)
+    relays = wait_until_healthy(stack, 4)
     await flow
-    assert_proper(await wait_until_accounted(settings, 4000, 90), records[:4000])
+    await wait_until_accounted(settings, 4000, 120)
     await asyncio.gather(*(asyncio.to_thread(wait_until_it_has_lanes, each) for each in relays))
+    await asyncio.to_thread(wait_until_prometheus_has, stack, 'count(up{job="relay"} == 1)', 4)
+
+    # The broker goes and comes again while events come in.
+    flow = asyncio.create_task(publish_each(stack, records[4000:5000], pause_every=50, pause_s=0.2))
+    await asyncio.sleep(1)
+    await asyncio.to_thread(stack.compose, "restart", "kafka")
+    await flow
+    assert_proper(await wait_until_accounted(settings, 5000, 120), records[:5000])
+
+    # An alert fires, an audit is good, and every query of the dashboard says something.
+    await asyncio.to_thread(
+        wait_until_prometheus_has, stack, 'count(ALERTS{alertname="DeadLetters",alertstate="firing"})', 2
+    )
+    await asyncio.to_thread(wait_until_prometheus_has, stack, "min(gateway_audit_ok)", 1)
+    assert ask(stack, 'ALERTS{alertname="AuditFailed"}') == []
+    assert_every_panel_says_something(stack)
 
     # All relays stop in full flow, within their grace, and the next ones go on where they stopped.
-    flow = asyncio.create_task(publish_each(stack, records[4000:], pause_every=100, pause_s=0.2))
+    flow = asyncio.create_task(publish_each(stack, records[5000:], pause_every=100, pause_s=0.2))
     await asyncio.sleep(1)
     started = time.monotonic()
     await asyncio.to_thread(stack.compose, "stop", "relay")
     assert time.monotonic() - started < STOP_GRACE_S
-    assert [exit_code(each) for each in relays] == [0, 0]
+    assert [exit_code(each) for each in relays] == [0, 0, 0, 0]
     await flow
-    await asyncio.to_thread(stack.compose, "start", "relay")
-    account = await wait_until_accounted(settings, len(records), 90)
-    assert_proper(account, records)
-
     # The whole stack goes and comes again: the volume has kept everything.
-    await asyncio.to_thread(stack.compose, "down")
+    await asyncio.to_thread(stack.compose, "--profile", "observe", "down")
     await asyncio.to_thread(stack.compose, "up", "--detach", "--no-build")
-    again = await wait_until_accounted(settings, len(records), 60)
-    assert again.outputs == account.outputs
-    assert again.ledger == account.ledger
+    account = await wait_until_accounted(settings, len(records), 120)
+    assert_proper(account, records)
 
     # Feedback has its tables again from Kafka, and has counted what came meanwhile.
     await asyncio.to_thread(wait_until_the_page_counts, stack, account)
@@ -72,11 +96,33 @@ async def test_what_ships_forwards_scales_and_stops_with_nothing_lost(stack: Sta
     await asyncio.to_thread(stack.compose, "--profile", "demo", "run", "--rm", "-T", "demo")
 
 
-async def test_with_its_override_the_stack_speaks_tls(stack: Stack) -> None:
+async def test_of_three_nodes_one_may_be_killed(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack("docker-compose.three-nodes.yml")
+    await asyncio.to_thread(stack.compose, "up", "--build", "--wait", "relay")
+    settings = stack.acting_as(Role.OPERATOR)
+    assert await copies_and_least(settings) == ({3}, {"2"})
+
+    records = simulate(settings, 3000)
+    flow = asyncio.create_task(publish_each(stack, records, pause_every=50, pause_s=0.3))
+    await asyncio.sleep(2)
+    (node,) = stack.containers("kafka-2")
+    node.kill()
+    await flow
+    assert_proper(await wait_until_accounted(settings, len(records), 120), records)
+    assert all(health(each) == "healthy" for name in ("kafka", "kafka-3") for each in stack.containers(name))
+
+    await asyncio.to_thread(stack.compose, "up", "--detach", "--no-recreate", "--wait", "kafka-2")
+    deadline = time.monotonic() + 90
+    while min(await in_sync(settings)) < 3:
+        assert time.monotonic() < deadline, "the node that came again does not catch up"
+        await asyncio.sleep(0.5)
+
+
+async def test_with_its_override_the_stack_speaks_tls(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack("docker-compose.tls.yml")
     script = packaged_config() / "kafka" / "development-ca.sh"
     await asyncio.to_thread(subprocess.run, ["sh", script, stack.secrets_dir], check=True, capture_output=True)
-    files = ("-f", "docker-compose.yml", "-f", "docker-compose.tls.yml")
-    await asyncio.to_thread(stack.compose, *files, "up", "--detach", "--wait", "--build", "relay")
+    await asyncio.to_thread(stack.compose, "up", "--detach", "--wait", "--build", "relay")
     settings = stack.acting_as(Role.OPERATOR)
     with pytest.raises(BrokerUnreachableError):
         await asyncio.wait_for(kafka.partitions_of(settings, list(Topics().all)), 60)
@@ -85,6 +131,14 @@ async def test_with_its_override_the_stack_speaks_tls(stack: Stack) -> None:
     assert len(await kafka.partitions_of(over_tls, list(Topics().all))) == 9 * settings.topics.partitions
     relay = wait_until_healthy(stack, 1)[0]
     await asyncio.to_thread(wait_until_it_has_lanes, relay)
+    # What the alert for certificates that end looks at.
+    ask_itself = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:6066/metrics').read().decode())"
+    _, told = relay.exec_run(["python", "-c", ask_itself])
+    ends = dict(re.findall(r'gateway_tls_certificate_end_timestamp_seconds{certificate="(.+)"} (.+)', told.decode()))
+    assert {name: round((float(end) - time.time()) / 86400) for name, end in ends.items()} == {
+        "kafka:9092": 365,
+        CA: 730,
+    }
 
 
 def simulate(settings: Settings, count: int) -> list[Simulated]:
@@ -146,9 +200,7 @@ def exit_code(container: Any) -> int:
     return int(container.attrs["State"]["ExitCode"])
 
 
-def assert_confined(relay: Any) -> None:
-    """From inside the container: no root, nothing to write on but /tmp, no capability, no way to gain one."""
-    probe = """
+PROBE = """
 import os, pathlib
 for folder in ("/", "/opt/gateway", "/etc"):
     try:
@@ -158,16 +210,98 @@ for folder in ("/", "/opt/gateway", "/etc"):
 (pathlib.Path("/tmp") / "probe").write_text("")
 status = dict(line.split(":", 1) for line in pathlib.Path("/proc/1/status").read_text().splitlines())
 print(os.getuid(), os.getgid(), int(status["CapEff"], 16), int(status["CapBnd"], 16), status["NoNewPrivs"].strip())
+limits = (pathlib.Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory/memory.limit_in_bytes"))
+print(next(path.read_text().strip() for path in limits if path.exists()))
 """
-    code, output = relay.exec_run(["python", "-c", probe])
+
+
+def assert_confined(container: Any) -> None:
+    """From inside: no root, nothing to write on but /tmp, no capability, no way to gain one, and a limit to its memory."""
+    code, output = container.exec_run(["python", "-c", PROBE])
     assert code == 0, output
-    lines = output.decode().splitlines()
+    *lines, own, limit = output.decode().splitlines()
     assert lines[0] == "/ OSError Read-only file system"
-    assert [line.split()[0] for line in lines[:-1]] == ["/", "/opt/gateway", "/etc"]
-    uid, gid, effective, bounding, no_new_privileges = lines[-1].split()
+    assert [line.split()[0] for line in lines] == ["/", "/opt/gateway", "/etc"]
+    uid, gid, effective, bounding, no_new_privileges = own.split()
     assert int(uid) != 0
     assert int(gid) != 0
     assert (effective, bounding, no_new_privileges) == ("0", "0", "1")
+    assert int(limit) == 1 << 30
+
+
+def assert_not_root(container: Any) -> None:
+    code, output = container.exec_run(["sh", "-c", "grep -E '^(Uid|NoNewPrivs)' /proc/1/status"])
+    assert code == 0, output
+    told = dict(line.split(":", 1) for line in output.decode().splitlines())
+    assert "0" not in told["Uid"].split()
+    assert told["NoNewPrivs"].strip() == "1"
+
+
+def assert_small_and_labelled(stack: Stack) -> None:
+    """The image says what it is; what is put on top of Python's own image stays below 300 MB."""
+    image = stack.engine.images.get(stack.containers("relay")[0].attrs["Config"]["Image"])
+    labels = image.labels
+    assert labels["org.opencontainers.image.version"] == __version__
+    assert labels["org.opencontainers.image.title"] == "chuanyu-display-gateway"
+    below = stack.engine.images.get(labels["org.opencontainers.image.base.name"])
+    print(
+        f"the image: {(image.attrs['Size'] - below.attrs['Size']) / 1e6:.0f} MB on top of {below.attrs['Size'] / 1e6:.0f} MB"
+    )
+    assert image.attrs["Size"] - below.attrs["Size"] < 300e6
+
+
+def ask(stack: Stack, query: str) -> list[Any]:
+    """What Prometheus answers to a query: samples."""
+    with urllib.request.urlopen(f"{stack.prometheus}/api/v1/query?{urlencode({'query': query})}", timeout=10) as answer:
+        told = json.load(answer)
+    assert told["status"] == "success", told
+    return list(told["data"]["result"])
+
+
+def wait_until_prometheus_has(stack: Stack, query: str, value: float, timeout_s: float = 120) -> None:
+    deadline = time.monotonic() + timeout_s
+    found: Any = None
+    while True:
+        try:
+            found = [float(sample["value"][1]) for sample in ask(stack, query)]
+            if found == [value]:
+                return
+        except OSError:
+            pass  # not up yet
+        assert time.monotonic() < deadline, f"{query}: {found}, not {value}\n{stack.logs()}"
+        time.sleep(1)
+
+
+def assert_every_panel_says_something(stack: Stack) -> None:
+    """Each query of Grafana's dashboard, asked of Prometheus as Grafana would, finds what there is to be found now."""
+    dashboard = json.loads((packaged_config() / "grafana" / "dashboards" / "gateway.json").read_text())
+    silent = []
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            query = target["expr"].replace("$__rate_interval", "1m").replace("$province", "sichuan|chongqing")
+            assert "$" not in query, query
+            if not ask(stack, query):
+                silent.append(target["expr"])
+    # Without TLS no certificate ends, and what was before these minutes is not known.
+    assert [each for each in silent if "certificate" not in each and "ratio6h" not in each] == []
+
+
+async def copies_and_least(settings: Settings) -> tuple[set[int], set[str]]:
+    """How many copies the contract's partitions have, and how many must take a write."""
+    async with kafka.admin(settings) as admin:
+        described = await admin.describe_topics(list(Topics().all))
+        resources = [
+            ConfigResource(ConfigResourceType.TOPIC, name, {"min.insync.replicas": None}) for name in Topics().all
+        ]
+        answers = await admin.describe_configs(resources)
+    copies = {len(each["replicas"]) for topic in described for each in topic["partitions"]}
+    return copies, {entry[1] for answer in answers for resource in answer.resources for entry in resource[4]}
+
+
+async def in_sync(settings: Settings) -> list[int]:
+    async with kafka.admin(settings) as admin:
+        described = await admin.describe_topics(list(Topics().all))
+    return [len(each["isr"]) for topic in described for each in topic["partitions"]]
 
 
 def assert_proper(account: Account, published: list[Simulated]) -> None:

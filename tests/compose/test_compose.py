@@ -93,7 +93,7 @@ async def test_what_ships_forwards_scales_and_loses_nothing(make_stack: Callable
     await asyncio.to_thread(wait_until_the_page_counts, stack, account)
 
     # The demo's profile publishes through the same stack, and verifies by reading back.
-    await asyncio.to_thread(stack.compose, "--profile", "demo", "run", "--rm", "-T", "demo")
+    await asyncio.to_thread(stack.compose, "--profile", "demo", "run", "--rm", "--no-deps", "-T", "demo")
 
 
 async def test_of_three_nodes_one_may_be_killed(make_stack: Callable[..., Stack]) -> None:

@@ -116,6 +116,13 @@ def test_publish_run_and_tail(settings: Settings, tmp_path: Path) -> None:
     assert other.stdout == b""
 
 
+def test_publish_to_topics_that_are_not_there_says_what_to_do(settings: Settings) -> None:
+    event = json.dumps(display_event(Province.SICHUAN)).encode()
+    done = gateway(settings, "publish", "-", "--province", "sichuan", stdin=event)
+    assert done.returncode == 78
+    assert "Run `gateway topics apply` first" in done.stderr.decode()
+
+
 async def test_tail_shows_whatever_a_topic_holds(settings: Settings) -> None:
     """A province may send anything, and a rogue may write what only looks like the gateway's."""
     await apply_topics(settings)

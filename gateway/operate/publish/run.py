@@ -93,6 +93,7 @@ async def _deliver(
             sent += len(some)
         return sent, 0
     console = Console(stderr=True)
+    await kafka.partitions_of(settings, [topic])  # a producer would ask for a missing topic again and again
     try:
         async with kafka.producer(settings, enable_idempotence=True, linger_ms=5) as producer:
             pending: set[asyncio.Future[object]] = set()

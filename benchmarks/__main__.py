@@ -19,6 +19,7 @@ from gateway.errors import GatewayError
 
 _FULL = {"events": 600_000, "rounds": 3, "seconds": 30.0, "minutes": 60.0}
 _QUICK = {"events": 100_000, "rounds": 1, "seconds": 10.0, "minutes": 15.0}
+_INTERRUPTED = 130
 MEASUREMENTS: dict[str, Callable[..., object]] = {
     "throughput": Matrix, "latency": latency.run, "growth": growth.run, "recovery": recovery.run, "check": checking.run,
 }  # fmt: skip
@@ -46,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GatewayError as error:
         console.print(str(error), style="red", markup=False, highlight=False)
         return error.exit_code
+    except KeyboardInterrupt:
+        console.print(f"interrupted; what was measured is kept in {results.file}", highlight=False)
+        return _INTERRUPTED
     _report(results)
     return 1 if failed else 0
 

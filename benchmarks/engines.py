@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -106,8 +105,8 @@ def command_of(engine: Engine) -> list[str]:
     ]
 
 
-def environment_of(engine: Engine, settings: Settings, worker: int, workers: int) -> dict[str, str]:
-    """The environment of worker number ``worker`` (from 0) of ``workers``."""
+def environment_of(engine: Engine, settings: Settings, worker: int, workers: int, folder: str) -> dict[str, str]:
+    """The environment of worker number ``worker`` (from 0) of ``workers``, which may keep files in ``folder``."""
     task = {
         "BENCH_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
         "BENCH_PREFIX": settings.topic_prefix,
@@ -116,7 +115,7 @@ def environment_of(engine: Engine, settings: Settings, worker: int, workers: int
         "BENCH_LIST": str(settings.recognition_dir),
         "BENCH_WORKER": str(worker),
         "BENCH_WORKERS": str(workers),
-        "BENCH_STATE_DIR": tempfile.gettempdir() + f"/chuanyu-streams-{settings.relay.group_id}-{worker}",
+        "BENCH_STATE_DIR": f"{folder}/{worker}",
     }
     own = settings.as_environment() | {
         "GATEWAY_RELAY__GROUP_ID": settings.relay.group_id,

@@ -71,6 +71,21 @@ class Matrix:
 
     def run(self) -> bool:
         """True if every engine did what it should."""
+        try:
+            skipped = self._run_all()
+        finally:
+            for own, _ in self._inputs.values():
+                remove(own)
+        if skipped:
+            self._console.print(f"{self._plan.minutes:.0f} minutes were up, {skipped} rounds not done: see --minutes")
+        if self._failed:
+            self._console.print(f"the engines' log: {self._log}")
+        else:
+            shutil.rmtree(self._log.parent, ignore_errors=True)
+        return not self._failed
+
+    def _run_all(self) -> int:
+        """Every step in turn; how many there was no time for."""
         steps, deadline, skipped = list(self._plan.steps()), time.monotonic() + self._plan.minutes * 60, 0
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(
@@ -86,15 +101,7 @@ class Matrix:
                     progress.update(inner, description=name, total=total, completed=0)
                     self._step(name, point, engine, lambda count: progress.update(inner, completed=count))
                 progress.advance(whole)
-        if skipped:
-            self._console.print(f"{self._plan.minutes:.0f} minutes were up, {skipped} rounds not done: see --minutes")
-        for own, _ in self._inputs.values():
-            remove(own)
-        if self._failed:
-            self._console.print(f"the engines' log: {self._log}")
-        else:
-            shutil.rmtree(self._log.parent, ignore_errors=True)
-        return not self._failed
+        return skipped
 
     def _step(self, name: str, point: Point, engine: Engine, tell: Callable[[int], None]) -> None:
         events = self._plan.events_at(point)

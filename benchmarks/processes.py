@@ -1,8 +1,10 @@
 """Engines as processes: started, ended, and what they use up, by /proc."""
 
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -64,11 +66,12 @@ class Workers:
 @contextmanager
 def running(engine: Engine, settings: Settings, log: Path, workers: int = 1) -> Iterator[Workers]:
     """``workers`` of ``engine`` on the broker and topics of ``settings``; their log goes to ``log``."""
+    folder = tempfile.mkdtemp(prefix="chuanyu-bench-state-")
     with log.open("ab") as stream:
         started = Workers(
             [
                 subprocess.Popen(
-                    command_of(engine), env=environment_of(engine, settings, number, workers),
+                    command_of(engine), env=environment_of(engine, settings, number, workers, folder),
                     stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
                 )
                 for number in range(workers)
@@ -79,6 +82,7 @@ def running(engine: Engine, settings: Settings, log: Path, workers: int = 1) -> 
         yield started
     finally:
         started.end()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def descendants(pid: int) -> list[int]:

@@ -7,6 +7,7 @@ from benchmarks.engines import ENGINES
 from benchmarks.results import Entry, Results, middle, spread
 from benchmarks.throughput import Point
 
+_BUSY_CORES = 0.2
 _BASE_COLUMNS = ("engine", "job", "guarantee", "events/s", "min–max", "CPU µs/event", "peak MB", "events a round")
 
 
@@ -119,15 +120,18 @@ def _cell(entry: Entry | None) -> str:
 
 def _describe_moments(entries: list[Entry], runs: list[str]) -> str:
     """When, of which version, and amid how much else."""
-    lines = []
+    lines, busiest = [], 0.0
     for run in runs:
         part = [entry for entry in entries if entry["run"] == run]
         low = min(spread(entry, "others")[0] for entry in part)
         high = max(spread(entry, "others")[1] for entry in part)
+        busiest = max(busiest, high)
         versions = ", ".join(sorted({entry["version"] for entry in part}))
         name = f"Run {_letter(part[0], runs)}" if len(runs) > 1 else "Measured"
         busy = f"others took {low:.1f} to {high:.1f} cores' time of the machine meanwhile"
         lines.append(f"{name}: {run}, gateway {versions}; {busy}.")
+    if busiest > _BUSY_CORES:
+        lines.append("**The machine was busy with other things: the rates say little, the CPU times are too high.**")
     if len(runs) > 1:
         lines.append("Rates of different runs are not to be compared; CPU times only with care.")
     return "\n".join(lines)

@@ -1,7 +1,5 @@
 """What users would write first: a Faust agent an input topic, which works each event and sends it on, at least once."""
 
-import tempfile
-
 import faust
 
 from benchmarks.peers.task import Task
@@ -14,7 +12,7 @@ def main() -> None:
         task.group_id, broker=f"kafka://{task.bootstrap_servers}", store="memory://",
         topic_disable_leader=True, web_enabled=False, worker_redirect_stdouts=False, consumer_auto_offset_reset="earliest",
         key_serializer="raw", value_serializer="raw", broker_session_timeout=20,
-        datadir=tempfile.mkdtemp(prefix="chuanyu-faust-"),
+        datadir=task.state_dir,
     )  # fmt: skip
     topics = {name: app.topic(name, key_serializer="raw", value_serializer="raw") for name in task.topics.all}
 

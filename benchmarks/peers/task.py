@@ -28,6 +28,7 @@ class Task:
     group_id: str = field(default_factory=lambda: os.environ["BENCH_GROUP"])
     job: str = field(default_factory=lambda: os.environ["BENCH_JOB"])
     list_dir: Path = field(default_factory=lambda: Path(os.environ["BENCH_LIST"]))
+    state_dir: Path = field(default_factory=lambda: Path(os.environ["BENCH_STATE_DIR"]))
     worker: int = field(default_factory=lambda: int(os.environ["BENCH_WORKER"]))
     workers: int = field(default_factory=lambda: int(os.environ["BENCH_WORKERS"]))
 

@@ -128,8 +128,8 @@ def test_the_arithmetic_of_a_large_cluster():
 
 
 def test_ratios_are_of_one_run_only(tmp_path: Path):
-    def entry(engine: str, rate: float, cpu_us: float, run: str) -> dict[str, object]:
-        measured = {"events": 9, "rate": rate, "cpu_us": cpu_us, "peak_mb": 50.0, "others": 0.1}
+    def entry(engine: str, rate: float, cpu_us: float, run: str, others: float = 0.1) -> dict[str, object]:
+        measured = {"events": 9, "rate": rate, "cpu_us": cpu_us, "peak_mb": 50.0, "others": others}
         point = {"size": LARGE, "partitions": 4, "workers": 1, "bytes": 16_000}
         return {"engine": engine, **point, "rounds": [measured], "run": run, "version": "1", "load": "0.1"}
 
@@ -141,3 +141,6 @@ def test_ratios_are_of_one_run_only(tmp_path: Path):
     results = Results(tmp_path)
     results.content = {"machine": {"machine": "2 cores", "software": "Kafka"}, "throughput": other}
     assert "Rates of different runs are not to be compared" in write(results)
+    assert "The machine was busy" not in write(results)
+    results.content["throughput"] = [entry("gateway", 50, 20.0, "today", others=0.9)]
+    assert "The machine was busy" in write(results)

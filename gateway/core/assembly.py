@@ -33,7 +33,7 @@ _DECISION = (
 )
 _VERIFICATION = (
     _ENVELOPE
-    + b'{"event":{"id":%b,"source":"%b","time":"%b"},"list":%b,"identifier":%b,"valid_from":%b,"valid_until":%b},'
+    + b'{"event":{"id":%b,"source":"%b","time":"%b"},"list":%b,"identifier":%b,%b,"valid_from":%b,"valid_until":%b},'
     + b'"holder":{"kind":"%b","ref":"%b","name_masked":%b},"display":%b,'
     + _DECISION
     + b"}}"
@@ -51,13 +51,13 @@ def assemble_verification(decision: Decision) -> bytes:
     """``encode(verification(decision))``."""
     reading, event, wording, listing = parts_of(decision)
     certificate, holder = event.data.certificate, event.data.holder
-    listed, display = _listed(listing, decision.list_digest, wording)
+    listed, issuer, display = _listed(listing, decision.list_digest, wording)
     received, digest = _received(decision.received_at), decision.digest.encode()
     # Where a string goes in without being encoded as JSON, its shape leaves nothing to escape.
     return _VERIFICATION % (
         _record_id(digest), _VERIFIED, received, _carried(reading),
         encode(event.id), event.source.encode(), event.time.encode(), listed,
-        encode(certificate.identifier), encode(certificate.valid_from), encode(certificate.valid_until),
+        encode(certificate.identifier), issuer, encode(certificate.valid_from), encode(certificate.valid_until),
         holder.kind.encode(), holder.ref.encode(), encode(holder.name_masked), display,
         received, decision.input_digest.encode(), reading.content_digest.encode(), digest,
     )  # fmt: skip
@@ -95,17 +95,13 @@ def _received(received_at: int) -> bytes:
 
 
 @lru_cache(maxsize=32_768)
-def _listed(listing: Listing, list_digest: str | None, wording: Wording) -> tuple[bytes, bytes]:
-    """The list's row with the certificate up to its identifier, and the display."""
+def _listed(listing: Listing, list_digest: str | None, wording: Wording) -> tuple[bytes, bytes, bytes]:
+    """The list's row with the certificate up to its identifier, the certificate's issuer behind that, and the display."""
     type_name, issuer_name = canonical_names(listing)
-    certificate = {
-        "type_name": type_name,
-        "type_code": wording.type_code,
-        "issuer_name": issuer_name,
-        "issuer_code": wording.issuer_code,
-    }
+    certificate = {"type_name": type_name, "type_code": wording.type_code}
+    issuer = {"issuer_name": issuer_name, "issuer_code": wording.issuer_code}
     row = encode(list_ref(listing, list_digest)) + b',"certificate":' + encode(certificate)[:-1]
-    return row, encode(canonical_display(listing, wording))
+    return row, encode(issuer)[1:-1], encode(canonical_display(listing, wording))
 
 
 @lru_cache(maxsize=8192)

@@ -50,9 +50,9 @@ def verification(decision: Decision) -> dict[str, Any]:
             "certificate": {
                 "type_name": names[0],
                 "type_code": certificate.type_code,
+                "identifier": certificate.identifier,
                 "issuer_name": names[1],
                 "issuer_code": certificate.issuer_code,
-                "identifier": certificate.identifier,
                 "valid_from": certificate.valid_from,
                 "valid_until": certificate.valid_until,
             },

@@ -46,8 +46,8 @@ class Mirror:
         self._file.write_text(shipped.replace("/run/secrets", str(secrets)), encoding="utf-8")
         self._environment = os.environ | {
             "MIRROR_PROVINCE": "chongqing",
-            "PROVINCE_SERVERS": province.bootstrap_servers, "PROVINCE_PROTOCOL": "PLAINTEXT", "PROVINCE_USERNAME": "nobody",
-            "GATEWAY_SERVERS": gateway.bootstrap_servers, "GATEWAY_PROTOCOL": "SASL_PLAINTEXT", "GATEWAY_USERNAME": "chongqing",
+            "MIRROR_PROVINCE_SERVERS": province.bootstrap_servers, "MIRROR_PROVINCE_PROTOCOL": "PLAINTEXT", "MIRROR_PROVINCE_USERNAME": "nobody",
+            "MIRROR_GATEWAY_SERVERS": gateway.bootstrap_servers, "MIRROR_GATEWAY_PROTOCOL": "SASL_PLAINTEXT", "MIRROR_GATEWAY_USERNAME": "chongqing",
         }  # fmt: skip
 
     @contextlib.contextmanager

@@ -136,7 +136,7 @@ def test_every_service_and_profile_is_one(page: Path) -> None:
 @per_page
 def test_every_setting_is_one(page: Path) -> None:
     not_settings = {"GATEWAY_CONFIG", "GATEWAY_IMAGE"}
-    for name in set(re.findall(r"GATEWAY_[A-Z_]*[A-Z]", page.read_text(encoding="utf-8"))) - not_settings:
+    for name in set(re.findall(r"\bGATEWAY_[A-Z_]*[A-Z]", page.read_text(encoding="utf-8"))) - not_settings:
         model: Any = Settings
         for part in name.removeprefix("GATEWAY_").lower().split("__"):
             assert part in model.model_fields, name

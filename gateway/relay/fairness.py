@@ -15,6 +15,8 @@ from gateway.relay.turn import Turn
 
 GARBAGE_TURN_S = 0.01
 """For so long a turn of garbage may hold the event loop: a fraction of a full turn of ordinary events."""
+FIRST_LIMIT = 100
+"""Records of a lane's first turn, before it is known what they are; a full turn of the costliest garbage takes a second."""
 _PATIENCE_S = 1.0
 
 

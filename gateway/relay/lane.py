@@ -20,7 +20,7 @@ from gateway.adapters.signatures import KeyRing
 from gateway.adapters.topics import Topics
 from gateway.core.recognition import Recognition
 from gateway.errors import ConfigurationError
-from gateway.relay.fairness import Gate, is_garbage, next_limit
+from gateway.relay.fairness import FIRST_LIMIT, Gate, is_garbage, next_limit
 from gateway.relay.horizon import Horizon
 from gateway.relay.relearn import Position, committed_position, position_from_ledger, relearn_horizon
 from gateway.relay.signing import sign_turn
@@ -174,7 +174,7 @@ class Lane:
             earliest = (await self.consumer.beginning_offsets([self.partition]))[self.partition]
             start = self._position = Position(earliest, None)
         self.consumer.seek(self.partition, start.next_offset)
-        self._limit = self._limit or relay.max_records
+        self._limit = self._limit or min(FIRST_LIMIT, relay.max_records)
         self.is_open = True
         self._log("lane.opened", next_offset=start.next_offset, remembered_ids=len(self._horizon))
 

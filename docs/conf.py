@@ -27,11 +27,13 @@ pygments_style = "friendly"
 
 
 def _in_place(app: object, docname: str, source: list[str]) -> None:
-    """A page that is a file of the repository's root is read from there; links hold there and here."""
-    page = re.fullmatch(r"```\{include\} \.\./(\w+\.md)\n```\n", source[0])
+    """A page that is a file elsewhere in the repository is read from there; links hold there and here."""
+    page = re.fullmatch(r"```\{include\} \.\./([\w/]+\.md)\n```\n", source[0])
     text = source[0]
     if page:
-        text = re.sub(r"\]\((?!https?:|#)", "](../", (ROOT / page[1]).read_text(encoding="utf-8"))
+        file = ROOT / page[1]
+        folder = "../" + "".join(f"{part}/" for part in file.parent.relative_to(ROOT).parts)
+        text = re.sub(r"\]\((?!https?:|#)", f"]({folder}", file.read_text(encoding="utf-8"))
     text = re.sub(r"\]\(\.\./(SECURITY|CONTRIBUTING|CHANGELOG)\.md", lambda found: f"]({found[1].lower()}.md", text)
     source[0] = text.replace("](../docs/", "](")
 

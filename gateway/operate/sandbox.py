@@ -84,6 +84,7 @@ def _interrupt(_: int, __: FrameType | None) -> None:
 def _write_environments(settings: Settings, folder: Path) -> None:
     for role in Role:
         variables = settings.acting_as(role).as_environment()
+        variables["GATEWAY_TOPICS__PARTITIONS"] = str(settings.topics.partitions)
         lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
         (folder / f"{role}.env").write_text("".join(lines), encoding="utf-8")
 

@@ -178,6 +178,8 @@ def check_lines(sandbox: Sandbox) -> None:
     assert seen == {f"sample-sichuan-{number}" for number in range(20)}
     assert "forwarded" in sandbox.run(f". {folder}/operator.env; gateway trace sample-sichuan-0")
     assert "一致" in sandbox.run(f". {folder}/operator.env; gateway audit --prove")
+    told = sandbox.run(f". {folder}/operator.env; gateway doctor || true")
+    assert "sichuan.display" not in told  # it would be named for another number of partitions
 
 
 def check_page(sandbox: Sandbox, event_id: str) -> None:

@@ -179,7 +179,7 @@ def check_lines(sandbox: Sandbox) -> None:
     assert "forwarded" in sandbox.run(f". {folder}/operator.env; gateway trace sample-sichuan-0")
     assert "一致" in sandbox.run(f". {folder}/operator.env; gateway audit --prove")
     told = sandbox.run(f". {folder}/operator.env; gateway doctor || true")
-    assert "sichuan.display" not in told  # it would be named for another number of partitions
+    assert "sichuan.display: partitions 2" in told  # and not: has 2 partitions, needs 12
 
 
 def check_page(sandbox: Sandbox, event_id: str) -> None:

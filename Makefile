@@ -114,7 +114,8 @@ requirements: ## pin the dependencies anew, with hashes and without addresses
 	$(PYTHON) -m venv $(VENV)-pins
 	$(VENV)-pins/bin/pip install --quiet pip-tools
 	$(VENV)-pins/bin/pip-compile $(PINS) -o .ci/requirements.txt pyproject.toml
-	$(VENV)-pins/bin/pip-compile $(PINS) --extra=dev -o .ci/requirements-dev.txt pyproject.toml
+	$(VENV)-pins/bin/pip-compile $(PINS) --extra=otel -o .ci/requirements-otel.txt pyproject.toml
+	$(VENV)-pins/bin/pip-compile $(PINS) --extra=dev --extra=otel -o .ci/requirements-dev.txt pyproject.toml
 	$(VENV)-pins/bin/pip-compile $(PINS) --build-deps-for=wheel --only-build-deps -o .ci/requirements-build.txt pyproject.toml
 	echo cyclonedx-bom | $(VENV)-pins/bin/pip-compile $(PINS) -o .ci/requirements-sbom.txt -
 	$(VENV)-pins/bin/pip-compile $(PINS) -o .ci/requirements-peers.txt benchmarks/peers/requirements.in

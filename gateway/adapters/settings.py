@@ -127,6 +127,14 @@ class FeedbackSettings(_Part):
     digest_s: float = Field(3600, gt=0)
 
 
+class TracingSettings(_Part):
+    """OpenTelemetry's spans of turns and events, which need the extra ``otel``; ``endpoint``: a collector's (OTLP over HTTP)."""
+
+    enabled: bool = False
+    endpoint: str | None = Field(None, pattern=r"^https?://")
+    events: Literal["sampled", "all", "none"] = "sampled"
+
+
 class LogSettings(_Part):
     """How the log is written: to stderr, by structlog."""
 
@@ -157,6 +165,7 @@ class Settings(BaseSettings):
     feedback: FeedbackSettings = FeedbackSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
 
     _file: Path = PrivateAttr(default=Path(DEFAULT_FILE))
 
@@ -204,7 +213,7 @@ class Settings(BaseSettings):
 
     def as_environment(self) -> dict[str, str]:
         """The environment that makes a ``gateway`` process of its own use this file, this broker and these topics."""
-        parts = {"KAFKA": self.kafka, "SIGNATURES": self.signatures}
+        parts = {"KAFKA": self.kafka, "SIGNATURES": self.signatures, "TRACING": self.tracing}
         changed = {
             f"GATEWAY_{part}__{name.upper()}": str(value)
             for part, content in parts.items()

@@ -10,6 +10,7 @@ import structlog
 from faust.app.base import BootStrategy
 from mode import Service
 
+from gateway import __version__
 from gateway.adapters import faust_worker, kafka
 from gateway.adapters.certificates import certificate_ends
 from gateway.adapters.list_watch import ListWatch, Look
@@ -19,8 +20,10 @@ from gateway.adapters.own_signatures import load_record_signer
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.topics import Topics
+from gateway.adapters.tracing import make_tracer_provider, require_tracing
 from gateway.errors import ConfigurationError
 from gateway.relay.group import LaneGroup
+from gateway.relay.lane import Observer
 from gateway.relay.log_budget import LogBudget
 from gateway.relay.reporting import TurnLog
 
@@ -48,7 +51,13 @@ def make_app(settings: Settings, watch: ListWatch) -> RelayApp:
     metrics = Metrics()
     metrics.show_list(watch.current, edit_refused=False)
     turn_log = TurnLog(metrics, LogBudget(settings.log.rejections_per_s, settings.log.rejections_burst))
-    group = LaneGroup(settings, lambda: watch.current, load_key_ring(settings), turn_log, load_record_signer(settings))
+    observer: Observer = turn_log
+    provider = make_tracer_provider(settings) if settings.tracing.enabled else None
+    if provider is not None:
+        from gateway.relay.tracing import TracedTurns  # noqa: PLC0415 — it needs the extra `otel`
+
+        observer = TracedTurns(turn_log, provider.get_tracer("gateway.relay", __version__), settings)
+    group = LaneGroup(settings, lambda: watch.current, load_key_ring(settings), observer, load_record_signer(settings))
 
     @app.service
     class LaneService(Service):
@@ -63,6 +72,10 @@ def make_app(settings: Settings, watch: ListWatch) -> RelayApp:
             log.info("relay.draining")
             await group.stop()
             turn_log.tell_withheld()
+            if provider is not None:
+                await asyncio.to_thread(
+                    provider.shutdown
+                )  # sends what is left, or gives up after the exporter's timeout
             log.info("relay.stopped")
 
         @Service.task
@@ -125,6 +138,8 @@ def run_gateway(settings: Settings) -> int:
     Raises ConfigurationError where list or topics do not fit, BrokerUnreachableError where no broker answers at start;
     once running it outlives the broker's absence.
     """
+    if settings.tracing.enabled:
+        require_tracing()
     watch = ListWatch(settings.recognition_dir)
     logging_config = configure_logs(settings.log)
     asyncio.run(_preflight(settings))

@@ -222,7 +222,8 @@ class Lane:
         turn = take_turn(
             self.id, records, self.recognition(), horizon, position.previous,
             topics=self.topics, algorithm=self.settings.ledger.digest, signatures=signatures,
-            refused_by_broker=self._give_up_on_next, tell_all=self.settings.relay.log_forwards,
+            refused_by_broker=self._give_up_on_next,
+            tell_all=self.settings.relay.log_forwards or self.settings.tracing.enabled,
         )  # fmt: skip
         decided = time.perf_counter()
         assert self._producer is not None  # noqa: S101 — _open set it

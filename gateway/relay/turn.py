@@ -15,6 +15,7 @@ from gateway.core.recognition import Recognition
 from gateway.core.signing import Verdict
 from gateway.relay.horizon import Horizon
 from gateway.relay.ledger import Facets, Output, Span, build_entry, digest, facets_of
+from gateway.relay.trace_context import trace_headers
 
 CONTENT_TYPE = ("content-type", b"application/cloudevents+json; charset=utf-8")
 ORIGIN_HEADER = "chuanyu-origin"
@@ -27,7 +28,8 @@ SUPERSEDES_HEADER = "chuanyu-supersedes"
 """On such an output: the rejection or dead letter that it takes the place of, ``topic/partition/offset``."""
 
 
-_WORTH_A_LINE = frozenset({Outcome.REJECT, Outcome.DEAD_LETTER})
+WORTH_A_LINE = frozenset({Outcome.REJECT, Outcome.DEAD_LETTER})
+"""Outcomes that the log tells of one by one."""
 
 
 class InputRecord(Protocol):
@@ -117,7 +119,7 @@ def take_turn(
         outcome, reading, facets = decision.outcome, decision.reading, facets_of(decision)
         counts[facets] = counts.get(facets, 0) + 1
         # Most decisions are let go at once: a thousand of them would not fit the processor's cache.
-        if tell_all or outcome in _WORTH_A_LINE:
+        if tell_all or outcome in WORTH_A_LINE:
             told.append(Decided(record, decision))
         if reading is not None and outcome is not Outcome.DUPLICATE:
             horizon.remember(reading.identity, reading.content_digest, record.timestamp)
@@ -177,7 +179,7 @@ def build_output(lane: LaneId, record: InputRecord, decision: Decision, topic: s
     origin = b"%b%d" % (lane.origin, record.offset)
     # The key of an event that keeps the contract is its holder's reference, and so nobody's number.
     key = record.key if decision.event else _safe_key(record.key)
-    return Output(topic, key, value, (CONTENT_TYPE, (ORIGIN_HEADER, origin)))
+    return Output(topic, key, value, (CONTENT_TYPE, (ORIGIN_HEADER, origin), *trace_headers(record.headers, decision)))
 
 
 def origin_of(headers: Sequence[tuple[str, bytes]]) -> tuple[str, int, int] | None:

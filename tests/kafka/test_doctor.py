@@ -17,14 +17,15 @@ from gateway.adapters import kafka
 from gateway.adapters.access import Grant, Kind, Role, needed_grants
 from gateway.adapters.kafka_admin import AccessAdmin
 from gateway.adapters.list_files import load_recognition
-from gateway.adapters.settings import Settings
+from gateway.adapters.local_kafka.cluster import LocalCluster
+from gateway.adapters.settings import Settings, load_settings, packaged_config
 from gateway.adapters.topics import Topics
 from gateway.core.province import Province
 from gateway.operate.access import apply_access
 from gateway.operate.doctor import work
 from gateway.operate.doctor.checks import CHECKS
 from gateway.operate.doctor.finding import Finding, Patient, Status
-from gateway.operate.doctor.run import examine
+from gateway.operate.doctor.run import examine, look
 from gateway.operate.simulate import Simulator
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import publish, workers
@@ -52,7 +53,7 @@ async def problems(settings: Settings, *checks: str) -> list[Finding]:
     found = [
         finding
         for check in CHECKS if check.name in checks
-        for finding in await check.look(Patient(settings)) if finding.status is Status.PROBLEM
+        for finding in await look(check, Patient(settings)) if finding.status is Status.PROBLEM
     ]  # fmt: skip
     assert all(finding.advice for finding in found)
     return found
@@ -215,6 +216,22 @@ async def test_a_worker_that_has_decided_all_is_fine(settings: Settings) -> None
     assert [(name, finding.message) for name, finding in found if "no authorizer" in finding.message] == [
         ("access", "this broker has no authorizer: whoever reaches it may read and write everything")
     ]
+
+
+async def test_a_broker_of_a_cluster_that_is_down() -> None:
+    with LocalCluster(announce=print) as cluster:
+        shipped = load_settings(packaged_config() / "gateway.yaml", bootstrap_servers=cluster.bootstrap_servers)
+        changed = shipped.topics.model_copy(update={"partitions": 1, "replication_factor": 3})
+        settings = shipped.model_copy(update={"topics": changed})
+        await apply_topics(settings)
+        assert await problems(settings, "broker", "topics", "clock") == []
+        cluster.nodes[3].kill()
+        deadline = time.monotonic() + 60
+        behind = {"partitions [0] have fewer copies in step than they should have"}
+        # For a moment the cluster still names the broker.
+        while (found := {each.message for each in await problems(settings, "topics")}) != behind:
+            assert time.monotonic() < deadline, found
+            await asyncio.sleep(0.5)
 
 
 def test_a_clock_that_is_wrong(admin: Settings) -> None:

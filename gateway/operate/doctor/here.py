@@ -13,6 +13,7 @@ from gateway.adapters.access import Role
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import load_key_ring
+from gateway.adapters.tracing import require_tracing
 from gateway.core.recognition.editions import edition_at
 from gateway.errors import ConfigurationError, RecognitionListError
 from gateway.operate.doctor.finding import Finding, Patient, fine, problem
@@ -35,6 +36,12 @@ async def check_configuration(patient: Patient) -> list[Finding]:
         findings.append(fine("signatures", policy))
     except ConfigurationError as error:
         findings.append(problem("signatures", str(error), "correct signatures.keys (docs/signing.md)", error.exit_code))
+    if settings.tracing.enabled:
+        try:
+            require_tracing()
+            findings.append(fine("tracing", f"spans go to {settings.tracing.endpoint or 'where OTEL_… variables say'}"))
+        except ConfigurationError as error:
+            findings.append(problem("tracing", str(error), "install the extra `otel`", error.exit_code))
     return findings
 
 

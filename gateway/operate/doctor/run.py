@@ -61,13 +61,14 @@ async def examine(patient: Patient) -> AsyncIterator[tuple[Check, Finding]]:
         if check.needs_broker and not is_reached:
             yield check, unchecked("all", "the broker was not reached")
             continue
-        for finding in await _look(check, patient):
+        for finding in await look(check, patient):
             yield check, finding
             if check is BROKER and finding.exit_code != 1:
                 is_reached = False
 
 
-async def _look(check: Check, patient: Patient) -> list[Finding]:
+async def look(check: Check, patient: Patient) -> list[Finding]:
+    """What ``check`` finds; where it cannot be finished, that is a problem."""
     try:
         return await asyncio.wait_for(check.look(patient), _TIMEOUT_S)
     except GatewayError as error:

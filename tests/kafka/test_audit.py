@@ -319,7 +319,9 @@ def test_an_audit_again_and_again_shows_at_metrics_what_the_last_one_found(worke
         assert time.time() - 2 < found["gateway_audit_due_timestamp_seconds"] < time.time() + 2
         assert {line["offsets"] for line in watching.lines() if "ok" in line} == {EVENTS}
 
-        asyncio.run(append(worked_off, TOPICS.verification(Province.SICHUAN), 0, b"k", b"{}", []))
+        asyncio.run(
+            append(worked_off, Topics(worked_off.topic_prefix).verification(Province.SICHUAN), 0, b"k", b"{}", [])
+        )
         watching.wait_for("audit.failed")
         found = scrape(port)
         assert found["gateway_audit_ok"] == 0

@@ -90,7 +90,7 @@ def test_a_wrong_option_says_what_there_is(settings: Settings, tmp_path: Path):
 @pytest.mark.parametrize("size", SIZES)
 def test_events_have_their_size_and_outcome(size: str):
     recognition = load_recognition(packaged_config() / "recognition")
-    events = list(make_events(recognition, 2000, size))
+    events = list(make_events(recognition, 600, size))
     mean = sum(len(event.value) for event in events) / len(events)
     assert abs(mean - float(size.split(maxsplit=1)[0]) * 1000) < 0.4 * float(size.split(maxsplit=1)[0]) * 1000
     now = int(time.time() * 1000)

@@ -110,7 +110,12 @@ def _make_parser() -> argparse.ArgumentParser:
         "--seconds", type=float, help=f"most CPU time of a worker in a round (default {_FULL['seconds']})"
     )
     parser.add_argument("--minutes", type=float, help=f"after that no round begins (default {_FULL['minutes']})")
-    parser.add_argument("--grow-to", type=_positive, metavar="N", help="the backlog of growth (default 10,000,000)")
+    parser.add_argument(
+        "--grow-to",
+        type=_positive,
+        metavar="N",
+        help="the backlog of growth (default 10,000,000, for which the broker needs about 25 GB)",
+    )
     parser.add_argument("--results", type=Path, default=FOLDER, metavar="DIR", help="where results are kept")
     parser.add_argument("--bootstrap-servers", metavar="HOST:PORT", help="a broker that runs (default: one is started)")
     return parser

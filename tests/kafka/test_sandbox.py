@@ -27,14 +27,15 @@ PYTHON = {
     "consumer": [sys.executable, str(EXAMPLES / "python" / "consumer.py")],
 }
 
-_QUICK = {"MAVEN_OPTS": "-XX:TieredStopAtLevel=1"}  # a JVM that lives for seconds is not worth optimising
+# A JVM that lives for seconds is not worth optimising.
+_QUICK = {"MAVEN_OPTS": "-XX:TieredStopAtLevel=1", "KAFKA_HEAP_OPTS": "-Xms128m -Xmx512m -XX:TieredStopAtLevel=1"}
 
 
 def clean_environment(**more: str) -> dict[str, str]:
     """Without a broker that somebody configured: the sandbox has its own."""
     bin_folder = str(Path(sys.executable).parent)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
-    return kept | {"PYTHONPATH": str(ROOT), "PATH": f"{bin_folder}:{os.environ['PATH']}", **more}
+    return kept | _QUICK | {"PYTHONPATH": str(ROOT), "PATH": f"{bin_folder}:{os.environ['PATH']}", **more}
 
 
 class Sandbox:

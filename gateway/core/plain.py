@@ -7,7 +7,7 @@ does not recognise at once it says nothing, and the models are asked.
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_type_hints
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -95,7 +95,7 @@ class Wording(msgspec.Struct, frozen=True, eq=False):
     matter_code: str | None
 
 
-class Decoded(NamedTuple):
+class Decoded(msgspec.Struct, frozen=True):
     """An event out of bytes: ``content`` is its canonical JSON without the trace context; ``shown_at`` its ``time``."""
 
     event: Event
@@ -118,8 +118,7 @@ def plain_event(attributes: Mapping[str, Any]) -> Event | None:
 def decode_plain(raw: bytes) -> Decoded | None:
     """The event in ``raw``, if it surely keeps the contract's schema and holds nothing personal; None is no verdict.
 
-    Its extension attributes may be the trace context, none else. No key stands twice: every key has one colon, and a
-    colon in a string stays one (unless it was written as an escape), so that as many must stand in ``content``.
+    Its extension attributes may be the trace context, none else, and no key stands twice.
     """
     try:
         event = _decode(raw)
@@ -128,8 +127,7 @@ def decode_plain(raw: bytes) -> Decoded | None:
     parent, state = event.traceparent, event.tracestate
     event.traceparent = event.tracestate = UNSET
     content = _encode(event)
-    colons = content.count(b":") + (parent is not UNSET) + (state is not UNSET)
-    if raw.count(b":") != colons or (b"\\" in raw and b"\\u003" in raw):
+    if _repeats_a_key(raw, content, parent, state):
         return None
     _settle(event)
     wording = wording_of(event)
@@ -139,6 +137,25 @@ def decode_plain(raw: bytes) -> Decoded | None:
     return Decoded(
         event, wording, shown_at, content, None if parent is UNSET else parent, None if state is UNSET else state
     )
+
+
+def _repeats_a_key(raw: bytes, content: bytes, *extensions: Any) -> bool:
+    """Whether ``raw`` may hold a key more often than ``content``, which was made of it without the ``extensions``.
+
+    Where nothing is escaped and there are no blanks, what is missing in ``content`` is missing in its length. Else keys are
+    counted by their colons: a colon in a string stays one, unless it was written as an escape.
+    """
+    if b"\\" in raw:
+        if b"\\u003" in raw:
+            return True
+    elif len(raw) == len(content) + sum([_length_of(value) for value in extensions if value is not UNSET]):
+        return False
+    return raw.count(b":") != content.count(b":") + sum([value is not UNSET for value in extensions])
+
+
+def _length_of(value: str | None) -> int:
+    """Of an attribute ``,"traceparent":value`` (``tracestate`` is a letter shorter, and then counted by its colon)."""
+    return len(',"traceparent":') + (len("null") if value is None else len(value) + len('""'))
 
 
 def valid_event(attributes: Mapping[str, Any]) -> Event:

@@ -127,17 +127,18 @@ def publish(
     invalid: Annotated[
         Literal["refuse", "skip", "send"],
         typer.Option(help="Where a line is no valid event: send nothing, send the others, or send it all the same."),
-    ] = "refuse",
+    ] = "send",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write the events to standard output; send none.")] = False,
     config: Config = None,
     bootstrap_servers: Servers = None,
     output: Format = Output.TEXT,
 ) -> None:
-    """Put events into a province's topic, keyed by holder.ref; what is no valid event is refused, by line and field.
+    """Put events into a province's topic, keyed by holder.ref; what is no valid event is named by line and field.
 
-    Exit code 1 where a line was refused. From a pipe that does not end, use `--invalid skip`: otherwise all is read first.
+    It is sent all the same, and the gateway says to its platform what is wrong with it. `--invalid refuse` reads all before it
+    sends any, and sends none where one is wrong; `skip` sends the others. Exit code 1 where a line was not sent.
 
-    Example: `gateway publish events.ndjson --province chongqing`
+    Example: `gateway publish events.ndjson --province chongqing --invalid refuse`
     """
     from gateway.operate.publish import Invalid, load_mapping
     from gateway.operate.publish import publish as publish_files

@@ -1,4 +1,4 @@
-"""What `gateway publish` refuses before anything is sent, and what a mapping makes of a platform's own records."""
+"""What `gateway publish` says of each line before it is sent, and what a mapping makes of a platform's own records."""
 
 import hmac
 import json
@@ -47,7 +47,7 @@ def test_one_invalid_line_stops_all_and_is_named_without_its_value(tmp_path: Pat
     (tmp_path / "events.ndjson").write_bytes(
         b"\n".join([event(), b"", unmasked(), b"no json", event(Province.CHONGQING)])
     )
-    done = publish("events.ndjson", "--province", "sichuan", cwd=tmp_path)
+    done = publish("events.ndjson", "--province", "sichuan", "--invalid", "refuse", cwd=tmp_path)
     assert done.returncode == 1
     assert "events.ndjson:3: holder.name_masked: 姓名未脱敏 must be masked" in done.stderr
     assert "events.ndjson:3: display.region_code: 缺少必填字段 required, but missing (INVALID_EVENT)" in done.stderr
@@ -63,7 +63,9 @@ def test_one_invalid_line_stops_all_and_is_named_without_its_value(tmp_path: Pat
 
 
 def test_json_names_every_line_and_ends_with_the_counts() -> None:
-    done = publish("-", "--province", "sichuan", "--format", "json", stdin=b"\n".join([unmasked()] * 30))
+    done = publish(
+        "-", "--province", "sichuan", "--invalid", "refuse", "--format", "json", stdin=b"\n".join([unmasked()] * 30)
+    )
     *lines, last = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 1
     assert [line["line"] for line in lines] == list(range(1, 31))
@@ -74,18 +76,22 @@ def test_json_names_every_line_and_ends_with_the_counts() -> None:
 
 
 def test_many_invalid_lines_are_summed_up_in_text() -> None:
-    done = publish("-", "--province", "sichuan", stdin=b"\n".join([b"?"] * 30))
+    done = publish("-", "--province", "sichuan", "--invalid", "refuse", stdin=b"\n".join([b"?"] * 30))
     assert "standard input:20: " in done.stderr
     assert "standard input:21: " not in done.stderr
     assert "… and 10 more lines" in done.stderr
     assert "30 × event (NOT_JSON)" in done.stderr
 
 
-@pytest.mark.parametrize(("invalid", "kept", "code"), [("skip", [0, 2], 1), ("send", [0, 1, 2], 0)])
-def test_invalid_lines_are_left_out_or_sent_as_asked(invalid: str, kept: list[int], code: int) -> None:
+@pytest.mark.parametrize(
+    ("invalid", "kept", "code"), [("skip", [0, 2], 1), ("send", [0, 1, 2], 0), (None, [0, 1, 2], 0)]
+)
+def test_invalid_lines_are_left_out_or_sent_as_asked(invalid: str | None, kept: list[int], code: int) -> None:
     lines = [event(), unmasked(), event(id="second")]
-    done = publish("-", "--province", "sichuan", "--dry-run", "--invalid", invalid, stdin=b"\n".join(lines))
+    asked = ["--invalid", invalid] if invalid else []
+    done = publish("-", "--province", "sichuan", "--dry-run", *asked, stdin=b"\n".join(lines))
     assert done.returncode == code
+    assert "standard input:2: holder.name_masked: " in done.stderr
     assert done.stdout.encode().splitlines() == [lines[index] for index in kept]
 
 

@@ -16,6 +16,7 @@ from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
 from gateway.adapters.topics import Topics
 from gateway.core.province import Province
+from gateway.operate.files import require_inputs
 from gateway.operate.publish.desk import Desk, Invalid
 from gateway.operate.publish.mapping import Mapping
 
@@ -50,7 +51,7 @@ def record_key(raw: bytes) -> bytes | None:
 
 async def publish(
     settings: Settings, files: list[str], province: Province, *,
-    invalid: Invalid = Invalid.REFUSE, mapping: Mapping | None = None, dry_run: bool = False,
+    invalid: Invalid = Invalid.SEND, mapping: Mapping | None = None, dry_run: bool = False,
     output: Literal["text", "json"] = "text",
 ) -> int:  # fmt: skip
     """Look at each line that is not empty, send the events in order, and wait until all are acknowledged.
@@ -59,6 +60,7 @@ async def publish(
     """
     desk = Desk(province, mapping, invalid, output)
     topic = Topics(settings.topic_prefix).display(province)
+    require_inputs(files)
     if invalid is not Invalid.REFUSE:
         sent, keyless = await _deliver(settings, topic, desk.events(files), dry_run=dry_run)
     else:

@@ -32,7 +32,7 @@ class Outcome(StrEnum):
 
 
 class Seen(Protocol):
-    """What was seen within the horizon: identity → digests of the contents that came under it."""
+    """What was seen within the horizon: identity → digests (or their beginnings) of the contents that came under it."""
 
     def get(self, identity: Identity, default: tuple[str, ...], /) -> tuple[str, ...]:
         """The digests under ``identity``, or ``default``."""
@@ -121,7 +121,7 @@ def decide(
         return dead_letter(province, received_at, input_digest, error.code, str(error))
     province = province or SOURCES.get(reading.source)
     known = seen.get(reading.identity, ())
-    if reading.content_digest in known:
+    if known and reading.content_digest.startswith(known):
         digest = _digest(input_digest, "", Outcome.DUPLICATE, ())
         return Decision(Outcome.DUPLICATE, province, received_at, input_digest, digest, reading=reading)
     if reading.event is None or reading.wording is None or province is None:

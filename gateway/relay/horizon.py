@@ -1,13 +1,16 @@
 """The duplicates' horizon of one lane: which ids, with which contents, came within the last hours. Bounded memory."""
 
 import hashlib
-import struct
 
 from gateway.core.reading import Identity
 
-_RECEIVED = struct.Struct(">q")
-_DIGEST_BYTES = 32
+# An id takes two objects of 48 bytes: a key of 120 bits, by which two ids of a province are not to be expected to meet; and when
+# it came, with 72 bits of its content's digest, enough to tell one content from another under the same id.
+_KEY_BYTES = 15
+_RECEIVED_BYTES = 6
+_DIGEST_BYTES = 9
 _PREFIX = "sha256:"
+_DIGEST_END = len(_PREFIX) + 2 * _DIGEST_BYTES
 
 
 class Horizon:
@@ -40,29 +43,29 @@ class Horizon:
         return self
 
     def get(self, identity: Identity, default: tuple[str, ...], /) -> tuple[str, ...]:
-        """The content digests under ``identity`` within the horizon, or ``default``."""
+        """The beginnings of the content digests under ``identity`` within the horizon, or ``default``."""
         entry = self._find(identity)
-        if entry is None or _RECEIVED.unpack_from(entry)[0] < self._now - self._horizon_ms:
+        if entry is None or _received(entry) < self._now - self._horizon_ms:
             return default
-        digests = entry[_RECEIVED.size :]
+        digests = entry[_RECEIVED_BYTES:]
         steps = range(0, len(digests), _DIGEST_BYTES)
         return tuple(_PREFIX + digests[step : step + _DIGEST_BYTES].hex() for step in steps)
 
     def remember(self, identity: Identity, content_digest: str, received_at: int) -> None:
         """Remember, pending, that ``identity`` came with this content at ``received_at``."""
         known = self._find(identity)
-        digest = bytes.fromhex(content_digest[len(_PREFIX) :])
-        if known is not None and _RECEIVED.unpack_from(known)[0] >= received_at - self._horizon_ms:
+        digest = bytes.fromhex(content_digest[len(_PREFIX) : _DIGEST_END])
+        if known is not None and _received(known) >= received_at - self._horizon_ms:
             # Further content under the same id: counted from its first coming, like the id.
             self._pending[self._key] = known + digest
         else:
-            self._pending[self._key] = _RECEIVED.pack(received_at) + digest
+            self._pending[self._key] = max(received_at, 0).to_bytes(_RECEIVED_BYTES) + digest
 
     def keep(self) -> None:
         """Make what is pending last: its transaction was committed."""
         if not self._pending:
             return
-        newest = max(_RECEIVED.unpack_from(entry)[0] for entry in self._pending.values())
+        newest = _received(max(self._pending.values()))
         full = len(self._young) + len(self._pending) > self._max_half
         if self._young and (full or newest - self._young_since > self._horizon_ms):
             oldest_kept = newest - self._horizon_ms
@@ -85,5 +88,8 @@ class Horizon:
 
 
 def _key(identity: Identity) -> bytes:
-    # 128 bits: two ids of one province that meet by chance are not to be expected, and no id of any length fills the memory.
-    return hashlib.blake2b(f"{identity.source}\n{identity.id}".encode(), digest_size=16).digest()
+    return hashlib.blake2b(f"{identity.source}\n{identity.id}".encode(), digest_size=_KEY_BYTES).digest()
+
+
+def _received(entry: bytes) -> int:
+    return int.from_bytes(entry[:_RECEIVED_BYTES])

@@ -86,6 +86,7 @@ class Lane:
     _give_up_on_next: bool = False
     _had_garbage: bool = False
     _in_transaction: bool = False
+    _told_truncated: bool = False
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
 
@@ -208,6 +209,11 @@ class Lane:
                 self._in_transaction = False
         self._position = Position(turn.next_offset, turn.entry_digest)
         self._horizon.keep()
+        if self._horizon.truncated and not self._told_truncated:
+            self._told_truncated = True
+            self._log(
+                "horizon.truncated", level="warning", remembered_ids=len(self._horizon), setting="duplicates.max_ids"
+            )
         self._limit = next_limit(limit, turn, times.deciding, self.settings.relay.max_records)
         self._had_garbage = is_garbage(turn)
         self._give_up_on_next = False

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
+
+import msgspec
 
 from gateway.core.names import normalise, normalise_certificate
 from gateway.core.province import Province
@@ -32,8 +33,7 @@ class Finding(StrEnum):
     UNRESOLVED = "unresolved"  # the cell is inferred or missing: nothing can be said, so nothing passes
 
 
-@dataclass(frozen=True, slots=True)
-class Dimension:
+class Dimension(msgspec.Struct, frozen=True):
     """One of the five: certificate, issuer, channel, scenario, scope. ``canonical`` is the list's own word for a match."""
 
     name: str
@@ -46,8 +46,7 @@ class Dimension:
     provenance: Provenance = Provenance.READ
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """The five dimensions of a display against one row, in the contract's order."""
 
     certificate: Dimension
@@ -77,6 +76,11 @@ class RowIndex:
         self.names = frozenset(listed.row.names())
         self._issuers = {side: _by_name(listed.row.issuers.of(side).value or ()) for side in Province}
         self._channels = _by_name(listed.row.channels.value or ())
+        # What a rejection says would have been accepted, by column.
+        self._accepted_name = (listed.row.certificate.value,) if listed.row.certificate.value else ()
+        self._accepted_issuers = {side: tuple(names.values()) for side, names in self._issuers.items()}
+        self._accepted_channels = tuple(self._channels.values())
+        self._accepted_scenarios = tuple(f"{each.code} {each.text}" for each in listed.row.scenarios.value or ())
         self._scenarios = {
             normalise(word): scenario
             for scenario in listed.row.scenarios.value or ()
@@ -109,20 +113,20 @@ class RowIndex:
         return _verdict(
             certificate=_dimension(
                 "certificate", "certificate.type_name", "certificate", row.certificate, shown.type_name,
-                (row.certificate.value,) if row.certificate.value else (), name,
+                self._accepted_name, name,
             ),
             issuer=_dimension(
                 "issuer", "certificate.issuer_name", f"issuers.{origin.value}", row.issuers.of(origin),
-                shown.issuer_name, tuple(self._issuers[origin].values()),
+                shown.issuer_name, self._accepted_issuers[origin],
                 self._issuers[origin].get(normalise(shown.issuer_name)),
             ),
             channel=_dimension(
                 "channel", "display.channel", "channels", row.channels, shown.channel,
-                tuple(self._channels.values()), self._channels.get(normalise(shown.channel)),
+                self._accepted_channels, self._channels.get(normalise(shown.channel)),
             ),
             scenario=_dimension(
                 "scenario", "display.scenario", "scenarios", row.scenarios, shown.scenario,
-                tuple(f"{each.code} {each.text}" for each in row.scenarios.value or ()),
+                self._accepted_scenarios,
                 scenario.code if scenario else None,
             ),
             scope=self._judge_scope(shown, row.scope.of(place), place),

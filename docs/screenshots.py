@@ -76,6 +76,7 @@ def _take(
     viewport = {"width": 390, "height": 844} if phone else {"width": 1200, "height": height}
     page: Page = browser.new_page(viewport=viewport, color_scheme=color_scheme)  # type: ignore[attr-defined]
     page.goto(url)
+    page.locator("table, h1 ~ figure").first.wait_for(timeout=60_000)  # a view that still loads has none
     page.wait_for_timeout(2000)
     if english:
         page.get_by_role("button", name="English").click()

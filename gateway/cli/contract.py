@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.cli.options import Config, Format, Output, Servers, finish, load, recognition
+from gateway.cli.options import Config, Format, Output, Servers, finish, load, print_paths, recognition
 
 if TYPE_CHECKING:
     from gateway.operate.access import GrantPlan
@@ -80,24 +80,31 @@ def _print_access(plans: "list[GrantPlan] | None", output: Output) -> None:
 
 
 @schema_app.command("export")
-def schema_export(folder: _FOLDER = Path("schemas"), config: Config = None) -> None:
+def schema_export(folder: _FOLDER = Path("schemas"), config: Config = None, output: Format = Output.TEXT) -> None:
     """Write JSON Schemas, AsyncAPI and examples.
 
     Example: `gateway schema export schemas`
     """
     from gateway.operate.schemas import export_schemas
 
-    for path in export_schemas(folder, recognition(None, config)):
-        typer.echo(str(path))
+    print_paths(export_schemas(folder, recognition(None, config)), output)
 
 
 @schema_app.command("check")
-def schema_check(folder: _FOLDER = Path("schemas"), config: Config = None) -> None:
+def schema_check(folder: _FOLDER = Path("schemas"), config: Config = None, output: Format = Output.TEXT) -> None:
     """Fail (exit code 1) where a file is not what the code says.
 
     Example: `gateway schema check schemas`
     """
-    from gateway.operate.schemas import check_schemas
+    from gateway.operate.schemas import DriftError, check_schemas
 
-    number = check_schemas(folder, recognition(None, config))
+    list_now = recognition(None, config)
+    try:
+        number = check_schemas(folder, list_now)
+    except DriftError as error:
+        if output is Output.JSON:
+            typer.echo(json.dumps({"ok": False, "drifted": error.files}, ensure_ascii=False))
+        raise
+    if output is Output.JSON:
+        typer.echo(json.dumps({"ok": True, "drifted": []}))
     typer.echo(f"{folder}: {number} files are what the code says", err=True)

@@ -13,7 +13,7 @@ import typer
 
 from gateway import __version__
 from gateway.cli import contract, feedback, lists, proof
-from gateway.cli.options import Config, Format, ListDir, Output, Servers, finish, list_folder, load
+from gateway.cli.options import Config, Format, ListDir, Output, Servers, finish, list_folder, load, print_paths
 from gateway.core.province import Province
 from gateway.errors import GatewayError, UsageError
 
@@ -226,6 +226,7 @@ def top(
 @app.command()
 def secrets(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the password files go.")] = Path("secrets"),
+    output: Format = Output.TEXT,
 ) -> None:
     """Make the password files that are missing, one a principal and Grafana's: for `access.passwords_dir` and docker-compose.yml.
 
@@ -234,8 +235,7 @@ def secrets(
     from gateway.adapters.secret_files import make_passwords
 
     made = make_passwords(folder)
-    for path in made:
-        typer.echo(str(path))
+    print_paths(made, output)
     typer.echo(f"{folder}: {len(made)} made; keep them out of version control and backups of others", err=True)
 
 

@@ -1,5 +1,6 @@
 """What several commands have in common: their options, and what is done with them."""
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -48,6 +49,12 @@ def recognition(list_dir: Path | None, config: Path | None) -> "Recognition":
 def list_folder(list_dir: Path | None, config: Path | None) -> Path:
     """The folder of list files: the option's, else the settings'."""
     return list_dir or load(config).recognition_dir
+
+
+def print_paths(paths: list[Path], output: Output) -> None:
+    """What files there are now, one a line."""
+    for path in paths:
+        typer.echo(json.dumps({"file": str(path)}, ensure_ascii=False) if output is Output.JSON else str(path))
 
 
 def finish(code: int) -> None:

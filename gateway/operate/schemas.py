@@ -41,7 +41,14 @@ _KEYS = {
 
 
 class DriftError(GatewayError):
-    """The files in ``schemas/`` are not what the code says."""
+    """Files of the folder are not what the code says: ``files``."""
+
+    def __init__(self, files: list[str]) -> None:
+        self.files = files
+        super().__init__(
+            f"these files are not what the code says: {', '.join(files)}. "
+            "Run `gateway schema export`, and read the difference before you commit it."
+        )
 
 
 def contract_files(recognition: Recognition) -> dict[str, str]:
@@ -82,10 +89,7 @@ def check_schemas(folder: Path, recognition: Recognition) -> int:
     present = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     drifted += sorted(present - expected.keys())
     if drifted:
-        raise DriftError(
-            f"these files are not what the code says: {', '.join(str(folder / name) for name in drifted)}. "
-            "Run `gateway schema export`, and read the difference before you commit it."
-        )
+        raise DriftError([str(folder / name) for name in drifted])
     return len(expected)
 
 

@@ -199,3 +199,17 @@ def test_closed_pipe_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, check=False, cwd=ROOT)
     assert len(done.stdout.splitlines()) == 1
     assert b"Traceback" not in done.stderr
+
+
+def test_files_that_are_made_or_compared_are_told_in_json(tmp_path: Path) -> None:
+    made = gateway("secrets", str(tmp_path / "secrets"), "--format", "json")
+    files = [json.loads(line)["file"] for line in made.stdout.splitlines()]
+    assert str(tmp_path / "secrets" / "admin") in files
+    exported = gateway("schema", "export", str(tmp_path / "schemas"), "--format", "json")
+    names = [Path(json.loads(line)["file"]) for line in exported.stdout.splitlines()]
+    assert all(path.is_file() for path in names)
+    same = gateway("schema", "check", str(tmp_path / "schemas"), "--format", "json")
+    assert (same.returncode, json.loads(same.stdout)) == (0, {"ok": True, "drifted": []})
+    names[0].unlink()
+    other = gateway("schema", "check", str(tmp_path / "schemas"), "--format", "json")
+    assert (other.returncode, json.loads(other.stdout)) == (1, {"ok": False, "drifted": [str(names[0])]})

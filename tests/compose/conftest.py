@@ -137,8 +137,14 @@ class Stack:
         ]
 
 
+@pytest.fixture(scope="session")
+def image(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The gateway's image, built once for all tests."""
+    Stack(engine, tmp_path_factory.mktemp("secrets")).compose("build", "topics")
+
+
 @pytest.fixture
-def make_stack(engine: Any, tmp_path: Path) -> Iterator[Callable[..., Stack]]:
+def make_stack(engine: Any, image: None, tmp_path: Path) -> Iterator[Callable[..., Stack]]:
     """Makes the stack of the named override files, not up yet; it is taken down with its data at the end."""
     made: list[Stack] = []
 

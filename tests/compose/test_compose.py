@@ -35,7 +35,7 @@ async def test_what_ships_forwards_scales_and_loses_nothing(make_stack: Callable
     stack = make_stack()
     # All of profile observe but Grafana, whose files are checked by its queries below.
     observed = ("relay", "feedback", "audit", "prometheus")
-    await asyncio.to_thread(stack.compose, "--profile", "observe", "up", "--build", "--wait", *observed)
+    await asyncio.to_thread(stack.compose, "--profile", "observe", "up", "--no-build", "--wait", *observed)
     assert_small_and_labelled(stack)
     wait_until_healthy(stack, 1)
     for service in ("relay", "feedback", "audit"):
@@ -97,7 +97,7 @@ async def test_what_ships_forwards_scales_and_loses_nothing(make_stack: Callable
 
 async def test_of_three_nodes_one_may_be_killed(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack("docker-compose.three-nodes.yml")
-    await asyncio.to_thread(stack.compose, "up", "--build", "--wait", "relay")
+    await asyncio.to_thread(stack.compose, "up", "--no-build", "--wait", "relay")
     settings = stack.acting_as(Role.OPERATOR)
     assert await copies_and_least(settings) == ({3}, {"2"})
 
@@ -121,7 +121,7 @@ async def test_with_its_override_the_stack_speaks_tls(make_stack: Callable[..., 
     stack = make_stack("docker-compose.tls.yml")
     script = packaged_config() / "kafka" / "development-ca.sh"
     await asyncio.to_thread(subprocess.run, ["sh", script, stack.secrets_dir], check=True, capture_output=True)
-    await asyncio.to_thread(stack.compose, "up", "--detach", "--wait", "--build", "relay")
+    await asyncio.to_thread(stack.compose, "up", "--no-build", "--wait", "relay")
     settings = stack.acting_as(Role.OPERATOR)
     with pytest.raises(BrokerUnreachableError):
         await asyncio.wait_for(kafka.partitions_of(settings, list(Topics().all)), 60)

@@ -89,10 +89,10 @@ def test_publish_run_and_tail(settings: Settings, tmp_path: Path) -> None:
     file = tmp_path / "events.ndjson"
     events = [json.dumps(event | {"time": now}, ensure_ascii=False) for event in (passed, refused)]
     file.write_text("\n".join([*events, "no event", "", ""]), encoding="utf-8")
-    refused_all = gateway(settings, "publish", str(file), "--province", "chongqing")
+    refused_all = gateway(settings, "publish", str(file), "--province", "chongqing", "--invalid", "refuse")
     assert refused_all.returncode == 1
     assert b"nothing was sent" in refused_all.stderr
-    published = gateway(settings, "publish", str(file), "--province", "chongqing", "--invalid", "send")
+    published = gateway(settings, "publish", str(file), "--province", "chongqing")
     assert published.returncode == 0
     assert b"3 events sent" in published.stderr
     assert b"1 of them have no holder.ref" in published.stderr

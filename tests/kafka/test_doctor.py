@@ -93,7 +93,7 @@ async def test_a_set_up_as_applied_is_fine_and_nothing_is_left_in_its_topics(adm
 async def test_what_a_principal_may_not_see_is_said_and_is_no_problem(
     admin: Settings, role: Role, unseen: set[str]
 ) -> None:
-    own = admin.acting_as(role)
+    own = (await set_up(admin, "seen.")).acting_as(role)
     own = own.model_copy(update={"access": own.access.model_copy(update={"passwords_dir": None})})
     code, findings = await asyncio.to_thread(doctor, own)
     assert [each for each in findings if each["status"] == "problem"] == []
@@ -234,9 +234,11 @@ async def test_a_broker_of_a_cluster_that_is_down() -> None:
             await asyncio.sleep(0.5)
 
 
-def test_a_clock_that_is_wrong(admin: Settings) -> None:
-    wrapped = (str(ROOT / "tests" / "faults" / "wrapped_worker.py"),)
-    code, findings = doctor(admin, program=wrapped, FAULT_CLOCK_S="90", FAULT_CLOCK_FROM_START="1")
+async def test_a_clock_that_is_wrong(admin: Settings) -> None:
+    settings, wrapped = await set_up(admin, "clock."), (str(ROOT / "tests" / "faults" / "wrapped_worker.py"),)
+    code, findings = await asyncio.to_thread(
+        doctor, settings, program=wrapped, FAULT_CLOCK_S="90", FAULT_CLOCK_FROM_START="1"
+    )
     assert code == 1
     (clock,) = [each for each in findings if each["status"] == "problem"]
     assert clock["check"] == "clock"

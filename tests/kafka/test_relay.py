@@ -159,7 +159,7 @@ async def test_poisoned_lane_does_not_stop_the_others(settings: Settings) -> Non
     assert account.outcome_count(VERIFIED_TYPE) + account.outcome_count(DEADLETTER_TYPE) == len(records)
 
 
-async def test_a_flood_of_rejections_does_not_fill_the_log(settings: Settings) -> None:
+async def test_a_flood_of_rejections_fills_neither_log_nor_memory(settings: Settings) -> None:
     await apply_topics(settings)
     flood = [
         Simulated(
@@ -171,7 +171,9 @@ async def test_a_flood_of_rejections_does_not_fill_the_log(settings: Settings) -
         Simulated(Province.CHONGQING, None, b"garbage %d" % number, [], Outcome.DEAD_LETTER, ())
         for number in range(2000)
     ]
-    limits = {"GATEWAY_LOG__REJECTIONS_BURST": "100", "GATEWAY_LOG__REJECTIONS_PER_S": "1"}
+    limits = {
+        "GATEWAY_LOG__REJECTIONS_BURST": "100", "GATEWAY_LOG__REJECTIONS_PER_S": "1", "GATEWAY_DUPLICATES__MAX_IDS": "500",
+    }  # fmt: skip
     with workers(settings, 1, **limits) as (worker,):
         await publish(settings, [*flood, *garbage])
         account = await wait_until_accounted(settings, 5000, 60)
@@ -180,6 +182,9 @@ async def test_a_flood_of_rejections_does_not_fill_the_log(settings: Settings) -
         for line in worker.events("log.withheld"):
             withheld[line["withheld"], line["code"]] += int(str(line["count"]))
         written = {name: len(worker.events(name)) for name in ("record.rejected", "record.dead_lettered")}
+        (forgetful,) = worker.events("horizon.truncated")
+    assert forgetful["setting"] == "duplicates.max_ids"
+    assert int(str(forgetful["remembered_ids"])) <= 2 * 500  # a turn is kept whole
     assert account.outcome_count(REJECTED_TYPE) == 3000
     assert account.outcome_count(DEADLETTER_TYPE) == 2000
     assert 100 <= written["record.rejected"] < 200

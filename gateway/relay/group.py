@@ -19,9 +19,6 @@ from gateway.relay.lane import Lane, Observer
 from gateway.relay.turn import LaneId
 
 _FETCH_BYTES = 2_097_152  # a full turn of ordinary events, so that catching up does not fetch twice for each
-# One fetch at a time is under way to a broker: while it waits for partitions that have nothing new, a lane that is through with
-# its records waits too. So it waits for as long as a lane may, and an idle worker asks forty times a second.
-_FETCH_WAIT_MS = 25
 _METADATA_MAX_AGE_MS = 10_000  # aiokafka's five minutes are long for events that wait in a partition that was added
 
 log = structlog.get_logger("gateway.relay")
@@ -102,7 +99,6 @@ class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             max_partition_fetch_bytes=_FETCH_BYTES,
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
             metadata_max_age_ms=_METADATA_MAX_AGE_MS,
             session_timeout_ms=relay.session_timeout_ms,
             heartbeat_interval_ms=relay.session_timeout_ms // 5,

@@ -14,6 +14,7 @@ from gateway.core.content import (
     nearest_row,
     parts_of,
     reason_item,
+    record_id,
 )
 from gateway.core.decision import ENGINE_VERSION, Decision
 from gateway.core.plain import Wording
@@ -55,7 +56,7 @@ def assemble_verification(decision: Decision) -> bytes:
     received, digest = _received(decision.received_at), decision.digest.encode()
     # Where a string goes in without being encoded as JSON, its shape leaves nothing to escape.
     return _VERIFICATION % (
-        _record_id(digest), _VERIFIED, received, _carried(reading),
+        record_id(decision).encode(), _VERIFIED, received, _carried(reading),
         encode(event.id), event.source.encode(), event.time.encode(), listed,
         encode(certificate.identifier), issuer, encode(certificate.valid_from), encode(certificate.valid_until),
         holder.kind.encode(), holder.ref.encode(), encode(holder.name_masked), display,
@@ -73,16 +74,12 @@ def assemble_rejection(decision: Decision) -> bytes:
         decision.input_digest.encode(),
     )
     return _REJECTION % (
-        _record_id(digest), _REJECTED, received, _carried(reading),
+        record_id(decision).encode(), _REJECTED, received, _carried(reading),
         encode(reading.id), encode(reading.source), encode(reading.event.time if reading.event else None),
         input_digest, b",".join([_reason(reason) for reason in decision.reasons]),
         _nearest_row(decision.listing), _units(decision.responsible_units),
         received, input_digest, reading.content_digest.encode(), digest, encode(decision.list_digest),
     )  # fmt: skip
-
-
-def _record_id(digest: bytes) -> bytes:
-    return digest.partition(b":")[2][:32]
 
 
 def _carried(reading: Reading) -> bytes:

@@ -1,7 +1,7 @@
 """What the outgoing records say, as plain values: the words of the contract, one function a part.
 
-``gateway.core.assembly`` writes the same bytes as ``encode(verification(…))`` and ``encode(rejection(…))`` at a fifth of the
-cost; the tests hold the two against each other.
+``gateway.core.assembly`` writes the same bytes as ``encode(verification(…))`` and ``encode(rejection(…))``, faster; the
+tests hold the two against each other.
 """
 
 from typing import Any

@@ -38,7 +38,7 @@ def check_character(body: str) -> str:
 
 
 # The hybrid system's recursion of ISO 7064 as a table: what the product of the characters so far becomes with the next one.
-# python-stdnum computes the same in forty times the time; the tests hold them against each other.
+# python-stdnum computes the same, and slower; the tests hold them against each other.
 _START = 36
 _NEXT = [
     {character: (((product + value) % 36 or 36) * 2) % 37 for value, character in enumerate(_CHARACTERS)}

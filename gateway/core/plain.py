@@ -184,7 +184,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def _settle(event: Event) -> None:
-    """What was absent is null from here on: nothing tells a decoded event from any other. (A loop costs three times as much.)"""
+    """What was absent is null from here on: nothing tells a decoded event from any other. (A loop over names costs more.)"""
     certificate, display, holder = event.data.certificate, event.data.display, event.data.holder
     unset: Any = UNSET
     if event.datacontenttype is unset:

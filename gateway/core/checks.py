@@ -1,9 +1,9 @@
 """The checks, one function each, in the order in which they become the primary reason (CONTRACT: reason codes).
 
 A check returns a reason for each thing that is wrong; none is the answer that lets an event through. All checks are made and
-all reasons reported. One kind looks at the event, the other only at what the list says of it, which is the same for all
-events that show the same, and is remembered. To add one: write the function, put it into ``CHECKS``, add its code to
-``gateway.core.reasons``.
+all reasons reported. One kind looks at the event; another only at what came of its signature; the third only at what the list
+says of it. What the last two find is the same for very many events, and is remembered. To add one: write the function, put it
+into ``CHECKS``, add its code to ``gateway.core.reasons``.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ _CELLS_ZH = {
 }
 
 
-class Facts(msgspec.Struct, frozen=True):
+class Facts(msgspec.Struct, frozen=True, gc=False):
     """All that a check of the event may look at. Instants in microseconds since the epoch; ``shown_on`` a date in UTC+8."""
 
     event: Event
@@ -56,19 +56,19 @@ def source_mismatch(facts: Facts) -> Reasons:
     return (Reason(Code.SOURCE_MISMATCH, "source", facts.event.source, (facts.province.source,)),)
 
 
-def signature_missing(facts: Facts) -> Reasons:
+def signature_missing(signature: Verdict) -> Reasons:
     """The province's events must be signed, and this one is not."""
-    return (Reason(Code.SIGNATURE_MISSING, "signature"),) if facts.signature is Verdict.MISSING else NONE
+    return (Reason(Code.SIGNATURE_MISSING, "signature"),) if signature is Verdict.MISSING else NONE
 
 
-def signature_invalid(facts: Facts) -> Reasons:
+def signature_invalid(signature: Verdict) -> Reasons:
     """The signature is not that of this event by this key."""
-    return (Reason(Code.SIGNATURE_INVALID, "signature"),) if facts.signature is Verdict.INVALID else NONE
+    return (Reason(Code.SIGNATURE_INVALID, "signature"),) if signature is Verdict.INVALID else NONE
 
 
-def signature_key_unknown(facts: Facts) -> Reasons:
+def signature_key_unknown(signature: Verdict) -> Reasons:
     """No such key of the province was valid when the event was received."""
-    return (Reason(Code.SIGNATURE_KEY_UNKNOWN, "signaturekey"),) if facts.signature is Verdict.KEY_UNKNOWN else NONE
+    return (Reason(Code.SIGNATURE_KEY_UNKNOWN, "signaturekey"),) if signature is Verdict.KEY_UNKNOWN else NONE
 
 
 def id_reused(facts: Facts) -> Reasons:
@@ -190,18 +190,19 @@ def _cell_in_words(row: int, dimension: Dimension) -> tuple[str, str]:
 
 
 class Check(NamedTuple):
-    """A reason code, and the function that finds it: in the event, or in what the list says."""
+    """A reason code, and the function that finds it: in the event, in its signature's verdict, or in what the list says."""
 
     code: Code
     in_event: Callable[[Facts], Reasons] | None = None
+    in_signature: Callable[[Verdict], Reasons] | None = None
     in_listing: Callable[[Listing], Reasons] | None = None
 
 
 CHECKS = (
     Check(Code.SOURCE_MISMATCH, in_event=source_mismatch),
-    Check(Code.SIGNATURE_MISSING, in_event=signature_missing),
-    Check(Code.SIGNATURE_INVALID, in_event=signature_invalid),
-    Check(Code.SIGNATURE_KEY_UNKNOWN, in_event=signature_key_unknown),
+    Check(Code.SIGNATURE_MISSING, in_signature=signature_missing),
+    Check(Code.SIGNATURE_INVALID, in_signature=signature_invalid),
+    Check(Code.SIGNATURE_KEY_UNKNOWN, in_signature=signature_key_unknown),
     Check(Code.ID_REUSED, in_event=id_reused),
     Check(Code.FUTURE_EVENT, in_event=future_event),
     Check(Code.STALE_EVENT, in_event=stale_event),
@@ -219,13 +220,14 @@ CHECKS = (
 )
 
 _IN_EVENT = tuple(check.in_event for check in CHECKS if check.in_event)
+_IN_SIGNATURE = tuple(check.in_signature for check in CHECKS if check.in_signature)
 _IN_LISTING = tuple(check.in_listing for check in CHECKS if check.in_listing)
 _RANK = {check.code: rank for rank, check in enumerate(CHECKS)}
 
 
 def find_reasons(facts: Facts) -> Reasons:
     """What all checks find, in their order."""
-    found = _found_in_listing(facts.listing)
+    found = _found_in_listing(facts.listing) + _found_in_signature(facts.signature)
     for check in _IN_EVENT:
         if more := check(facts):
             found += more
@@ -234,6 +236,11 @@ def find_reasons(facts: Facts) -> Reasons:
 
 def _rank(reason: Reason) -> int:
     return _RANK[reason.code]
+
+
+@lru_cache(maxsize=len(Verdict))
+def _found_in_signature(signature: Verdict) -> Reasons:
+    return tuple(reason for check in _IN_SIGNATURE for reason in check(signature))
 
 
 @lru_cache(maxsize=8192)

@@ -41,7 +41,7 @@ class Seen(Protocol):
 NOTHING_SEEN: Seen = MappingProxyType[Identity, tuple[str, ...]]({})
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What was decided about one record, and all that explains it.
 
     ``identity``, ``reading`` are None for a dead letter, whose ``error`` is (code, message) instead. ``listing`` is set where the

@@ -23,10 +23,10 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Text = Annotated[str, msgspec.Meta(max_length=500)]
 
 
-# Fields stand in alphabetical order: that of canonical JSON.
+# Fields stand in alphabetical order: that of canonical JSON. Nothing here can be part of a cycle, so none is searched (gc).
 
 
-class Certificate(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class Certificate(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
     """See ``gateway.core.event.Certificate``."""
 
     identifier: Annotated[str, msgspec.Meta(max_length=MAX_IDENTIFIER_LENGTH)] | None = None
@@ -38,7 +38,7 @@ class Certificate(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     valid_until: str | None = None
 
 
-class Display(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class Display(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
     """See ``gateway.core.event.Display``."""
 
     channel: Name
@@ -50,7 +50,7 @@ class Display(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     verifier_name: Text | None = None
 
 
-class Holder(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class Holder(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
     """See ``gateway.core.event.Holder``."""
 
     kind: Literal["person", "organisation"]
@@ -58,7 +58,7 @@ class Holder(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     ref: str
 
 
-class Data(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class Data(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
     """See ``gateway.core.event.DisplayData``."""
 
     certificate: Certificate
@@ -66,7 +66,7 @@ class Data(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     holder: Holder
 
 
-class Event(msgspec.Struct, kw_only=True):
+class Event(msgspec.Struct, kw_only=True, gc=False):
     """See ``gateway.core.event.DisplayEvent``; extension attributes stay beside it."""
 
     data: Data
@@ -95,7 +95,7 @@ class Wording(msgspec.Struct, frozen=True, eq=False):
     matter_code: str | None
 
 
-class Decoded(msgspec.Struct, frozen=True):
+class Decoded(msgspec.Struct, frozen=True, gc=False):
     """An event out of bytes: ``content`` is its canonical JSON without the trace context; ``shown_at`` its ``time``."""
 
     event: Event

@@ -61,14 +61,14 @@ class UnreadableError(Exception):
         super().__init__(message)
 
 
-class Identity(msgspec.Struct, frozen=True):
+class Identity(msgspec.Struct, frozen=True, gc=False):
     """What makes an event the same event: CloudEvents' source and id."""
 
     source: str
     id: str
 
 
-class Reading(msgspec.Struct, frozen=True):
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """What a record says: ``event`` where it keeps the schema (``shown_at`` is its time in microseconds), else ``problems``.
 
     ``content_digest`` is over the event without its trace context, in canonical form: two records with equal digests say the

@@ -31,6 +31,8 @@ class Verdict(StrEnum):
     INVALID = "invalid"
     KEY_UNKNOWN = "key_unknown"
 
+    __hash__ = str.__hash__  # Enum's own is written in Python, and every event is looked up by its verdict
+
 
 class Signed(NamedTuple):
     """An event that bears a signature: ``key_id`` None and ``signature`` None where that attribute is malformed."""

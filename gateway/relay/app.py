@@ -143,9 +143,9 @@ def run_gateway(settings: Settings) -> int:
     watch = ListWatch(settings.recognition_dir)
     logging_config = configure_logs(settings.log)
     asyncio.run(_preflight(settings))
-    # A turn makes thousands of objects and drops them together: looking for cycles among them is a fifth of its time.
+    # A turn makes many thousand objects and drops them together by their reference counts: searched for cycles, they have none.
     gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(1_000_000, 50, 100)
     return faust_worker.run_worker(make_app(settings, watch), settings, logging_config)
 
 

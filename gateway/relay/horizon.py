@@ -29,8 +29,10 @@ class Horizon:
         self._old: dict[bytes, bytes] = {}
         self._pending: dict[bytes, bytes] = {}
         self._young_since = 0
+        # What is asked for is remembered next: its key is made, and its entry looked up, once.
         self._identity: Identity | None = None
         self._key = b""
+        self._entry: bytes | None = None
         self.truncated = False
         """Whether ids had to be forgotten before their time, for want of room."""
 
@@ -60,9 +62,11 @@ class Horizon:
             self._pending[self._key] = known + digest
         else:
             self._pending[self._key] = max(received_at, 0).to_bytes(_RECEIVED_BYTES) + digest
+        self._identity = None
 
     def keep(self) -> None:
         """Make what is pending last: its transaction was committed."""
+        self._identity = None
         if not self._pending:
             return
         newest = _received(max(self._pending.values()))
@@ -78,13 +82,15 @@ class Horizon:
 
     def forget(self) -> None:
         """Drop what is pending: its transaction was aborted."""
+        self._identity = None
         self._pending = {}
 
     def _find(self, identity: Identity) -> bytes | None:
-        if identity is not self._identity:  # what is asked for is remembered next: its key is made once
-            self._identity, self._key = identity, _key(identity)
-        key = self._key
-        return self._pending.get(key) or self._young.get(key) or self._old.get(key)
+        if identity is not self._identity:
+            key = _key(identity)
+            self._identity, self._key = identity, key
+            self._entry = self._pending.get(key) or self._young.get(key) or self._old.get(key)
+        return self._entry
 
 
 def _key(identity: Identity) -> bytes:

@@ -32,6 +32,8 @@ log = structlog.get_logger("gateway.relay")
 _POLL_MS = 250
 _FIRST_BACKOFF_S, _LAST_BACKOFF_S = 0.1, 5.0
 _CLOSE_TIMEOUT_S = 3.0
+# A coordinator that is busy with the transaction before is so for milliseconds: aiokafka's 100 were the tail of the latency.
+_RETRY_BACKOFF_MS = 10
 
 
 class Times(NamedTuple):
@@ -155,6 +157,7 @@ class Lane:
             transactional_id=f"{self.group_id}-{self.id}",
             transaction_timeout_ms=relay.transaction_timeout_ms,
             max_batch_size=MAX_BATCH_BYTES,
+            retry_backoff_ms=_RETRY_BACKOFF_MS,
             request_timeout_ms=min(relay.transaction_timeout_ms, 40_000),
         )
         async with asyncio.timeout(relay.transaction_timeout_ms / 1000):

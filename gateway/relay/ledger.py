@@ -19,7 +19,7 @@ from gateway.core.times import format_instant, parse_instant
 Headers = tuple[tuple[str, bytes], ...]
 
 
-class Output(msgspec.Struct, frozen=True):
+class Output(msgspec.Struct, frozen=True, gc=False):
     """A record to be written, in the partition of its input."""
 
     topic: str

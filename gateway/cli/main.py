@@ -48,16 +48,35 @@ def options(
 
 
 @app.command()
-def run(config: Config = None, bootstrap_servers: Servers = None) -> None:
+def run(
+    config: Config = None,
+    bootstrap_servers: Servers = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1, max=64, help="Worker processes, each on a core of its own; the n-th serves at web.port + n."
+        ),
+    ] = 1,
+) -> None:
     """Run the gateway's lanes until SIGTERM; it drains and commits first.
 
-    Start as many as you like: they share the partitions as one consumer group. The log goes to stderr.
+    Start as many as you like, on one machine by --workers: they share the partitions as one consumer group, and one that
+    ends by itself is started again. The log goes to stderr.
 
-    Example: `GATEWAY_BOOTSTRAP_SERVERS=kafka:9092 gateway run`
+    Example: `GATEWAY_BOOTSTRAP_SERVERS=kafka:9092 gateway run --workers 4`
     """
-    from gateway.relay.app import run_gateway
+    settings = load(config, bootstrap_servers)
+    if workers == 1:
+        from gateway.relay.app import run_gateway
 
-    finish(run_gateway(load(config, bootstrap_servers)))
+        finish(run_gateway(settings))
+    else:
+        from gateway.relay.workers import run_workers
+
+        options = {"--config": config, "--bootstrap-servers": bootstrap_servers}
+        finish(
+            run_workers(workers, settings, [f"{name}={value}" for name, value in options.items() if value is not None])
+        )
 
 
 @app.command()

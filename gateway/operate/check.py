@@ -24,6 +24,7 @@ from gateway.core.province import Province
 from gateway.core.reading import Identity
 from gateway.core.times import parse_instant
 from gateway.operate.files import open_input
+from gateway.operate.lane_pool import end_with_parent
 
 Format = Literal["text", "json"]
 
@@ -184,7 +185,7 @@ def _decide_all(
     method = (
         "fork" if "fork" in multiprocessing.get_all_start_methods() else None
     )  # a fork has everything imported already
-    with ProcessPoolExecutor(mp_context=multiprocessing.get_context(method)) as pool:
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context(method), initializer=end_with_parent) as pool:
         under_way: deque[tuple[list[bytes], Future[list[Decided]]]] = deque()
         for chunk in chain([first, second], chunks):
             under_way.append((chunk, pool.submit(decide_chunk, terms, chunk)))

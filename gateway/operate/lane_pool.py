@@ -1,7 +1,9 @@
 """Lanes worked side by side: a process for each core, one lane at a time in each, and a count of what has been read."""
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from multiprocessing.sharedctypes import Synchronized
@@ -35,7 +37,7 @@ def run_lanes(work: Callable[[_Job], _Result], jobs: Sequence[_Job], *, name: st
     )
     console = Console(stderr=True)
     results: dict[int, _Result] = {}
-    with ProcessPoolExecutor(mp_context=context, initializer=_share, initargs=(counter,)) as pool:
+    with ProcessPoolExecutor(mp_context=context, initializer=_begin, initargs=(counter,)) as pool:
         futures = {pool.submit(work, job): number for number, job in enumerate(jobs)}
         # After the workers were forked: the bar's thread must not be there yet.
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -60,7 +62,20 @@ def count_read(records: int) -> None:
             _counter.value += records
 
 
-def _share(counter: "Synchronized[int]") -> None:
+def end_with_parent() -> None:
+    """To be called in a pool's process: it ends when its parent has ended, were it killed; a pool alone would wait for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # on Ctrl-C it ends without a word: its parent has the say
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # noqa: S101 — this is a pool's process
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _begin(counter: "Synchronized[int]") -> None:
     global _counter  # noqa: PLW0603 — how a pool's initializer hands something to its process
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # on Ctrl-C a worker ends without a word: its parent has the say
+    end_with_parent()
     _counter = counter

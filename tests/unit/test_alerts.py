@@ -20,7 +20,7 @@ ALERTS = ROOT / "config" / "prometheus" / "alerts.yml"
 TESTS = sorted((ROOT / "tests" / "prometheus").glob("*.yml"))
 
 WANTED = {
-    "LagGrowing", "NoCommits", "RejectionShareJumped", "DeadLetters", "LanesFenced", "ListRefused", "UnresolvedRows",
+    "LagGrowing", "NoCommits", "GatewayDown", "RejectionShareJumped", "DeadLetters", "LanesFenced", "ListRefused", "UnresolvedRows",
     "CertificateEnding", "AuditFailed",
 }  # fmt: skip
 

@@ -115,6 +115,18 @@ async def test_signatures_without_keys() -> None:
     assert "signatures.keys" in found["signatures"].message
 
 
+async def test_an_own_key_that_is_none_and_is_everybodys(folder: Path) -> None:
+    (folder / "key.pem").write_text("no key")
+    (folder / "key.pem").chmod(0o644)
+    own = SignatureSettings(own_key=folder / "key.pem", own_key_id="gateway-2026")
+    settings: Settings = load_settings().model_copy(update={"signatures": own})
+    found = {finding.subject: finding for finding in await check_configuration(Patient(settings))}
+    assert found["signatures"].status is Status.PROBLEM
+    assert "signatures.own_key" in found["signatures"].message
+    secrets = {finding.subject: finding for finding in await check_secrets(Patient(settings))}
+    assert secrets["signatures.own_key"].status is Status.PROBLEM
+
+
 def test_a_broker_that_knows_too_little() -> None:
     offers = dict.fromkeys(_NEEDED_APIS, (0, 1))
     assert lacking_apis(offers) == []

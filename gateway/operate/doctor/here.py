@@ -11,6 +11,7 @@ from cryptography import x509
 
 from gateway.adapters.access import Role
 from gateway.adapters.list_files import load_recognition
+from gateway.adapters.own_signatures import load_record_check, load_record_signer
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.tracing import require_tracing
@@ -32,10 +33,13 @@ async def check_configuration(patient: Patient) -> list[Finding]:
     findings.append(fine("settings", f"{settings.file}{beside}"))
     try:
         load_key_ring(settings)
-        policy = f"sichuan {settings.signatures.sichuan}, chongqing {settings.signatures.chongqing}"
+        load_record_check(settings)
+        signer = load_record_signer(settings)
+        own = f"signs as {signer.key_id}" if signer else "signs nothing"
+        policy = f"sichuan {settings.signatures.sichuan}, chongqing {settings.signatures.chongqing}; the gateway {own}"
         findings.append(fine("signatures", policy))
     except ConfigurationError as error:
-        findings.append(problem("signatures", str(error), "correct signatures.keys (docs/signing.md)", error.exit_code))
+        findings.append(problem("signatures", str(error), "correct signatures.… (docs/signing.md)", error.exit_code))
     if settings.tracing.enabled:
         try:
             require_tracing()
@@ -59,6 +63,8 @@ def _secret_files(settings: Settings) -> Iterator[tuple[str, Path]]:
         yield "kafka.password_file", settings.beside_file(patient_file)
     if settings.web.operator_token_file:
         yield "web.operator_token_file", settings.beside_file(settings.web.operator_token_file)
+    if settings.signatures.own_key:
+        yield "signatures.own_key", settings.beside_file(settings.signatures.own_key)
     if folder := settings.access.passwords_dir:
         for role in Role:
             yield f"access.passwords_dir: {role}", settings.beside_file(folder) / role.value
@@ -70,7 +76,9 @@ def _secret(name: str, path: Path) -> Finding:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         return problem(
-            name, f"{path} cannot be read ({why})", "create it: `gateway secrets FOLDER` makes password files"
+            name,
+            f"{path} cannot be read ({why})",
+            "create it: `gateway secrets FOLDER` makes passwords, docs/signing.md keys",
         )
     if is_empty:
         return problem(name, f"{path} is empty", "write the secret into it, and nothing else")

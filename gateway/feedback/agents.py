@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 from gateway.adapters.topics import Topics
 from gateway.core.province import Province
 from gateway.feedback.cases import CaseCounter
-from gateway.feedback.days import count_entry
+from gateway.feedback.days import count_entries
 from gateway.feedback.problems import observe
 from gateway.feedback.reading import ReadMessage
 from gateway.feedback.tables import ShareTable
@@ -43,17 +43,15 @@ def add_agents(app: Any, topics: Topics, shares: ShareTable, days: ShareTable) -
 
         return count
 
-    def count_entries(partition: int, messages: list[ReadMessage]) -> None:
-        for message in messages:
-            entry = read_entry(message.value)
-            if entry is not None:
-                count_entry(days, partition, message.offset, entry)
+    def count_days(partition: int, messages: list[ReadMessage]) -> None:
+        entries = ((message.offset, read_entry(message.value)) for message in messages)
+        count_entries(days, partition, [(offset, entry) for offset, entry in entries if entry is not None])
 
     for province in Province:
         name = f"{province.value}_rejections"
         _add_agent(app, source(topics.rejection(province)), _Counter(app, name, shares, count_cases(province)))
     _add_agent(app, source(topics.deadletter), _Counter(app, "dead_letters", shares, count_cases(None)))
-    _add_agent(app, source(topics.ledger), _Counter(app, "ledger", days, count_entries))
+    _add_agent(app, source(topics.ledger), _Counter(app, "ledger", days, count_days))
 
 
 def _add_agent(app: Any, topic: Any, counter: "_Counter") -> None:

@@ -67,33 +67,59 @@ def day_key(partition: int, province: str, date: str) -> str:
     return f"{partition}/{province}/{date}"
 
 
-def count_entry(shares: DayShares, partition: int, offset: int, entry: Entry) -> None:
-    """Count a ledger entry, at ``offset`` of the ledger's partition, for its day; not if it was counted before."""
-    date = china_date(entry.received * 1000)
-    key = day_key(partition, entry.province.value, date)
-    share = shares.get(key)
-    if share is not None and offset <= share.applied:
-        return
-    if share is None:
-        _forget_old(shares, partition, entry.province.value, date)
-    places = Counter(share.places if share else ())
-    uses = Counter(share.uses if share else ())
-    for count in entry.counts:
-        outcome = count.outcome
-        if entry.redriven is not None:
-            if outcome != Outcome.FORWARD:
-                continue  # refused again, for another reason: counted as refused already
-            outcome = REDRIVEN
-        place = Place(count.row, area_of(count.region) if count.region else "", outcome, count.reason)
-        places[_join(place)] += count.count
-        if count.row is not None and count.channel and count.scenario:
-            uses[_join(Use(count.row, count.channel, count.scenario))] += count.count
-    shares[key] = DayShare(dict(places), dict(uses), share.since if share else offset, offset)
+def count_entries(shares: DayShares, partition: int, entries: Iterable[tuple[int, Entry]]) -> None:
+    """Count ledger entries, each with its offset in the ledger's ``partition``, in offset order; those counted before not again.
+
+    Each share that they change is put once: it holds a day, and there are hundreds of entries a second.
+    """
+    tallies: dict[str, _Tally] = {}
+    for offset, entry in entries:
+        key = day_key(partition, entry.province.value, china_date(entry.received * 1000))
+        tally = tallies.get(key) or tallies.setdefault(key, _Tally(shares.get(key)))
+        if offset > tally.applied:
+            tally.add(offset, entry)
+    for key, tally in tallies.items():
+        if tally.is_changed:
+            if key not in shares:
+                _forget_old(shares, key)
+            shares[key] = tally.share()
 
 
-def _forget_old(shares: DayShares, partition: int, province: str, date: str) -> None:
-    prefix = day_key(partition, province, "")
-    kept = sorted(key for key in shares if key.startswith(prefix) and key < prefix + date)
+class _Tally:
+    """A share while entries are added to it."""
+
+    def __init__(self, share: DayShare | None) -> None:
+        self._places: Counter[str] = Counter(share.places if share else ())
+        self._uses: Counter[str] = Counter(share.uses if share else ())
+        self._since = share.since if share else None
+        self.applied = share.applied if share else -1
+        self.is_changed = False
+
+    def add(self, offset: int, entry: Entry) -> None:
+        """Count ``entry``, which stands at ``offset``."""
+        for count in entry.counts:
+            outcome = count.outcome
+            if entry.redriven is not None:
+                if outcome != Outcome.FORWARD:
+                    continue  # refused again, for another reason: counted as refused already
+                outcome = REDRIVEN
+            place = Place(count.row, area_of(count.region) if count.region else "", outcome, count.reason)
+            self._places[_join(place)] += count.count
+            if count.row is not None and count.channel and count.scenario:
+                self._uses[_join(Use(count.row, count.channel, count.scenario))] += count.count
+        self._since = offset if self._since is None else self._since
+        self.applied, self.is_changed = offset, True
+
+    def share(self) -> DayShare:
+        """What it has come to."""
+        assert self._since is not None  # noqa: S101 — something was added, or there was a share
+        return DayShare(dict(self._places), dict(self._uses), self._since, self.applied)
+
+
+def _forget_old(shares: DayShares, new_key: str) -> None:
+    """Make room for a day that comes in, ``new_key``: of its partition and province only so many are kept."""
+    prefix = new_key[: new_key.rindex("/") + 1]
+    kept = sorted(key for key in shares if key.startswith(prefix) and key < new_key)
     for key in kept[: max(0, len(kept) - KEPT_DAYS + 1)]:
         del shares[key]
 

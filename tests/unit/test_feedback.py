@@ -3,7 +3,7 @@
 import json
 import random
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -17,7 +17,7 @@ from gateway.feedback.agents import next_in_line
 from gateway.feedback.announcer import due_messages
 from gateway.feedback.areas import ELSEWHERE, area_name, area_of, areas_of
 from gateway.feedback.cases import MAX_EXAMPLES, MAX_VALUES, OTHER_VALUES, Case, CaseCounter, Share, merge
-from gateway.feedback.days import KEPT_DAYS, REDRIVEN, DayShare, Place, count_entry, merge_days
+from gateway.feedback.days import KEPT_DAYS, REDRIVEN, DayShare, Place, count_entries, merge_days
 from gateway.feedback.history import Change, History, Status, case_message
 from gateway.feedback.problems import Observation, Problem, observe
 from gateway.operate.examples import display_event
@@ -134,8 +134,9 @@ def entry(offset: int, *counts: tuple[str, str | None, int], received: int = NOO
 def test_days_count_an_entry_once_and_a_redriven_event_as_recognised() -> None:
     shares: dict[str, DayShare] = {}
     for _ in range(2):  # and again, as after a crash
-        count_entry(shares, 0, 10, entry(0, ("forward", None, 8), ("reject", "STALE_EVENT", 2)))
-        count_entry(shares, 0, 11, entry(1, ("forward", None, 1), ("reject", "STALE_EVENT", 1), redriven=(3, 4)))
+        count_entries(shares, 0, [(10, entry(0, ("forward", None, 8), ("reject", "STALE_EVENT", 2)))])
+        redriven = entry(1, ("forward", None, 1), ("reject", "STALE_EVENT", 1), redriven=(3, 4))
+        count_entries(shares, 0, [(10, entry(0, ("forward", None, 8))), (11, redriven)])
     (day,) = merge_days(shares.items())
     assert (day.province, day.date) == ("sichuan", "2026-11-23")
     assert day.places == Counter({
@@ -146,10 +147,32 @@ def test_days_count_an_entry_once_and_a_redriven_event_as_recognised() -> None:
     assert day.uses.total() == 11
 
 
+def test_a_batch_of_entries_puts_each_share_once() -> None:
+    class Puts(dict[str, DayShare]):
+        put: ClassVar[list[str]] = []
+
+        def __setitem__(self, key: str, share: DayShare) -> None:
+            self.put.append(key)
+            super().__setitem__(key, share)
+
+    shares = Puts()
+    entries = [(n, entry(n, ("forward", None, 1), received=NOON + n // 50 * DAY)) for n in range(100)]
+    count_entries(shares, 3, entries)
+    assert shares.put == ["3/sichuan/2026-11-23", "3/sichuan/2026-11-24"]
+    assert [(each.since, each.applied, each.places) for each in shares.values()] == [
+        (0, 49, {"5|500103|forward|": 50}),
+        (50, 99, {"5|500103|forward|": 50}),
+    ]
+    one_by_one: dict[str, DayShare] = {}
+    for each in entries:
+        count_entries(one_by_one, 3, [each])
+    assert one_by_one == shares
+
+
 def test_four_hundred_days_are_kept() -> None:
     shares: dict[str, DayShare] = {}
     for number in range(KEPT_DAYS + 5):
-        count_entry(shares, 0, number, entry(number, ("forward", None, 1), received=NOON + number * DAY))
+        count_entries(shares, 0, [(number, entry(number, ("forward", None, 1), received=NOON + number * DAY))])
     assert len(shares) == KEPT_DAYS
     assert min(shares) == "0/sichuan/2026-11-28"
 

@@ -53,6 +53,9 @@ def main() -> int:
                         seed=number, events=-(-options.events // len(scenarios)),
                     )  # fmt: skip
                     rows.append(asyncio.run(playing))
+            except KeyboardInterrupt:  # what was done until then is told all the same
+                failures.append(f"{scenario.name}: interrupted, and what would have come after it")
+                break
             except Exception as error:  # noqa: BLE001 — the other faults are still to be tried
                 failures.append(f"{scenario.name}: {type(error).__name__}: {error}")
                 console.print(failures[-1], markup=False)
@@ -83,7 +86,7 @@ def on_broker() -> Iterator[Ground]:
 
 @contextlib.contextmanager
 def on_small_disk() -> Iterator[Ground]:
-    with broker_faults.broker_on_small_disk() as disk:
+    with broker_faults.broker_on_small_disk(megabytes=2000) as disk:
         yield at(disk.broker.bootstrap_servers), disk
 
 

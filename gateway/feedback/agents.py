@@ -14,11 +14,10 @@ from aiokafka import TopicPartition
 from gateway.adapters.topics import Topics
 from gateway.core.province import Province
 from gateway.feedback.cases import CaseCounter
-from gateway.feedback.days import count_entries
+from gateway.feedback.days import count_ledger
 from gateway.feedback.problems import observe
 from gateway.feedback.reading import ReadMessage
 from gateway.feedback.tables import ShareTable
-from gateway.relay.ledger import read_entry
 
 log = structlog.get_logger("gateway.feedback")
 
@@ -44,8 +43,7 @@ def add_agents(app: Any, topics: Topics, shares: ShareTable, days: ShareTable) -
         return count
 
     def count_days(partition: int, messages: list[ReadMessage]) -> None:
-        entries = ((message.offset, read_entry(message.value)) for message in messages)
-        count_entries(days, partition, [(offset, entry) for offset, entry in entries if entry is not None])
+        count_ledger(days, partition, messages)
 
     for province in Province:
         name = f"{province.value}_rejections"

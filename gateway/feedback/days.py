@@ -6,14 +6,14 @@ A day of one province in one partition is one small value, so that 400 days cost
 from collections import Counter
 from collections.abc import Iterable, MutableMapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from gateway.core.decision import Outcome
 from gateway.core.times import china_date
 from gateway.feedback.areas import area_of
-from gateway.relay.ledger import Entry
+from gateway.relay.ledger import Entry, read_entry
 
 KEPT_DAYS = 400
 REDRIVEN = "redriven"
@@ -67,6 +67,22 @@ def day_key(partition: int, province: str, date: str) -> str:
     return f"{partition}/{province}/{date}"
 
 
+class LedgerRecord(Protocol):
+    """What is read of a record of the ledger."""
+
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+
+
+def count_ledger(shares: DayShares, partition: int, records: Iterable[LedgerRecord]) -> None:
+    """``count_entries`` of the ``records`` that are entries."""
+    entries = ((record.offset, read_entry(record.value)) for record in records)
+    count_entries(shares, partition, [(offset, entry) for offset, entry in entries if entry is not None])
+
+
 def count_entries(shares: DayShares, partition: int, entries: Iterable[tuple[int, Entry]]) -> None:
     """Count ledger entries, each with its offset in the ledger's ``partition``, in offset order; those counted before not again.
 
@@ -75,7 +91,7 @@ def count_entries(shares: DayShares, partition: int, entries: Iterable[tuple[int
     tallies: dict[str, _Tally] = {}
     for offset, entry in entries:
         key = day_key(partition, entry.province.value, china_date(entry.received * 1000))
-        tally = tallies.get(key) or tallies.setdefault(key, _Tally(shares.get(key)))
+        tally = tallies.get(key) or tallies.setdefault(key, _Tally(shares.get(key), offset))
         if offset > tally.applied:
             tally.add(offset, entry)
     for key, tally in tallies.items():
@@ -86,12 +102,12 @@ def count_entries(shares: DayShares, partition: int, entries: Iterable[tuple[int
 
 
 class _Tally:
-    """A share while entries are added to it."""
+    """A share while entries are added to it; where there was none yet, one that begins at ``offset``."""
 
-    def __init__(self, share: DayShare | None) -> None:
+    def __init__(self, share: DayShare | None, offset: int) -> None:
         self._places: Counter[str] = Counter(share.places if share else ())
         self._uses: Counter[str] = Counter(share.uses if share else ())
-        self._since = share.since if share else None
+        self._since = share.since if share else offset
         self.applied = share.applied if share else -1
         self.is_changed = False
 
@@ -107,12 +123,10 @@ class _Tally:
             self._places[_join(place)] += count.count
             if count.row is not None and count.channel and count.scenario:
                 self._uses[_join(Use(count.row, count.channel, count.scenario))] += count.count
-        self._since = offset if self._since is None else self._since
         self.applied, self.is_changed = offset, True
 
     def share(self) -> DayShare:
         """What it has come to."""
-        assert self._since is not None  # noqa: S101 — something was added, or there was a share
         return DayShare(dict(self._places), dict(self._uses), self._since, self.applied)
 
 

@@ -15,10 +15,9 @@ from gateway.adapters.topics import Topics
 from gateway.core.province import Province
 from gateway.errors import GatewayError
 from gateway.feedback.cases import CaseCounter, Share
-from gateway.feedback.days import DayShare, count_entries
+from gateway.feedback.days import DayShare, count_ledger
 from gateway.feedback.problems import DEAD_LETTERS_ZH, observe
 from gateway.feedback.state import FeedbackTopics, encode, read_state
-from gateway.relay.ledger import read_entry
 
 log = structlog.get_logger("gateway.feedback")
 
@@ -46,8 +45,7 @@ class _Tables:
     def count(self, topics: Topics, records: list[ConsumerRecord]) -> None:
         partition, topic = records[0].partition, records[0].topic
         if topic == topics.ledger:
-            entries = ((record.offset, read_entry(record.value)) for record in records)
-            count_entries(self.days, partition, [(offset, entry) for offset, entry in entries if entry is not None])
+            count_ledger(self.days, partition, records)
             return
         province: Province | None = topics.rejections.get(topic)
         seen = ((record.offset, observe(record.value, record.headers, province)) for record in records)

@@ -37,7 +37,7 @@ class _Workers:
         self._count, self._web, self._command = count, settings.web, command
         self._stopping = asyncio.Event()
         self._codes: list[int] = []
-        self._hopeless = 0
+        self._failed_with = 0
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -48,7 +48,7 @@ class _Workers:
             for number in range(self._count):
                 group.create_task(self._keep(number))
         log.info("workers.stopped", exit_codes=self._codes)
-        return self._hopeless or max(self._codes, default=0)
+        return self._failed_with or max(self._codes, default=0)
 
     async def _keep(self, number: int) -> None:
         """Worker ``number``, again and again until all are to stop."""
@@ -56,8 +56,8 @@ class _Workers:
         while not self._stopping.is_set():
             began = time.monotonic()
             code = await self._work(number)
-            if is_first and code in _HOPELESS and not self._hopeless:
-                self._hopeless = code
+            if is_first and code in _HOPELESS and not self._failed_with:
+                self._failed_with = code
                 self._stopping.set()
             if self._stopping.is_set():
                 self._codes.append(code if code >= 0 else 128 - code)  # as a shell says it of a signal

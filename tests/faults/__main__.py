@@ -86,7 +86,7 @@ def on_broker() -> Iterator[Ground]:
 
 @contextlib.contextmanager
 def on_small_disk() -> Iterator[Ground]:
-    with broker_faults.broker_on_small_disk(megabytes=2000) as disk:
+    with broker_faults.broker_on_small_disk() as disk:
         yield at(disk.broker.bootstrap_servers), disk
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from gateway.adapters.local_kafka import LocalKafka, local_kafka
 from tests.faults.stage import Scenario, Stage
 
+_DISK_MB = 2000
 _END_TIMEOUT_S = 60
 _BLOCK = 65_536
 
@@ -26,10 +27,10 @@ class SmallDisk:
 
 
 @contextlib.contextmanager
-def broker_on_small_disk(megabytes: int = 400) -> Iterator[SmallDisk]:
-    """Asks for the right to mount; raises CalledProcessError without it. An event takes some 4 kB, inputs and outputs together."""
+def broker_on_small_disk() -> Iterator[SmallDisk]:
+    """Asks for the right to mount; raises CalledProcessError without it."""
     with tempfile.TemporaryDirectory(prefix="chuanyu-disk-") as folder:
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder]
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_MB}m", "tmpfs", folder]
         subprocess.run(mount, check=True, capture_output=True)
         try:
             properties = {"log.dirs": f"{folder}/data"}

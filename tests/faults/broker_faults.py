@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import subprocess
 import tempfile
@@ -15,7 +16,7 @@ from tests.faults.stage import Scenario, Stage
 
 _DISK_MB = 2000
 _END_TIMEOUT_S = 60
-_BLOCK = 65_536
+_SMALLEST = 4096
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,15 @@ async def fill_disk(stage: Stage) -> None:
 
 
 def fill(ballast: Path) -> None:
-    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(_BLOCK))
+    """Take what is left: large pieces first, then smaller ones, to the last."""
+    with ballast.open("wb") as file:
+        size, piece = 0, 2**30
+        while piece >= _SMALLEST:
+            try:
+                os.posix_fallocate(file.fileno(), size, piece)
+                size += piece
+            except OSError:
+                piece //= 2
 
 
 def answers(bootstrap_servers: str) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -102,11 +102,12 @@ async def play(
     """Let ``times`` faults happen amid ``rate`` events a second, or more until there are ``events``; see what came of them."""
     settings = with_short_sessions(settings)
     await apply_topics(settings)
-    recoveries = []
+    recoveries, workers = list[float](), list[Worker]()
     async with AsyncExitStack() as stack:
 
         def new_worker() -> Worker:
             worker = scenario.worker(settings, **scenario.environment)
+            workers.append(worker)
             stack.callback(worker.discard)
             return worker.start()
 
@@ -122,6 +123,8 @@ async def play(
         while stage.traffic.count < events:  # noqa: ASYNC110 — what can happen so often only has its events all the same
             await asyncio.sleep(0.2)
         verdict = await judge(settings, await stage.traffic.stop())
+        if verdict.lost or verdict.doubled:
+            _print_stories(workers)
         if stage.beside is not None:
             await stage.beside.check()
         for worker in stage.workers:
@@ -130,6 +133,14 @@ async def play(
         scenario.name, len(recoveries), verdict.events, verdict.lost, verdict.doubled,
         statistics.median(recoveries), max(recoveries),
     )  # fmt: skip
+
+
+def _print_stories(workers: Sequence[Worker]) -> None:
+    """What pytest shows of a failure: what became of each worker's lanes, guests' too."""
+    for number, worker in enumerate(workers):
+        for line in worker.lines():
+            if str(line.get("event")).startswith(("lane.", "group.", "turn.", "horizon.", "output.")):
+                print(f"worker {number}: {line}")
 
 
 def small_settings() -> Settings:

@@ -19,6 +19,7 @@ from gateway.relay.turn import ORIGIN_HEADER
 # Longer than any fault: what is sent is acknowledged in the end, and nothing is in doubt.
 _PATIENCE_MS = 120_000
 _TICK_S = 0.05
+_STOP_TIMEOUT_S = 10
 
 
 class Sent(NamedTuple):
@@ -59,9 +60,11 @@ class Traffic:
         ]
 
     async def cancel(self) -> None:
-        """No more events, whatever has become of the last ones."""
+        """No more events, whatever becomes of the last ones."""
         self._task.cancel()
-        await asyncio.gather(self._task, *(future for _, future in self._pending), return_exceptions=True)
+        for _, future in self._pending:
+            future.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
 
     async def probe(self, partitions: int) -> set[str]:
         """One event into each lane, to be forwarded; returns their origins once they are acknowledged."""
@@ -139,12 +142,15 @@ async def flowing(
         )
         if following in done:
             following.result()
-        async with kafka.producer(settings, **options) as producer:
-            traffic = Traffic(settings, producer, rate, seed, mix)
-            try:
-                yield traffic, watch
-            finally:
-                await traffic.cancel()
+        producer = AIOKafkaProducer(**kafka.client_options(settings), **options)
+        await producer.start()
+        traffic = Traffic(settings, producer, rate, seed, mix)
+        try:
+            yield traffic, watch
+        finally:
+            await traffic.cancel()
+            with contextlib.suppress(TimeoutError):  # a fault that failed may have left no broker behind
+                await asyncio.wait_for(producer.stop(), _STOP_TIMEOUT_S)
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)

@@ -36,6 +36,9 @@ async def judge(settings: Settings, sent: Sequence[Sent]) -> Verdict:
         lost=len(origins - account.inputs.keys()) + len(origins - repetitions - account.outputs.keys()),
         doubled=sum(len(records) - (origin not in repetitions) for origin, records in account.outputs.items()),
     )
+    for origin, records in account.outputs.items():
+        if len(records) > (origin not in repetitions):  # what pytest shows of a failure: which ones, and what they became
+            print(f"doubled: {origin}, a repetition: {origin in repetitions}, {[each['data'] for each in records]}")
     if not (verdict.lost or verdict.doubled):
         account.assert_proper(len(sent))
         for each in sent:

@@ -17,6 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from gateway.adapters.local_kafka import KAFKA_VERSION, LocalKafka, local_kafka
 from gateway.adapters.local_kafka.jars import kafka_jars
+from gateway.adapters.local_kafka.java import JavaKafka
 from gateway.errors import LocalKafkaError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,6 +127,19 @@ def test_a_given_folder_is_kept_with_its_data_and_log(tmp_path: Path) -> None:
     with local_kafka(data_dir=folder) as broker:
         assert asyncio.run(read(broker.bootstrap_servers, 2)) == [b"kept", b"kept"]
     assert (folder / "kafka.log").is_file()
+
+
+def test_one_that_ended_by_itself_is_killed_and_started_again() -> None:
+    with local_kafka(prefer="java") as broker:
+        assert isinstance(broker, JavaKafka)
+        os.kill(broker._pid, signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while broker._is_alive():  # its process is gone a moment before the guard is: no signal may fail of that
+            broker.thaw()
+            assert time.monotonic() < deadline
+        broker.kill()
+        broker.start()
+        asyncio.run(write(broker.bootstrap_servers, b"again"))
 
 
 def test_ends_with_its_parent_even_when_that_is_killed() -> None:

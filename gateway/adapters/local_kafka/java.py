@@ -1,5 +1,6 @@
 """Apache Kafka as a process of its own on this machine's Java; it ends with the process that started it."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -128,7 +129,8 @@ class JavaKafka(LocalKafka):
 
     def _signal(self, number: signal.Signals) -> None:
         if self._is_alive() and self._pid:
-            os.kill(self._pid, number)
+            with contextlib.suppress(ProcessLookupError):  # the guard outlives it by a moment
+                os.kill(self._pid, number)
 
     def _wait(self) -> None:
         if self._guard is None:

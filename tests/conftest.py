@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -10,6 +11,9 @@ import pytest
 
 from gateway.adapters.local_kafka import LocalKafka, local_kafka
 from gateway.adapters.settings import Settings, load_settings, packaged_config
+
+# A job in a shell's background has SIGINT ignored, and every process that a test starts would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says more of what else the machine does than of the code.
 hypothesis.settings.register_profile("unhurried", hypothesis.settings.default, deadline=None)

@@ -37,7 +37,8 @@ async def judge(settings: Settings, sent: Sequence[Sent]) -> Verdict:
         doubled=sum(len(records) - (origin not in repetitions) for origin, records in account.outputs.items()),
     )
     for origin, records in account.outputs.items():
-        if len(records) > (origin not in repetitions):  # what pytest shows of a failure: which ones, and what they became
+        # What pytest shows of a failure: which ones, and what they became.
+        if len(records) > (origin not in repetitions):
             print(f"doubled: {origin}, a repetition: {origin in repetitions}, {[each['data'] for each in records]}")
     if not (verdict.lost or verdict.doubled):
         account.assert_proper(len(sent))

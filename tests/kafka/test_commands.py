@@ -165,8 +165,6 @@ def test_ctrl_c_ends_with_130_and_without_a_word(settings: Settings) -> None:
     tail = subprocess.Popen(
         [sys.executable, "-m", "gateway", "tail", "gateway.deadletter", "--from-beginning"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | settings.as_environment(),
-        # A job in a shell's background inherits that it is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
     )  # fmt: skip
     assert tail.stdout is not None
     assert tail.stdout.readline()

@@ -25,7 +25,7 @@ TOPIC = "kept"
 
 # Starts a broker, says where, and holds it for a minute; after a Ctrl-C it still has work for the broker.
 HOLDER = """
-import asyncio, signal, time
+import asyncio, time
 from aiokafka import AIOKafkaProducer
 from gateway.adapters.local_kafka import local_kafka
 
@@ -34,7 +34,6 @@ async def use(servers):
     await producer.start()
     await producer.stop()
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in a shell's background inherits that it is ignored
 with local_kafka(prefer="java") as broker:
     try:
         print(broker._pid, broker._dir, flush=True)

@@ -81,10 +81,8 @@ def kept_demo(**environment: str) -> Iterator[Sandbox]:
         "json",
     ]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(**environment),
-        # Whoever starts the tests in the background leaves SIGINT ignored, and that is inherited.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-    ) as process:  # fmt: skip
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(**environment)
+    ) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()

@@ -171,7 +171,8 @@ class Lane:
             # No commit, or one that is not ours (set by hand): the ledger knows what was done, and nothing is done twice.
             position = await position_from_ledger(self.settings, self.topics, self.id) or position
         if self._horizon is None or position != self._position:
-            self._position = position
+            # Whatever stops us here, a rebalance or the broker: what is known goes with a position, or is learnt again.
+            self._position, self._horizon = position, None
             self._horizon = await relearn_horizon(self.settings, self.topics, self.id)
         start = self._position
         if start is None:

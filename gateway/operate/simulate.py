@@ -57,18 +57,19 @@ class Simulator:
     """Makes records one by one; it never reads a clock, the caller says what time it is.
 
     Shares are of 1; what is left of them is forwarded, ``binary_share`` of that in binary mode. Repetitions and ID_REUSED
-    go back to one of about the last 1,000 events.
+    go back to one of about the last ``memory`` events.
     """
 
     def __init__(
         self, recognition: Recognition, seed: int, *, reject_share: float = 0.09, duplicate_share: float = 0.02,
         garbage_share: float = 0.01, binary_share: float = 0.05, codes: tuple[Code, ...] | None = None,
+        memory: int = 1000,
     ) -> None:  # fmt: skip
         self._random = random.Random(seed)  # noqa: S311 — a simulation, no secret
         self._seed = seed
         self._rows = recognition.editions[-1].rows
         self._reject, self._duplicate, self._garbage = reject_share, duplicate_share, garbage_share
-        self._binary = binary_share
+        self._binary, self._memory = binary_share, memory
         self._mistakes = tuple(_MISTAKES[code] for code in codes or tuple(_MISTAKES))
         self._listed = [each for each in self._rows if all(_resolved(each.row, province) for province in Province)]
         self._unresolved = [
@@ -183,10 +184,10 @@ class Simulator:
         return Simulated(province, key, _json(event), [], expected, codes)
 
     def _remember(self, record: Simulated) -> Simulated:
-        if len(self._sent) < 1000:
+        if len(self._sent) < self._memory:
             self._sent.append(record)
         else:
-            self._sent[self._random.randrange(1000)] = record
+            self._sent[self._random.randrange(self._memory)] = record
         return record
 
     def _traceparent(self) -> str:

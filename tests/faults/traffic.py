@@ -19,6 +19,8 @@ from gateway.relay.turn import ORIGIN_HEADER
 # Longer than any fault: what is sent is acknowledged in the end, and nothing is in doubt.
 _PATIENCE_MS = 120_000
 _TICK_S = 0.05
+# Repetitions of what came long before a fault, so that a worker that has forgotten it is found out.
+_MEMORY = 20_000
 _STOP_TIMEOUT_S = 10
 
 
@@ -37,7 +39,7 @@ class Traffic:
     ) -> None:
         recognition = load_recognition(settings.recognition_dir)
         self._topics, self._producer, self._rate = Topics(settings.topic_prefix), producer, rate
-        self._simulator = Simulator(recognition, seed, **mix)
+        self._simulator = Simulator(recognition, seed, **{"memory": _MEMORY, **mix})
         # Of another seed, so that no other event can be taken for a repetition of one of them.
         self._probes = Simulator(recognition, seed + 1_000_000, reject_share=0, duplicate_share=0, garbage_share=0)
         self._pending: list[tuple[Simulated, asyncio.Future[object]]] = []

@@ -12,6 +12,9 @@ SHORTEST_PERSONAL_NUMBER = 11
 _MASKS = frozenset("*＊某○")
 # What stands before is part of the match: a look-behind at every position costs more than the whole decision.
 _CANDIDATE = re.compile(r"(?:\A|[^0-9A-Za-z])(1[3-9][0-9]{9}|[0-9]{17}[0-9Xx])(?![0-9A-Za-z])")
+# Nearly no text has so many digits in a row, and that is seen thirty times as fast as the pattern is searched.
+_DIGITS_TO_ZERO = bytes(ord("0") if chr(byte) in "0123456789" else ord(" ") for byte in range(256))
+_DIGITS_IN_A_ROW = b"0" * SHORTEST_PERSONAL_NUMBER
 _RESIDENT_ID_LENGTH = 18
 _EARLIEST_BIRTH, _LATEST_BIRTH = 1800, 2099
 
@@ -43,6 +46,8 @@ _found_folded_remembered = lru_cache(maxsize=4096)(_found_folded)
 
 
 def _found_in(text: str) -> bool:
+    if _DIGITS_IN_A_ROW not in text.encode("utf-8", "replace").translate(_DIGITS_TO_ZERO):
+        return False
     match = _CANDIDATE.search(text)
     while match is not None:  # nearly never
         number = match[1]

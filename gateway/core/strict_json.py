@@ -49,7 +49,7 @@ def read(raw: bytes) -> Document:
         value = _DECODE(raw)
         # Every key has one colon, and a colon in a string stays one: fewer colons after reading means a key was dropped.
         # A colon written as an escape would hide that, so such texts go to the plain reader.
-        if b"\\u003" not in raw and raw.count(b":") == canonical(value).count(b":"):
+        if (b"\\" not in raw or b"\\u003" not in raw) and raw.count(b":") == canonical(value).count(b":"):
             return Document(value)
     except (msgspec.MsgspecError, ValueError):
         pass  # what is wrong with it, if anything, is the plain reader's to say

@@ -1,11 +1,13 @@
 """What counts as personal (CONTRACT: personal data). All numbers are made up: area code 999999 is no place."""
 
 import datetime
+import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core import privacy
 from gateway.core.privacy import holds_personal_number, is_masked
 
 WEIGHTS = [2 ** (17 - position) % 11 for position in range(17)]
@@ -33,6 +35,20 @@ def full_width(text: str) -> str:
 def test_number_between_anything_but_letters_and_digits_is_found(before: str, secret: str, after: str) -> None:
     assert holds_personal_number(before + secret + after)
     assert holds_personal_number(before + full_width(secret) + after)
+
+
+def found_by_the_pattern_alone(text: str) -> bool:
+    return any(
+        len(number) < 18 or privacy._is_resident_id(number.upper())
+        for form in (text, unicodedata.normalize("NFKC", text))
+        for number in privacy._CANDIDATE.findall(form)
+    )
+
+
+@given(st.lists(SECRETS | SECRETS.map(full_width) | FREE | st.text(st.characters(), max_size=30), max_size=5))
+def test_looking_for_digits_in_a_row_first_changes_no_answer(parts: list[str]) -> None:
+    text = "".join(parts)
+    assert holds_personal_number(text) is found_by_the_pattern_alone(text)
 
 
 @given(SECRETS, st.sampled_from("0159AZazX"), st.booleans())

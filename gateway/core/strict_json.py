@@ -49,6 +49,7 @@ def read(raw: bytes) -> Document:
         value = _DECODE(raw)
         # Every key has one colon, and a colon in a string stays one: fewer colons after reading means a key was dropped.
         # A colon written as an escape would hide that, so such texts go to the plain reader.
+        # (Nearly no text has a backslash, and a byte is looked for many times as fast as a word.)
         if (b"\\" not in raw or b"\\u003" not in raw) and raw.count(b":") == canonical(value).count(b":"):
             return Document(value)
     except (msgspec.MsgspecError, ValueError):

@@ -144,15 +144,14 @@ async def flowing(
         )
         if following in done:
             following.result()
-        producer = AIOKafkaProducer(**kafka.client_options(settings), **options)
-        await producer.start()
-        traffic = Traffic(settings, producer, rate, seed, mix)
-        try:
-            yield traffic, watch
-        finally:
-            await traffic.cancel()
-            with contextlib.suppress(TimeoutError):  # a fault that failed may have left no broker behind
-                await asyncio.wait_for(producer.stop(), _STOP_TIMEOUT_S)
+        async with kafka.producer(settings, **options) as producer:
+            traffic = Traffic(settings, producer, rate, seed, mix)
+            try:
+                yield traffic, watch
+            finally:
+                await traffic.cancel()
+                with contextlib.suppress(TimeoutError):  # a fault that failed may have left no broker behind
+                    await asyncio.wait_for(producer.stop(), _STOP_TIMEOUT_S)
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)

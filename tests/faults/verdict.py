@@ -31,15 +31,16 @@ async def judge(settings: Settings, sent: Sequence[Sent]) -> Verdict:
     account = await wait_until_accounted(settings, len(sent), _ACCOUNT_TIMEOUT_S)
     repetitions = {each.origin for each in sent if each.record.expected is Outcome.DUPLICATE}
     origins = {each.origin for each in sent}
+    doubled = {
+        origin: records for origin, records in account.outputs.items() if len(records) > (origin not in repetitions)
+    }
     verdict = Verdict(
         events=len(sent),
         lost=len(origins - account.inputs.keys()) + len(origins - repetitions - account.outputs.keys()),
-        doubled=sum(len(records) - (origin not in repetitions) for origin, records in account.outputs.items()),
+        doubled=sum(len(records) - (origin not in repetitions) for origin, records in doubled.items()),
     )
-    for origin, records in account.outputs.items():
-        # What pytest shows of a failure: which ones, and what they became.
-        if len(records) > (origin not in repetitions):
-            print(f"doubled: {origin}, a repetition: {origin in repetitions}, {[each['data'] for each in records]}")
+    for origin, records in doubled.items():  # what pytest shows of a failure: which ones, and what they became
+        print(f"doubled: {origin}, a repetition: {origin in repetitions}, {[each['data'] for each in records]}")
     if not (verdict.lost or verdict.doubled):
         account.assert_proper(len(sent))
         for each in sent:

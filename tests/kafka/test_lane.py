@@ -15,14 +15,12 @@ from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.topics import Topics
 from gateway.core.decision import Outcome
 from gateway.core.province import Province
-from gateway.operate.simulate import Simulated, Simulator
+from gateway.operate.simulate import Simulator
 from gateway.operate.topics import apply_topics
 from gateway.relay import lane as lane_module
 from gateway.relay.lane import Lane, Times
 from gateway.relay.turn import LaneId, Turn
 from tests.kafka.harness import publish, wait_until_accounted
-
-_NOW = int(time.time() * 1000)
 
 
 class Nobody:
@@ -36,12 +34,12 @@ class Nobody:
 
 
 @contextlib.asynccontextmanager
-async def lane_of(settings: Settings, record: Simulated, partition: int) -> AsyncIterator[Lane]:
-    """The lane that ``record`` is for, not started yet; stopped at the end."""
+async def lane_of(settings: Settings, province: Province) -> AsyncIterator[Lane]:
+    """The lane of the province's first partition, not started yet; stopped at the end."""
     topics, recognition = Topics(settings.topic_prefix), load_recognition(settings.recognition_dir)
     async with kafka.consumer(settings) as consumer:
         lane = Lane(
-            LaneId(record.province, topics.display(record.province), partition), consumer, settings, topics,
+            LaneId(province, topics.display(province), 0), consumer, settings, topics,
             settings.groups[0], lambda: recognition, load_key_ring(settings), Nobody(),
         )  # fmt: skip
         consumer.assign([lane.partition])
@@ -57,20 +55,20 @@ async def test_a_lane_stopped_while_it_learns_what_another_did_learns_it_when_it
     settings = settings.model_copy(update={"topics": settings.topics.model_copy(update={"partitions": 1})})
     await apply_topics(settings)
     simulator = Simulator(load_recognition(settings.recognition_dir), 1)
-    made = (simulator.next_event(_NOW) for _ in range(100))
+    now = int(time.time() * 1000)
+    made = (simulator.next_event(now) for _ in range(100))
     before, seen_by_another = [
         each for each in made if each.expected is Outcome.FORWARD and each.province is Province.SICHUAN
     ][:2]
-    learn, is_learning, interrupted = lane_module.relearn_horizon, asyncio.Event(), [False]
+    learn, is_learning = lane_module.relearn_horizon, asyncio.Event()
 
     async def learn_and_be_interrupted(*arguments: Any) -> Any:
-        if interrupted[0]:
+        if is_learning.is_set():
             return await learn(*arguments)
-        interrupted[0] = True
         is_learning.set()
         return await asyncio.Event().wait()
 
-    async with lane_of(settings, before, 0) as lane, lane_of(settings, before, 0) as another:
+    async with lane_of(settings, Province.SICHUAN) as lane, lane_of(settings, Province.SICHUAN) as another:
         lane.start()
         await publish(settings, [before])
         await wait_until_accounted(settings, 1, 60)

@@ -18,6 +18,7 @@ from typing import Any
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
 from gateway.adapters.topics import Topics
+from gateway.errors import BrokerUnreachableError
 from gateway.operate.simulate import Simulated
 from gateway.relay.turn import ORIGIN_HEADER
 
@@ -205,16 +206,20 @@ async def read_topics(settings: Settings, names: Iterable[str]) -> AsyncIterator
 async def wait_until_accounted(
     settings: Settings, published: int, timeout_s: float, progress: Callable[[], None] = lambda: None
 ) -> Account:
-    """Read until the ledger accounts for ``published`` records."""
+    """Read until the ledger accounts for ``published`` records. A broker that starts again meanwhile is waited for."""
     deadline = time.monotonic() + timeout_s
     while True:
-        topics, accounted = Topics(settings.topic_prefix), 0
-        async for record in read_topics(settings, [topics.ledger]):
-            accounted += json.loads(record.value)["data"]["records"]
+        topics, accounted, unreachable = Topics(settings.topic_prefix), 0, ""
+        try:
+            async for record in read_topics(settings, [topics.ledger]):
+                accounted += json.loads(record.value)["data"]["records"]
+            if accounted >= published:
+                return await read_account(settings)
+        except BrokerUnreachableError as error:
+            unreachable = f" ({error})"
         progress()
-        if accounted >= published:
-            return await read_account(settings)
-        assert time.monotonic() < deadline, f"only {accounted} of {published} accounted for after {timeout_s} s"
+        still = f"only {accounted} of {published} accounted for after {timeout_s} s{unreachable}"
+        assert time.monotonic() < deadline, still
         await asyncio.sleep(0.5)
 
 

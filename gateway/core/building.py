@@ -11,8 +11,9 @@ from gateway.core.assembly import assemble_rejection, assemble_verification
 from gateway.core.content import encode, envelope
 from gateway.core.decision import Decision, Outcome
 from gateway.core.event import DisplayData, DisplayEvent
+from gateway.core.extensions import is_extension
 from gateway.core.privacy import holds_personal_number
-from gateway.core.reading import Headers, is_extension
+from gateway.core.reading import Headers
 from gateway.core.records import DEADLETTER_TYPE
 from gateway.core.strict_json import Document, NotJsonError, read
 from gateway.core.times import format_instant

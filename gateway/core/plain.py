@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal, Union, get_type_hints
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from gateway.core.event import MAX_ID_LENGTH
+from gateway.core.digest import canonical
+from gateway.core.event import MAX_ID_LENGTH, TRACE_CONTEXT
+from gateway.core.extensions import are_fit
 from gateway.core.identifier import MAX_LENGTH as MAX_IDENTIFIER_LENGTH
 from gateway.core.privacy import holds_personal_number, is_masked
 from gateway.core.province import Province
@@ -102,8 +104,7 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
     wording: Wording
     shown_at: int
     content: bytes
-    traceparent: str | None
-    tracestate: str | None
+    extensions: Mapping[str, Any]
 
 
 def plain_event(attributes: Mapping[str, Any]) -> Event | None:
@@ -118,44 +119,73 @@ def plain_event(attributes: Mapping[str, Any]) -> Event | None:
 def decode_plain(raw: bytes) -> Decoded | None:
     """The event in ``raw``, if it surely keeps the contract's schema and holds nothing personal; None is no verdict.
 
-    Its extension attributes may be the trace context, none else, and no key stands twice.
+    No key stands twice, and its extension attributes are fit.
     """
     try:
         event = _decode(raw)
-    except (msgspec.MsgspecError, ValueError):
-        return None
-    parent, state = event.traceparent, event.tracestate
-    event.traceparent = event.tracestate = UNSET
-    content = _encode(event)
-    if _repeats_a_key(raw, content, parent, state):
+        extensions = _trace_context(event)
+        content = _encode(event)
+        if not _is_whole(raw, content, extensions):
+            extensions |= _other_extensions(raw)
+            if not are_fit(extensions):
+                return None
+            content = _content_with(event, extensions)
+            if not _is_whole(raw, content, extensions):
+                return None
+        elif extensions and not are_fit(extensions):
+            return None
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     _settle(event)
     wording = wording_of(event)
     shown_at = parse_instant(event.time)
     if shown_at is None or not _has_shapes(event, wording) or holds_personal(event, wording):
         return None
-    return Decoded(
-        event, wording, shown_at, content, None if parent is UNSET else parent, None if state is UNSET else state
-    )
+    return Decoded(event, wording, shown_at, content, extensions)
 
 
-def _repeats_a_key(raw: bytes, content: bytes, *extensions: Any) -> bool:
-    """Whether ``raw`` may hold a key more often than ``content``, which was made of it without the ``extensions``.
+def _trace_context(event: Any) -> dict[str, Any]:
+    """The trace context, taken out of ``event``."""
+    found: dict[str, Any] = {}
+    if event.traceparent is not UNSET:
+        found["traceparent"], event.traceparent = event.traceparent, UNSET
+    if event.tracestate is not UNSET:
+        found["tracestate"], event.tracestate = event.tracestate, UNSET
+    return found
 
-    Where nothing is escaped and there are no blanks, what is missing in ``content`` is missing in its length. Else keys are
-    counted by their colons: a colon in a string stays one, unless it was written as an escape.
+
+def _other_extensions(raw: bytes) -> dict[str, Any]:
+    """The extension attributes of the event in ``raw`` beside the trace context."""
+    return {name: _decode_any(value) for name, value in _split(raw).items() if name not in _KNOWN}
+
+
+def _content_with(event: Event, extensions: Mapping[str, Any]) -> bytes:
+    members = {name: value for name, value in extensions.items() if name not in TRACE_CONTEXT}
+    for name in Event.__struct_fields__:
+        if (value := getattr(event, name)) is not UNSET:
+            members[name] = value
+    return canonical(members)
+
+
+def _is_whole(raw: bytes, content: bytes, extensions: Mapping[str, Any]) -> bool:
+    """Whether ``raw`` surely holds no member that ``content``, made of it without its trace context, has not.
+
+    Members are lost where their key stands more than once, or where nobody has looked for them. Where nothing is escaped and
+    there are no blanks, what is missing in ``content`` is missing in its length. Else keys are counted by their colons: a
+    colon in a string stays one, unless it was written as an escape.
     """
+    trace_context = [(name, extensions[name]) for name in TRACE_CONTEXT if name in extensions] if extensions else ()
     if b"\\" in raw:
         if b"\\u003" in raw:
-            return True
-    elif len(raw) == len(content) + sum([_length_of(value) for value in extensions if value is not UNSET]):
-        return False
-    return raw.count(b":") != content.count(b":") + sum([value is not UNSET for value in extensions])
+            return False
+    elif len(raw) == len(content) + sum([_length_of(name, value) for name, value in trace_context]):
+        return True
+    colons = sum([1 + (value or "").count(":") for _, value in trace_context])
+    return raw.count(b":") == content.count(b":") + colons
 
 
-def _length_of(value: str | None) -> int:
-    """Of an attribute ``,"traceparent":value`` (``tracestate`` is a letter shorter, and then counted by its colon)."""
-    return len(',"traceparent":') + (len("null") if value is None else len(value) + len('""'))
+def _length_of(name: str, value: str | None) -> int:
+    return len(f',"{name}":') + (len("null") if value is None else len(value) + len('""'))
 
 
 def valid_event(attributes: Mapping[str, Any]) -> Event:
@@ -163,7 +193,7 @@ def valid_event(attributes: Mapping[str, Any]) -> Event:
     return msgspec.convert({**attributes, "datacontenttype": None}, Event)
 
 
-def _wire(struct: type[msgspec.Struct], **more: Any) -> Any:
+def _wire(struct: type[msgspec.Struct], *, closed: bool = True, **more: Any) -> Any:
     """``struct`` as it stands in bytes: what is absent is told from what is null."""
     hints = get_type_hints(struct, include_extras=True) | more
     optional = {field.name for field in msgspec.structs.fields(struct) if not field.required} | more.keys()
@@ -172,15 +202,18 @@ def _wire(struct: type[msgspec.Struct], **more: Any) -> Any:
         kind = _WIRE.get(hints[name], hints[name])
         fields.append((name, Union[kind, UnsetType], UNSET) if name in optional else (name, kind))  # noqa: UP007 — built at run time
     return msgspec.defstruct(
-        f"Wire{struct.__name__}", fields, bases=(struct,), kw_only=True, forbid_unknown_fields=True
+        f"Wire{struct.__name__}", fields, bases=(struct,), kw_only=True, forbid_unknown_fields=closed
     )
 
 
 _WIRE: dict[Any, Any] = {}
 for _struct in (Certificate, Holder, Display, Data):
     _WIRE[_struct] = _wire(_struct)
-_decode = msgspec.json.Decoder(_wire(Event, traceparent=str | None, tracestate=str | None)).decode
+_decode = msgspec.json.Decoder(_wire(Event, closed=False, traceparent=str | None, tracestate=str | None)).decode
 _encode = msgspec.json.Encoder().encode
+_split = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_any = msgspec.json.Decoder().decode
+_KNOWN = TRACE_CONTEXT | set(Event.__struct_fields__)
 
 
 def _settle(event: Event) -> None:

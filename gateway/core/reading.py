@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from gateway.core.digest import canonical, sha256
 from gateway.core.event import MAX_EVENT_BYTES, MAX_ID_LENGTH, TRACE_CONTEXT, DisplayEvent
+from gateway.core.extensions import are_fit, carried, carried_although_invalid, is_extension, trace_id
 from gateway.core.plain import Event, Wording, decode_plain, holds_personal, plain_event, valid_event, wording_of
 from gateway.core.privacy import holds_personal_number
 from gateway.core.province import SOURCES
@@ -21,14 +22,9 @@ from gateway.core.times import parse_instant
 Headers = Sequence[tuple[str, bytes]]
 
 _CONTEXT = frozenset(DisplayEvent.model_fields)
-_INT32 = 2**31
 _MOST_PROBLEMS = 100
-_EXTENSION_NAME = re.compile(r"[a-z0-9]+")  # CloudEvents 1.0, naming conventions
-# These speak of the input's data, not of the output's.
-_OF_THE_INPUT = frozenset({"dataschema", "signature", "signaturekey"})
 _SAYABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _STRUCTURED = re.compile(rb"application/cloudevents", re.IGNORECASE)
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
 
 _PROBLEMS = {
     "missing": ("缺少必填字段", "required, but missing"),
@@ -96,9 +92,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     @property
     def trace_id(self) -> str | None:
         """The W3C trace id that came with the event."""
-        parent = self.carried.get("traceparent")
-        match = _TRACEPARENT.fullmatch(parent) if isinstance(parent, str) else None
-        return match.group(1) if match else None
+        return trace_id(self.carried)
 
 
 def read_event(raw: bytes, headers: Headers = (), *, key: bytes | EllipsisType | None = ...) -> Reading:
@@ -119,21 +113,14 @@ def _read_plainly(raw: bytes, key: bytes | EllipsisType | None) -> Reading | Non
     decoded = decode_plain(raw)
     if decoded is None:
         return None
-    event, parent, state = decoded.event, decoded.traceparent, decoded.tracestate
-    if (
-        not (event.id.isprintable() and not holds_personal_number(event.id))
-        or (key is not ... and key != event.data.holder.ref.encode())
-        or (parent is not None and not _TRACEPARENT.fullmatch(parent) and holds_personal_number(parent))
-        or (state is not None and holds_personal_number(state))
-    ):
+    event, extensions = decoded.event, decoded.extensions
+    if not event.id.isprintable() or holds_personal_number(event.id):
         return None
-    carried: dict[str, str | bool | int] = {}
-    if parent is not None:
-        carried["traceparent"] = parent
-    if state is not None:
-        carried["tracestate"] = state
+    if key is not ... and key != event.data.holder.ref.encode():
+        return None
     identity = Identity(event.source, event.id)
-    return Reading(identity, sha256(decoded.content), carried, event, decoded.wording, decoded.shown_at)
+    kept = carried(extensions) if extensions else {}
+    return Reading(identity, sha256(decoded.content), kept, event, decoded.wording, decoded.shown_at)
 
 
 def _read_fully(raw: bytes, headers: Headers, key: bytes | EllipsisType | None) -> Reading:
@@ -150,11 +137,12 @@ def _read_fully(raw: bytes, headers: Headers, key: bytes | EllipsisType | None) 
     extensions = {name: attributes[name] for name in attributes.keys() - _CONTEXT}
     event, problems = _validate(attributes, extensions, document, key)
     content_digest = sha256(canonical(_without_trace_context(attributes)))
-    carried = _carried(extensions, valid=event is not None)
     identity = Identity(source, event_id)
     if event is None:
-        return Reading(identity, content_digest, carried, problems=problems)
-    return Reading(identity, content_digest, carried, event, wording_of(event), parse_instant(event.time) or 0)
+        return Reading(identity, content_digest, carried_although_invalid(extensions), problems=problems)
+    return Reading(
+        identity, content_digest, carried(extensions), event, wording_of(event), parse_instant(event.time) or 0
+    )
 
 
 def is_binary(headers: Headers) -> bool:
@@ -220,9 +208,8 @@ def _validate(
         event is not None
         and not document.flaws
         and (key is ... or key == event.data.holder.ref.encode())
-        and all(is_extension(name, value) for name, value in extensions.items())
+        and are_fit(extensions)
         and not holds_personal(event, wording_of(event))
-        and not _extensions_hold_personal(extensions)
     ):
         return event, ()
     return None, _problems(attributes, document, key, error)
@@ -266,24 +253,6 @@ def _key_fits(key: bytes | None, attributes: Mapping[str, Any]) -> bool:
     return not isinstance(ref, str) or key == ref.encode("utf-8", "surrogatepass")
 
 
-def is_extension(name: str, value: Any) -> bool:
-    """Whether CloudEvents 1.0 allows an extension attribute of this name and value, and the name is nobody's number."""
-    if name not in TRACE_CONTEXT and (not _EXTENSION_NAME.fullmatch(name) or holds_personal_number(name)):
-        return False
-    if value is not None and not isinstance(value, str | bool | int):
-        return False
-    return not isinstance(value, int) or isinstance(value, bool) or -_INT32 <= value < _INT32
-
-
-def _extensions_hold_personal(extensions: Mapping[str, Any]) -> bool:
-    return any(
-        isinstance(text, str)
-        and not (name == "traceparent" and _TRACEPARENT.fullmatch(text))  # no run of digits in one is of such a length
-        and holds_personal_number(text)
-        for name, text in extensions.items()
-    )
-
-
 def _personal_in(value: Any, path: tuple[str | int, ...]) -> Iterable[tuple[str | int, ...]]:
     if isinstance(value, str):
         if holds_personal_number(value):
@@ -315,15 +284,3 @@ def _without_trace_context(attributes: dict[str, Any]) -> dict[str, Any]:
     for name in TRACE_CONTEXT:
         content.pop(name, None)
     return content
-
-
-def _carried(extensions: Mapping[str, Any], *, valid: bool) -> dict[str, str | bool | int]:
-    """A valid event's extension attributes; of an invalid one only a well-formed trace context, so that it can be followed."""
-    if valid:
-        return {
-            name: extensions[name]
-            for name in sorted(extensions)
-            if extensions[name] is not None and name not in _OF_THE_INPUT
-        }
-    parent = extensions.get("traceparent")
-    return {"traceparent": parent} if isinstance(parent, str) and _TRACEPARENT.fullmatch(parent) else {}

@@ -237,10 +237,22 @@ def test_the_plain_reading_says_yes_only_where_the_models_do(event: dict[str, An
         assert plain is None or msgspec.structs.replace(plain, datacontenttype=None) == valid_event(event)
 
 
-@settings(max_examples=500, deadline=None)
-@given(mutated_events(), st.booleans(), st.none() | st.binary(max_size=70) | st.just(...))
-def test_the_short_way_reads_what_the_long_one_reads(event: dict[str, Any], ascii_only: bool, key: Any) -> None:
-    raw = json.dumps(event, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+EXTENSIONS = st.dictionaries(
+    st.sampled_from(["extension", "signature", "dataschema", "traceparent", "tracestate", "subject", "x13800138000", "Bad"]),
+    st.none() | st.booleans() | st.integers(-(2**33), 2**33) | st.floats() | st.text(max_size=20) | st.just("a: b\\\"")
+    | st.just("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01") | st.just("tel 13800138000") | JSON,
+    max_size=4,
+)  # fmt: skip
+
+
+@settings(max_examples=1000, deadline=None)
+@given(mutated_events(), EXTENSIONS, st.booleans(), st.booleans(), st.none() | st.binary(max_size=70) | st.just(...))
+def test_the_short_way_reads_what_the_long_one_reads(
+    event: dict[str, Any], extensions: dict[str, Any], blanks: bool, ascii_only: bool, key: Any
+) -> None:
+    separators = (", ", ": ") if blanks else (",", ":")
+    text = json.dumps(event | extensions, ensure_ascii=ascii_only, separators=separators)
+    raw = text.encode("utf-8", "surrogatepass")
     short = reading._read_plainly(raw, key)
     if short is not None:
         assert msgspec.to_builtins(short) == msgspec.to_builtins(reading._read_fully(raw, (), key))
@@ -248,15 +260,21 @@ def test_the_short_way_reads_what_the_long_one_reads(event: dict[str, Any], asci
 
 def test_ordinary_events_go_the_short_way() -> None:
     for province in Province:
-        for event in (display_event(province), display_event(province) | {"traceparent": None, "tracestate": "a=1"}):
-            assert reading._read_plainly(json.dumps(event).encode(), ...) is not None
+        for extensions in (
+            {},
+            {"traceparent": None, "tracestate": "a=1"},
+            {"subject": "四川：证照", "tracestate": "a:1"},
+            {"signature": "0" * 128, "signaturekey": "sc-2026", "count": 3, "test": True, "dataschema": None},
+        ):
+            event = json.dumps(display_event(province) | extensions, ensure_ascii=False)
+            assert reading._read_plainly(event.encode(), ...) is not None
 
 
 @settings(max_examples=500, deadline=None)
 @given(mutated_events())
 def test_a_repeated_key_never_goes_the_short_way(event: dict[str, Any]) -> None:
-    raw = json.dumps(event)
-    for name in ("id", "time", "type_name", "identifier", "ref"):
+    raw = json.dumps(event | {"subject": "a", "tracestate": "a=1"})
+    for name in ("id", "time", "type_name", "identifier", "ref", "subject", "tracestate"):
         doubled = raw.replace(f'"{name}":', f'"{name}": null, "{name}":', 1)
         assert doubled == raw or reading._read_plainly(doubled.encode(), ...) is None
 

@@ -1,0 +1,60 @@
+"""CloudEvents extension attributes: which are allowed, which hold what is personal, which go out again."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.core.event import TRACE_CONTEXT
+from gateway.core.privacy import holds_personal_number
+
+Carried = dict[str, str | bool | int]
+
+_INT32 = 2**31
+_NAME = re.compile(r"[a-z0-9]+")  # CloudEvents 1.0, naming conventions
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
+# These speak of the input's data, not of the output's.
+_OF_THE_INPUT = frozenset({"dataschema", "signature", "signaturekey"})
+
+
+def is_extension(name: str, value: Any) -> bool:
+    """Whether CloudEvents 1.0 allows an extension attribute of this name and value, and the name is nobody's number."""
+    if name not in TRACE_CONTEXT and (not _NAME.fullmatch(name) or holds_personal_number(name)):
+        return False
+    if value is not None and not isinstance(value, str | bool | int):
+        return False
+    return not isinstance(value, int) or isinstance(value, bool) or -_INT32 <= value < _INT32
+
+
+def are_fit(extensions: Mapping[str, Any]) -> bool:
+    """Whether all of them are allowed and none holds a personal number."""
+    return all(is_extension(name, value) and not _holds_personal(name, value) for name, value in extensions.items())
+
+
+def _holds_personal(name: str, value: Any) -> bool:
+    return (
+        isinstance(value, str)
+        and not (name == "traceparent" and _TRACEPARENT.fullmatch(value))  # no run of digits in one is of such a length
+        and holds_personal_number(value)
+    )
+
+
+def carried(extensions: Mapping[str, Any]) -> Carried:
+    """Those of a valid event that go out again, by name."""
+    return {
+        name: extensions[name]
+        for name in sorted(extensions)
+        if extensions[name] is not None and name not in _OF_THE_INPUT
+    }
+
+
+def carried_although_invalid(extensions: Mapping[str, Any]) -> Carried:
+    """Of an invalid event's only a well-formed trace context, so that it can be followed."""
+    parent = extensions.get("traceparent")
+    return {"traceparent": parent} if isinstance(parent, str) and _TRACEPARENT.fullmatch(parent) else {}
+
+
+def trace_id(extensions: Mapping[str, Any]) -> str | None:
+    """The W3C trace id among them."""
+    parent = extensions.get("traceparent")
+    match = _TRACEPARENT.fullmatch(parent) if isinstance(parent, str) else None
+    return match.group(1) if match else None

@@ -91,7 +91,7 @@ class Stack:
         self.page, self.prometheus = (f"http://127.0.0.1:{port}" for port in ports[3:])
         self._environment = os.environ | {
             **{name: str(port) for name, port in zip(names, ports, strict=True)},
-            "SECRETS_DIR": str(secrets_dir), "AUDIT_EVERY_S": "30", "KAFKA_HEAP_OPTS": "-Xms128m -Xmx512m",
+            "SECRETS_DIR": str(secrets_dir), "AUDIT_EVERY_S": "30", "KAFKA_HEAP_OPTS": os.environ["KAFKA_HEAP_OPTS"],
         }  # fmt: skip
         self.secrets_dir = secrets_dir
         make_passwords(secrets_dir)

@@ -35,7 +35,8 @@ from gateway.relay.turn import LaneId, take_turn
 from tests.kafka.harness import Worker, read_topics
 from tests.signing import settings_signing
 
-REJECTIONS = 100_000
+# `make chaos` kills and freezes feedback amid many times as many.
+REJECTIONS = 30_000
 TURN = 500
 
 
@@ -193,19 +194,19 @@ async def test_kills_and_rebalances_cost_no_count_and_the_tables_can_be_made_ane
     work = RelaysWork(settings)
     events = rejected_events(settings, REJECTIONS, seed=11)
     now = int(time.time() * 1000)
-    await work.write(events[:40_000], now, abort_share=0.1)
+    await work.write(events[: REJECTIONS * 4 // 10], now, abort_share=0.1)
     expected = await expected_cases(settings)
     total = expected.total()
     with ExitStack() as stack:
         first, second = stack.enter_context(feedback_workers(settings, 2))
         await wait_for_state(follower, lambda state: counts_of(state).total() > total // 10)
         first.kill()
-        await work.write(events[40_000:70_000], now, abort_share=0.1)
+        await work.write(events[REJECTIONS * 4 // 10 : REJECTIONS * 7 // 10], now, abort_share=0.1)
         first.start()  # a rebalance, and everything of half the partitions to be recovered
         await wait_for_state(follower, lambda state: counts_of(state).total() > total)
         second.kill()
         (third,) = stack.enter_context(feedback_workers(settings, 1))
-        await work.write(events[70_000:], now, abort_share=0.1)
+        await work.write(events[REJECTIONS * 7 // 10 :], now, abort_share=0.1)
         # Frozen past its session, it loses its partitions; awake again, it may write what it had in hand.
         first.signal(signal.SIGSTOP)
         await asyncio.sleep(8)

@@ -28,7 +28,7 @@ PYTHON = {
 }
 
 # A JVM that lives for seconds is not worth optimising.
-_QUICK = {"MAVEN_OPTS": "-XX:TieredStopAtLevel=1", "KAFKA_HEAP_OPTS": "-Xms128m -Xmx512m -XX:TieredStopAtLevel=1"}
+_QUICK = {"MAVEN_OPTS": "-XX:TieredStopAtLevel=1"}
 
 
 def clean_environment(**more: str) -> dict[str, str]:

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from aiokafka.admin import NewTopic
 
 from gateway.adapters import kafka
@@ -119,10 +118,7 @@ async def wait_for_copy(gateway: Settings, province: Settings, mirror: Mirror, *
         await asyncio.sleep(1)
 
 
-async def test_events_and_records_cross_once_and_the_audit_holds_on_both_sides(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KAFKA_HEAP_OPTS", "-Xms128m -Xmx512m -XX:TieredStopAtLevel=1")  # brokers of a minute
+async def test_events_and_records_cross_once_and_the_audit_holds_on_both_sides(tmp_path: Path) -> None:
     with two_clusters(tmp_path) as (gateway, province, passwords):
         await apply_topics(gateway)
         await apply_access(gateway)

@@ -32,6 +32,9 @@ _LOGGING = [
     for option in ("defaultLogLevel=warn", "showDateTime=true", "dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX")
 ]
 
+# For a JVM that ends at once.
+_BRIEF = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+
 
 class JavaKafka(LocalKafka):
     """The broker under a guard process (``guard.py``), with a data folder of its own. ``ports``: its own, its controller's."""
@@ -114,7 +117,7 @@ class JavaKafka(LocalKafka):
         content |= self._overrides
         properties = folder / "server.properties"
         properties.write_text("".join(f"{key}={value}\n" for key, value in content.items()), encoding="utf-8")
-        storage_tool = [*java, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", _CLUSTER_ID]
+        storage_tool = [*java, *_BRIEF, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", _CLUSTER_ID]
         formatted = subprocess.run(
             [*storage_tool, "-c", str(properties)],
             capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,

@@ -174,18 +174,23 @@ def _is_whole(raw: bytes, content: bytes, extensions: Mapping[str, Any]) -> bool
     there are no blanks, what is missing in ``content`` is missing in its length. Else keys are counted by their colons: a
     colon in a string stays one, unless it was written as an escape.
     """
-    trace_context = [(name, extensions[name]) for name in TRACE_CONTEXT if name in extensions] if extensions else ()
     if b"\\" in raw:
         if b"\\u003" in raw:
             return False
-    elif len(raw) == len(content) + sum([_length_of(name, value) for name, value in trace_context]):
+    elif len(raw) == len(content) + (_length_of_trace_context(extensions) if extensions else 0):
         return True
-    colons = sum([1 + (value or "").count(":") for _, value in trace_context])
-    return raw.count(b":") == content.count(b":") + colons
+    more = [extensions[name] for name in TRACE_CONTEXT if name in extensions] if extensions else ()
+    return raw.count(b":") == content.count(b":") + sum([1 + (value or "").count(":") for value in more])
 
 
-def _length_of(name: str, value: str | None) -> int:
-    return len(f',"{name}":') + (len("null") if value is None else len(value) + len('""'))
+def _length_of_trace_context(extensions: Mapping[str, Any]) -> int:
+    """How many characters it takes where nothing is escaped and there are no blanks."""
+    length = 0
+    for name, least in _TRACE_CONTEXT_LENGTHS.items():
+        if name in extensions:
+            value: str | None = extensions[name]
+            length += least + (len("null") if value is None else len(value) + len('""'))
+    return length
 
 
 def valid_event(attributes: Mapping[str, Any]) -> Event:
@@ -213,6 +218,7 @@ _decode = msgspec.json.Decoder(_wire(Event, closed=False, traceparent=str | None
 _encode = msgspec.json.Encoder().encode
 _split = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_any = msgspec.json.Decoder().decode
+_TRACE_CONTEXT_LENGTHS = {name: len(f',"{name}":') for name in TRACE_CONTEXT}
 _KNOWN = TRACE_CONTEXT | set(Event.__struct_fields__)
 
 

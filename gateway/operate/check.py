@@ -2,6 +2,7 @@
 
 import gc
 import multiprocessing
+import os
 import sys
 from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator
@@ -177,15 +178,19 @@ def _chunks(streams: Iterable[BinaryIO]) -> Iterator[list[bytes]]:
 def _decide_all(
     chunks: Iterator[list[bytes]], terms: Terms
 ) -> Generator[tuple[list[bytes], list[Decided]], None, None]:
-    """Each chunk with its decisions, in order; a single chunk is decided in this process."""
+    """Each chunk with its decisions, in order; in this process where there is one chunk only, or one core."""
     first, second = next(chunks, []), next(chunks, [])
-    if not second:
-        yield first, decide_chunk(terms, first)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not second or cores == 1:
+        for chunk in chain([first, second] if second else [first], chunks):
+            yield chunk, decide_chunk(terms, chunk)
         return
     method = (
         "fork" if "fork" in multiprocessing.get_all_start_methods() else None
     )  # a fork has everything imported already
-    with ProcessPoolExecutor(mp_context=multiprocessing.get_context(method), initializer=end_with_parent) as pool:
+    with ProcessPoolExecutor(
+        cores, mp_context=multiprocessing.get_context(method), initializer=end_with_parent
+    ) as pool:
         under_way: deque[tuple[list[bytes], Future[list[Decided]]]] = deque()
         for chunk in chain([first, second], chunks):
             under_way.append((chunk, pool.submit(decide_chunk, terms, chunk)))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,18 @@ def test_check_goes_on_where_a_time_says_no_moment(time: Any) -> None:
     assert [result["reasons"] for result in results] == [["INVALID_EVENT"], []]
 
 
+@pytest.fixture(params=[1, None], ids=["one core", "all cores"])
+def cores(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Commands may use as many cores as this."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(allowed)[: request.param])
+    yield
+    os.sched_setaffinity(0, allowed)
+
+
+@pytest.mark.usefixtures("cores")
 def test_check_of_many_lines_is_one_horizon_in_input_order(tmp_path: Path) -> None:
-    """Several thousand lines are decided in several processes; a repetition is known all the same."""
+    """Several thousand lines are decided in as many processes as there are cores; a repetition is known all the same."""
     events = [display_event(Province.SICHUAN) | {"id": str(number % 5000)} for number in range(9000)]
     events[7000]["data"]["display"]["channel"] = "渝快办"
     file = tmp_path / "events.ndjson"

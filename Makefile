@@ -67,6 +67,7 @@ soak: setup ## half an hour at 5,000/s: memory, lag, latency, plotted in dist/so
 
 chaos: setup ## every fault many times amid 2 million events, and what came of it (ARGS="--events 100000 --only broker")
 	$(BIN)/python -m tests.faults $(ARGS)
+	REJECTIONS=100000 $(BIN)/pytest tests/kafka/test_feedback.py -k kills_and_rebalances
 
 secrets: setup .env.example ## the passwords that docker-compose.yml wants, in secrets/ (made once)
 	$(BIN)/gateway secrets secrets

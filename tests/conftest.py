@@ -15,7 +15,7 @@ from gateway.adapters.settings import Settings, load_settings, packaged_config
 # A job in a shell's background has SIGINT ignored, and every process that a test starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Brokers of minutes: half of what starting one takes is a compiler's work that never pays.
+# Brokers of minutes: a third of what starting one takes is a compiler's work that never pays.
 os.environ.setdefault("KAFKA_HEAP_OPTS", "-Xms128m -Xmx512m -XX:TieredStopAtLevel=1")
 
 # How long an example takes says more of what else the machine does than of the code.

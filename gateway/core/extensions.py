@@ -28,7 +28,7 @@ def is_extension(name: str, value: Any) -> bool:
 def are_fit(extensions: Mapping[str, Any]) -> bool:
     """Whether all of them are allowed and none holds a personal number."""
     for name, value in extensions.items():
-        if name == "traceparent" and isinstance(value, str) and _TRACEPARENT.fullmatch(value):
+        if name == "traceparent" and _trace_parent(value):
             continue  # as nearly all are; no run of digits in one is as long as a personal number
         if not is_extension(name, value) or (isinstance(value, str) and holds_personal_number(value)):
             return False
@@ -44,12 +44,20 @@ def carried(extensions: Mapping[str, Any]) -> Carried:
 
 def carried_although_invalid(extensions: Mapping[str, Any]) -> Carried:
     """Of an invalid event's only a well-formed trace context, so that it can be followed."""
-    parent = extensions.get("traceparent")
-    return {"traceparent": parent} if isinstance(parent, str) and _TRACEPARENT.fullmatch(parent) else {}
+    parent = _trace_parent(extensions.get("traceparent"))
+    return {"traceparent": parent[0]} if parent else {}
 
 
 def trace_id(extensions: Mapping[str, Any]) -> str | None:
     """The W3C trace id among them."""
-    parent = extensions.get("traceparent")
-    match = _TRACEPARENT.fullmatch(parent) if isinstance(parent, str) else None
-    return match.group(1) if match else None
+    parent = _trace_parent(extensions.get("traceparent"))
+    return parent[1] if parent else None
+
+
+def without_trace_context(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an event's attributes is its content."""
+    return {name: value for name, value in attributes.items() if name not in TRACE_CONTEXT}
+
+
+def _trace_parent(value: Any) -> re.Match[str] | None:
+    return _TRACEPARENT.fullmatch(value) if isinstance(value, str) else None

@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from gateway.core.digest import canonical
 from gateway.core.event import MAX_ID_LENGTH, TRACE_CONTEXT
-from gateway.core.extensions import are_fit
+from gateway.core.extensions import are_fit, without_trace_context
 from gateway.core.identifier import MAX_LENGTH as MAX_IDENTIFIER_LENGTH
 from gateway.core.privacy import holds_personal_number, is_masked
 from gateway.core.province import Province
@@ -160,7 +160,8 @@ def _other_extensions(raw: bytes) -> dict[str, Any]:
 
 
 def _content_with(event: Event, extensions: Mapping[str, Any]) -> bytes:
-    members = {name: value for name, value in extensions.items() if name not in TRACE_CONTEXT}
+    """The canonical JSON of ``event`` with ``extensions``, which are fit: they have such a form."""
+    members = without_trace_context(extensions)
     for name in Event.__struct_fields__:
         if (value := getattr(event, name)) is not UNSET:
             members[name] = value
@@ -179,7 +180,7 @@ def _is_whole(raw: bytes, content: bytes, extensions: Mapping[str, Any]) -> bool
             return False
     elif len(raw) == len(content) + (_length_of_trace_context(extensions) if extensions else 0):
         return True
-    more = [extensions[name] for name in TRACE_CONTEXT if name in extensions] if extensions else ()
+    more = [extensions[name] for name in TRACE_CONTEXT if name in extensions]
     return raw.count(b":") == content.count(b":") + sum([1 + (value or "").count(":") for value in more])
 
 

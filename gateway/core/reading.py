@@ -10,8 +10,15 @@ import msgspec
 from pydantic import ValidationError
 
 from gateway.core.digest import canonical, sha256
-from gateway.core.event import MAX_EVENT_BYTES, MAX_ID_LENGTH, TRACE_CONTEXT, DisplayEvent
-from gateway.core.extensions import are_fit, carried, carried_although_invalid, is_extension, trace_id
+from gateway.core.event import MAX_EVENT_BYTES, MAX_ID_LENGTH, DisplayEvent
+from gateway.core.extensions import (
+    are_fit,
+    carried,
+    carried_although_invalid,
+    is_extension,
+    trace_id,
+    without_trace_context,
+)
 from gateway.core.plain import Event, Wording, decode_plain, holds_personal, plain_event, valid_event, wording_of
 from gateway.core.privacy import holds_personal_number
 from gateway.core.province import SOURCES
@@ -136,7 +143,7 @@ def _read_fully(raw: bytes, headers: Headers, key: bytes | EllipsisType | None) 
     source = _readable(attributes, "source", ambiguous)
     extensions = {name: attributes[name] for name in attributes.keys() - _CONTEXT}
     event, problems = _validate(attributes, extensions, document, key)
-    content_digest = sha256(canonical(_without_trace_context(attributes)))
+    content_digest = sha256(canonical(without_trace_context(attributes)))
     identity = Identity(source, event_id)
     if event is None:
         return Reading(identity, content_digest, carried_although_invalid(extensions), problems=problems)
@@ -277,10 +284,3 @@ def _field(path: Sequence[str | int]) -> str:
 
 def _is_sayable(name: str) -> bool:
     return _SAYABLE_NAME.fullmatch(name) is not None and not holds_personal_number(name)
-
-
-def _without_trace_context(attributes: dict[str, Any]) -> dict[str, Any]:
-    content = attributes.copy()
-    for name in TRACE_CONTEXT:
-        content.pop(name, None)
-    return content

@@ -182,7 +182,7 @@ def _decide_all(
     first, second = next(chunks, []), next(chunks, [])
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if not second or cores == 1:
-        for chunk in chain([first, second] if second else [first], chunks):
+        for chunk in chain([first, second], chunks):
             yield chunk, decide_chunk(terms, chunk)
         return
     method = (

@@ -1,6 +1,7 @@
 """A lane's turn without Kafka: the horizon, the outputs and the ledger entry."""
 
 import json
+import tracemalloc
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from gateway.core.province import Province
 from gateway.core.reading import Identity
 from gateway.core.records import LedgerEntry
 from gateway.operate.examples import display_event
+from gateway.relay import horizon as horizons
 from gateway.relay import turn as turns
 from gateway.relay.horizon import Horizon
 from gateway.relay.ledger import Output, digest, outputs_digest
@@ -163,19 +165,41 @@ def test_aborted_turn_leaves_no_memory() -> None:
     assert entry_of(turn(records, horizon))["counts"][0]["outcome"] == "duplicate"
 
 
-@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3 * HOUR)), max_size=60), st.integers(1, 5))
-def test_horizon_agrees_with_a_plain_one(steps: list[tuple[int, int]], batch: int) -> None:
-    """Whatever is remembered when: what lies within the horizon is known, what lies before it is not."""
-    horizon, plain = Horizon(HOUR, 10_000), dict[Identity, int]()
-    for number, (name, moment) in enumerate(sorted(steps, key=lambda step: step[1])):
-        event = Identity("s", str(name))
-        expected = event in plain and plain[event] >= moment - HOUR
-        assert bool(horizon.at(moment).get(event, ())) == expected
-        if not expected:
-            horizon.remember(event, A, moment)
-            plain[event] = moment
-        if number % batch == 0:
-            horizon.keep()
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.sampled_from("abc"), st.integers(0, 3 * HOUR)), max_size=60),
+    st.integers(1, 5),
+)
+def test_horizon_agrees_with_a_plain_one(steps: list[tuple[int, str, int]], batch: int) -> None:
+    """Whatever is remembered when, and however many ids share a bucket: of each id, the contents within the horizon of its first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(horizons, "_BUCKETS", 2)
+        horizon, plain = Horizon(HOUR, 10_000), dict[Identity, tuple[int, tuple[str, ...]]]()
+        for number, (name, content, moment) in enumerate(sorted(steps, key=lambda step: step[2])):
+            event, begins = Identity("s", str(name)), f"sha256:{content * 18}"
+            first, contents = plain.get(event, (moment, ()))
+            if first < moment - HOUR:
+                first, contents = moment, ()
+            assert horizon.at(moment).get(event, ()) == contents
+            if begins not in contents:
+                horizon.remember(event, f"sha256:{content * 64}", moment)
+                plain[event] = first, (*contents, begins)
+            if number % batch == 0:
+                horizon.keep()
+
+
+def test_remembered_ids_are_small() -> None:
+    """200,000 of them within 60 bytes each; as objects of their own they took 150."""
+    horizon, contents = Horizon(HOUR, 1_000_000), [f"sha256:{number:064x}" for number in range(1000)]
+    tracemalloc.start()
+    try:
+        for number in range(200_000):
+            horizon.remember(Identity("s", f"{number}"), contents[number % 1000], NOW)
+            if number % 1000 == 999:
+                horizon.keep()
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert taken / len(horizon) < 60
 
 
 def test_horizon_is_bounded_and_says_when_it_had_to_forget() -> None:

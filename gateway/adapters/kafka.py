@@ -73,9 +73,12 @@ async def producer(settings: Settings, **options: Any) -> AsyncIterator[AIOKafka
 @asynccontextmanager
 async def consumer(settings: Settings, *topics: str, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
     """A started consumer that reads committed records only, stopped at the end; ``options`` as aiokafka's."""
-    # Where retention has removed what is to be read, reading goes on at what is left, not at the end.
     defaults: dict[str, Any] = {
-        "isolation_level": "read_committed", "enable_auto_commit": False, "auto_offset_reset": "earliest",
+        "isolation_level": "read_committed", "enable_auto_commit": False,
+        # Where retention has removed what is to be read, reading goes on at what is left, not at the end.
+        "auto_offset_reset": "earliest",
+        # Most of them read what there is, and seek: a fetch that waits at a partition's end keeps the next one waiting.
+        "fetch_max_wait_ms": 50,
     }  # fmt: skip
     client = AIOKafkaConsumer(*topics, **client_options(settings), **(defaults | options))
     async with _started(client, settings):

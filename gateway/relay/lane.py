@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.producer import sender
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from gateway.adapters import kafka
@@ -34,6 +35,8 @@ _FIRST_BACKOFF_S, _LAST_BACKOFF_S = 0.1, 5.0
 _CLOSE_TIMEOUT_S = 3.0
 # A coordinator that is busy with the transaction before is so for milliseconds: aiokafka's 100 were the tail of the latency.
 _RETRY_BACKOFF_MS = 10
+# It has a setting for that, but none for the commonest case, the markers of the transaction before: there it always sleeps 20 ms.
+sender.BACKOFF_OVERRIDE = 0.002
 
 
 class Times(NamedTuple):

@@ -106,11 +106,12 @@ async def relearn_horizon(
             for record in records:
                 if before is None or ((origin := origin_of(record.headers)) and origin[2] < before):
                     remember_output(horizon, record)
+            horizon.keep()
     return horizon
 
 
 def remember_output(horizon: Horizon, record: ConsumerRecord) -> None:
-    """Let ``horizon`` remember the event that an output record is about."""
+    """Let ``horizon`` remember, pending, the event that an output record is about."""
     try:
         data = _decode_sent(record.value or b"").data
     except msgspec.MsgspecError:
@@ -121,4 +122,3 @@ def remember_output(horizon: Horizon, record: ConsumerRecord) -> None:
         return
     received = parse_instant(data.decision.received) or 0
     horizon.remember(Identity(data.event.source, data.event.id), data.decision.content_digest, received // 1000)
-    horizon.keep()

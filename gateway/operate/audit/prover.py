@@ -88,6 +88,7 @@ class Prover:
                 decisions.append(decision)
             if actual is not None and actual.topic != self.topics.deadletter:
                 remember_output(self.horizon, actual)
+        self.horizon.keep()
         if len(decisions) == entry.records and unprovable == self.report.unprovable.total():
             counts = Counter(map(facets_of, decisions))
             if counts != {Facets(*msgspec.structs.astuple(each)[:-1]): each.count for each in entry.counts}:

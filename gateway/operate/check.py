@@ -209,10 +209,10 @@ def _json_line(decision: Decision) -> bytes:
     return _encode(
         {
             "id": reading.id if reading else None,
-            "province": decision.province.value if decision.province else None,
-            "outcome": decision.outcome.value,
+            "province": decision.province,
+            "outcome": decision.outcome,
             "row": decision.row,
-            "reasons": [code.value for code in decision.codes],
+            "reasons": decision.codes,
         }
     ) + b"\n"  # fmt: skip
 

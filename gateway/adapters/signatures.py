@@ -6,7 +6,6 @@ own that knows SM2's user ID, and it lets go of the interpreter while it compute
 
 import asyncio
 import datetime
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from typing import Any, Literal, Protocol, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, model_validator
 
+from gateway.adapters.cores import usable_cores
 from gateway.adapters.settings import Settings
 from gateway.adapters.strict_yaml import NotYamlError, read_yaml
 from gateway.core.province import Province
@@ -150,7 +150,7 @@ class KeyRing:
 
 NO_SIGNATURES = KeyRing(dict.fromkeys(Province, "off"), {})
 
-_THREADS = os.cpu_count() or 1
+_THREADS = usable_cores()
 _pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="signatures")
 
 

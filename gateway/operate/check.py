@@ -2,7 +2,6 @@
 
 import gc
 import multiprocessing
-import os
 import sys
 from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator
@@ -17,6 +16,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from gateway.adapters.cores import usable_cores
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import load_settings
 from gateway.adapters.signatures import load_key_ring
@@ -180,7 +180,7 @@ def _decide_all(
 ) -> Generator[tuple[list[bytes], list[Decided]], None, None]:
     """Each chunk with its decisions, in order; in this process where there is one chunk only, or one core."""
     first, second = next(chunks, []), next(chunks, [])
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     if not second or cores == 1:
         for chunk in chain([first, second], chunks):
             yield chunk, decide_chunk(terms, chunk)

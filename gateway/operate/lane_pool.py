@@ -12,6 +12,8 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from gateway.adapters.cores import usable_cores
+
 _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
 _REFRESH_S = 0.2
@@ -37,7 +39,7 @@ def run_lanes(work: Callable[[_Job], _Result], jobs: Sequence[_Job], *, name: st
     )
     console = Console(stderr=True)
     results: dict[int, _Result] = {}
-    with ProcessPoolExecutor(mp_context=context, initializer=_begin, initargs=(counter,)) as pool:
+    with ProcessPoolExecutor(usable_cores(), mp_context=context, initializer=_begin, initargs=(counter,)) as pool:
         futures = {pool.submit(work, job): number for number, job in enumerate(jobs)}
         # After the workers were forked: the bar's thread must not be there yet.
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

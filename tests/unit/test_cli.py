@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.adapters.cores import usable_cores
 from gateway.core.province import Province
 from gateway.operate.examples import display_event
 
@@ -224,3 +225,28 @@ def test_files_that_are_made_or_compared_are_told_in_json(tmp_path: Path) -> Non
     names[0].unlink()
     other = gateway("schema", "check", str(tmp_path / "schemas"), "--format", "json")
     assert (other.returncode, json.loads(other.stdout)) == (1, {"ok": False, "drifted": [str(names[0])]})
+
+
+def test_ctrl_c_while_the_program_is_still_loading_is_no_traceback() -> None:
+    program = """
+import sys
+
+class Impatient:
+    def find_spec(self, name, path=None, target=None):
+        if name == "gateway.cli.main":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Impatient())
+from gateway.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+def test_cores_are_those_that_the_process_is_kept_to() -> None:
+    allowed = os.sched_getaffinity(0)
+    program = f"import os; os.sched_setaffinity(0, {{{min(allowed)}}}); from gateway.adapters.cores import usable_cores; print(usable_cores())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, cwd=ROOT)
+    assert done.stdout == b"1\n"
+    assert usable_cores() == len(allowed)

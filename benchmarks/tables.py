@@ -1,6 +1,8 @@
 """Results as Markdown: the table at the base point, what was varied, and the ratios that the goals are about."""
 
 from collections.abc import Sequence
+from dataclasses import astuple
+from operator import ne
 
 from benchmarks.chart import label
 from benchmarks.engines import ENGINES
@@ -33,10 +35,14 @@ def throughput_tables(results: Results) -> list[str]:
 
 
 def base_entries(entries: list[Entry]) -> list[Entry]:
-    """Those at the point that most engines were measured at."""
+    """Those at the base point: of the points that most engines were measured at, the one from which the others are varied."""
     points = [point_of(entry) for entry in entries]
-    most = max(points, key=points.count)
-    return [entry for entry in entries if point_of(entry) == most]
+
+    def neighbours(point: Point) -> int:
+        return sum(sum(map(ne, astuple(point), astuple(other))) <= 1 for other in points)
+
+    base = max(points, key=lambda point: (points.count(point), neighbours(point)))
+    return [entry for entry in entries if point_of(entry) == base]
 
 
 def point_of(entry: Entry) -> Point:

@@ -14,9 +14,9 @@ from benchmarks import capacity, growth, latency, recovery
 from benchmarks.engines import ENGINES
 from benchmarks.report import write
 from benchmarks.results import Results
-from benchmarks.tables import describe_ratios
+from benchmarks.tables import base_entries, describe_ratios
 from benchmarks.throughput import Sample, window
-from benchmarks.traffic import LARGE, SIZES, make_events
+from benchmarks.traffic import LARGE, ORDINARY, SIZES, make_events
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings, packaged_config
 from gateway.core.decision import Outcome, decide
@@ -144,3 +144,18 @@ def test_ratios_are_of_one_run_only(tmp_path: Path):
     assert "The machine was busy" not in write(results)
     results.content["throughput"] = [entry("gateway", 50, 20.0, "today", others=0.9)]
     assert "The machine was busy" in write(results)
+
+
+def test_the_base_point_is_the_one_that_the_others_are_varied_from():
+    points = [(ORDINARY, 4, 2), (ORDINARY, 12, 1), (ORDINARY, 4, 1), (LARGE, 4, 1)]
+    entries = [
+        {"engine": engine, "size": size, "partitions": partitions, "workers": workers}
+        for size, partitions, workers in points
+        for engine in ("gateway", "bare")
+    ]
+    for given in (entries, entries[::-1]):
+        assert {(each["size"], each["partitions"], each["workers"]) for each in base_entries(given)} == {points[2]}
+    # A point where fewer engines were measured is not it, however it lies.
+    assert (
+        base_entries([entry for entry in entries if entry["engine"] == "bare" or entry["workers"] == 2]) == entries[:2]
+    )

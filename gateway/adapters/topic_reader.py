@@ -1,7 +1,7 @@
 """Reading topics as they stand: committed records only, from a time on, up to the end, with bounded memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -47,16 +47,25 @@ async def find_spans(
 
 async def find_newest_time(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> int | None:
     """The broker time of the newest committed record of ``partitions``, to which ``consumer`` must be assigned; None of none."""
-    newest: int | None = None
-    for partition, span in (await find_spans(consumer, partitions)).items():
-        start, reach, times = span.end, _TAIL, list[int]()
-        # The last offsets may be markers and aborted records, which are not given out.
-        while not times and start > span.start:
-            start, reach = max(span.start, span.end - reach), reach * 8
-            async for _, records in read_spans(consumer, {partition: Span(span.log_start, start, span.end)}):
-                times += [record.timestamp for record in records]
-        newest = max([*times, newest or 0]) or None
-    return newest
+    last = [
+        await find_last(consumer, partition, span)
+        for partition, span in (await find_spans(consumer, partitions)).items()
+    ]
+    return max((record.timestamp for record in last if record is not None), default=None)
+
+
+async def find_last(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, span: Span,
+    wanted: Callable[[ConsumerRecord], bool] = lambda _: True,
+) -> ConsumerRecord | None:  # fmt: skip
+    """The last committed record of ``span`` that is ``wanted``; None where none is. ``consumer`` must be assigned."""
+    start, reach, found = span.end, _TAIL, None
+    # The last offsets may be markers and aborted records, which are not given out.
+    while found is None and start > span.start:
+        start, reach = max(span.start, span.end - reach), reach * 8
+        async for _, records in read_spans(consumer, {partition: Span(span.log_start, start, span.end)}):
+            found = next(filter(wanted, reversed(records)), found)
+    return found
 
 
 async def _offsets_at(

@@ -83,12 +83,14 @@ async def rebuild(settings: Settings, *, dry_run: bool) -> Rebuilt:
 
 
 async def _refuse_beside_workers(settings: Settings, group: str) -> None:
+    timeout_s = settings.feedback.session_timeout_ms / 1000
     async with kafka.admin(settings) as admin:
         for response in await admin.describe_consumer_groups([group]):
             for described in response.groups:
                 if described[5]:
                     raise GatewayError(
-                        f"{len(described[5])} feedback workers are running; stop them first: they would write over it"
+                        f"{len(described[5])} feedback workers are running; stop them first: they would write over it "
+                        f"(one that was killed counts for {timeout_s:.0f} s more)"
                     )
 
 

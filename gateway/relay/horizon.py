@@ -10,7 +10,7 @@ from gateway.core.reading import Identity
 _RECEIVED_BYTES = 6
 _KEY_BYTES = 15
 _DIGEST_BYTES = 9
-_COMING_BYTES = _RECEIVED_BYTES + _KEY_BYTES + _DIGEST_BYTES
+COMING_BYTES = _RECEIVED_BYTES + _KEY_BYTES + _DIGEST_BYTES
 _KEY = slice(_RECEIVED_BYTES, _RECEIVED_BYTES + _KEY_BYTES)
 _PREFIX = "sha256:"
 _DIGEST_END = len(_PREFIX) + 2 * _DIGEST_BYTES
@@ -71,6 +71,22 @@ class Horizon:
         self._pending[self._key] = self._pending.get(self._key, b"") + coming
         self._identity = None
 
+    @property
+    def pending(self) -> bytes:
+        """The comings that are pending, ``COMING_BYTES`` each; another horizon can ``learn`` them."""
+        return b"".join(self._pending.values())
+
+    def learn(self, comings: bytes) -> None:
+        """Remember, pending, what was ``pending`` in another horizon. Raises ValueError where ``comings`` are no whole ones."""
+        if len(comings) % COMING_BYTES:
+            message = f"{len(comings)} bytes are no whole number of comings of {COMING_BYTES}"
+            raise ValueError(message)
+        pending = self._pending
+        for coming in _split(comings):
+            key = coming[_KEY]
+            pending[key] = pending.get(key, b"") + coming
+        self._identity = None
+
     def keep(self) -> None:
         """Make what is pending last: its transaction was committed."""
         self._identity = None
@@ -118,11 +134,11 @@ class _Generation:
         for key, those in comings.items():
             bucket = hash(key) % _BUCKETS
             buckets[bucket] = buckets.get(bucket, b"") + those
-        self.size += sum(map(len, comings.values())) // _COMING_BYTES
+        self.size += sum(map(len, comings.values())) // COMING_BYTES
 
 
 def _split(bucket: bytes) -> Iterator[bytes]:
-    return (bucket[start : start + _COMING_BYTES] for start in range(0, len(bucket), _COMING_BYTES))
+    return (bucket[start : start + COMING_BYTES] for start in range(0, len(bucket), COMING_BYTES))
 
 
 def _received(coming: bytes) -> int:

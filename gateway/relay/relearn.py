@@ -1,4 +1,4 @@
-"""What a lane learns again from Kafka when it opens: where it stands, and which ids it has seen. The outputs are the state."""
+"""What a lane learns again from Kafka when it opens: where it stands, and which ids it has seen. There is no other state."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ from aiokafka.structs import ConsumerRecord
 from gateway.adapters import kafka
 from gateway.adapters.logs import OFFSET, PARTITION, TOPIC
 from gateway.adapters.settings import Settings
-from gateway.adapters.topic_reader import find_newest_time, find_spans, read_spans
+from gateway.adapters.topic_reader import find_last, find_newest_time, find_spans, read_spans
 from gateway.adapters.topics import Topics
 from gateway.core.reading import Identity
 from gateway.core.times import parse_instant
-from gateway.relay.horizon import Horizon
+from gateway.relay.horizon import COMING_BYTES, Horizon
 from gateway.relay.ledger import digest, read_entry
-from gateway.relay.turn import LaneId, origin_of
+from gateway.relay.turn import REMEMBERED_HEADER, LaneId, origin_of
 
 log = structlog.get_logger("gateway.relay")
 
@@ -84,7 +84,40 @@ async def position_from_ledger(settings: Settings, topics: Topics, lane: LaneId)
     return last
 
 
-async def relearn_horizon(
+async def relearn_horizon(settings: Settings, topics: Topics, lane: LaneId) -> Horizon:
+    """What the lane remembers: as its ledger entries say, and where one of them does not, from its outputs."""
+    horizon = await horizon_from_ledger(settings, topics, lane)
+    return horizon if horizon is not None else await horizon_from_outputs(settings, topics, lane)
+
+
+async def horizon_from_ledger(settings: Settings, topics: Topics, lane: LaneId) -> Horizon | None:
+    """Thirty bytes an id are read and not a record; None where an entry of the horizon does not say what it remembered."""
+    horizon = Horizon(settings.duplicates.horizon_ms, settings.duplicates.max_ids)
+    partition, key = TopicPartition(topics.ledger, lane.partition), str(lane).encode()
+    async with kafka.consumer(settings) as consumer:
+        consumer.assign([partition])
+        newest = await find_newest_time(consumer, [partition])
+        within = None if newest is None else newest - settings.duplicates.horizon_ms
+        (span,) = (await find_spans(consumer, [partition], since=within)).values()
+        # Both provinces' lanes of this number write there; ours may be hours behind, and then its horizon begins earlier.
+        last = await find_last(consumer, partition, span, lambda record: record.key == key)
+        entry = None if last is None else read_entry(last.value)
+        if entry is None:
+            return None
+        spans = await find_spans(consumer, [partition], since=entry.received - settings.duplicates.horizon_ms)
+        async for _, records in read_spans(consumer, spans):
+            for record in records:
+                if record.key != key:
+                    continue
+                remembered = dict(record.headers).get(REMEMBERED_HEADER)
+                if remembered is None or len(remembered) % COMING_BYTES:
+                    return None
+                horizon.learn(remembered)
+            horizon.keep()
+    return horizon
+
+
+async def horizon_from_outputs(
     settings: Settings, topics: Topics, lane: LaneId, *, at: int | None = None, before: int | None = None
 ) -> Horizon:
     """The ids of the lane's outputs within the horizon, read from both of its output partitions.

@@ -13,13 +13,20 @@ from gateway.core.privacy import holds_personal_number
 from gateway.core.province import Province
 from gateway.core.recognition import Recognition
 from gateway.core.signing import Verdict
-from gateway.relay.horizon import Horizon
-from gateway.relay.ledger import Facets, Output, Span, build_entry, digest, facets_of
+from gateway.relay.horizon import COMING_BYTES, Horizon
+from gateway.relay.ledger import Facets, Headers, Output, Span, build_entry, digest, facets_of
 from gateway.relay.trace_context import trace_headers
 
 CONTENT_TYPE = ("content-type", b"application/cloudevents+json; charset=utf-8")
 ORIGIN_HEADER = "chuanyu-origin"
 """Names the input record of an output, ``topic/partition/offset``, for tracing and audit."""
+
+
+REMEMBERED_HEADER = "chuanyu-remembered"
+"""On a ledger entry: the comings that the turn remembered, as ``Horizon.pending`` has them. A lane that opens learns from these
+what else it would have to read all outputs for."""
+MOST_REMEMBERED = 10_000
+"""An entry of a larger turn goes without: it is to stay well below what a topic takes."""
 
 
 REDRIVE_HEADER = "chuanyu-redrive"
@@ -135,8 +142,13 @@ def take_turn(
         records[-1].timestamp,
     )
     entry = build_entry(span, counts, outputs, recognition.digest, previous, algorithm=algorithm)
-    outputs.append(Output(topics.ledger, str(lane).encode(), entry, (CONTENT_TYPE,)))
+    outputs.append(Output(topics.ledger, str(lane).encode(), entry, (CONTENT_TYPE, *_remembered_header(horizon))))
     return Turn(counts, tuple(told), tuple(outputs), records[-1].offset + 1, digest(algorithm, [entry]))
+
+
+def _remembered_header(horizon: Horizon) -> Headers:
+    remembered = horizon.pending
+    return ((REMEMBERED_HEADER, remembered),) if len(remembered) <= MOST_REMEMBERED * COMING_BYTES else ()
 
 
 def destinations_of(lane: LaneId, topics: Topics) -> dict[Outcome, str]:

@@ -187,6 +187,38 @@ def test_horizon_agrees_with_a_plain_one(steps: list[tuple[int, str, int]], batc
                 horizon.keep()
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.sampled_from("abc"), st.integers(0, 3 * HOUR)), max_size=40),
+    st.integers(1, 5),
+)
+def test_horizon_learns_what_another_had_pending(steps: list[tuple[int, str, int]], batch: int) -> None:
+    horizon, learner = Horizon(HOUR, 20), Horizon(HOUR, 20)
+    for number, (name, content, moment) in enumerate(sorted(steps, key=lambda step: step[2]), 1):
+        horizon.remember(Identity("s", str(name)), f"sha256:{content * 64}", moment)
+        if number % batch == 0:
+            learner.learn(horizon.pending)
+            horizon.keep()
+            learner.keep()
+            for other in map(str, range(10)):
+                event = Identity("s", other)
+                assert learner.at(moment).get(event, ()) == horizon.at(moment).get(event, ())
+    assert len(learner) <= len(horizon)
+
+
+def test_entry_says_what_its_turn_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    horizon = Horizon(HOUR, 100)
+    entry = turn([*displays({}, {}, {"source": "urn:chuanyu:chongqing"}), Record(107, b"garbage")], horizon).outputs[-1]
+    remembered = dict(entry.headers)[turns.REMEMBERED_HEADER]
+    assert remembered == horizon.pending
+    assert len(remembered) == 3 * horizons.COMING_BYTES  # not what is no event
+    horizon.keep()
+    assert dict(turn(displays({}), horizon).outputs[-1].headers)[turns.REMEMBERED_HEADER] == b""  # a repetition
+    monkeypatch.setattr(turns, "MOST_REMEMBERED", 1)
+    assert turns.REMEMBERED_HEADER not in dict(turn(displays({}, {})).outputs[-1].headers)
+    with pytest.raises(ValueError, match="no whole number"):
+        horizon.learn(remembered[1:])
+
+
 def test_remembered_ids_are_small() -> None:
     """200,000 of them within 60 bytes each; as objects of their own they took 150."""
     horizon, contents = Horizon(HOUR, 1_000_000), [f"sha256:{number:064x}" for number in range(1000)]

@@ -25,7 +25,7 @@ from gateway.operate.audit.redriven import Redriven
 from gateway.operate.audit.stream import Stream, see_new_ends
 from gateway.relay.group import group_id_of
 from gateway.relay.ledger import Entry, digest, has_outputs_digest, read_entry
-from gateway.relay.relearn import Position, committed_position, relearn_horizon
+from gateway.relay.relearn import Position, committed_position, horizon_from_outputs
 from gateway.relay.turn import LaneId, origin_of
 
 Ranked = tuple[int, ConsumerRecord]
@@ -195,7 +195,7 @@ class LaneAudit:
         self.report.findings.at("broken_link", ledger.topic, ledger.partition, -1, detail)
 
     async def _start_proving(self, record: ConsumerRecord, entry: Entry) -> None:
-        horizon = await relearn_horizon(
+        horizon = await horizon_from_outputs(
             self.settings, self._topics, self.lane, at=record.timestamp + 1, before=entry.first_offset
         )
         only = None if self.scope.prove else self.prove_only

@@ -1,21 +1,22 @@
 """What a lane learns again from Kafka when it opens: where it stands, and which ids it has seen. There is no other state."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 import structlog
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from gateway.adapters import kafka
 from gateway.adapters.logs import OFFSET, PARTITION, TOPIC
 from gateway.adapters.settings import Settings
-from gateway.adapters.topic_reader import find_last, find_newest_time, find_spans, read_spans
+from gateway.adapters.topic_reader import Span, find_last, find_newest_time, find_spans, read_spans
 from gateway.adapters.topics import Topics
 from gateway.core.reading import Identity
 from gateway.core.times import parse_instant
 from gateway.relay.horizon import COMING_BYTES, Horizon
-from gateway.relay.ledger import digest, read_entry
+from gateway.relay.ledger import Entry, digest, read_entry
 from gateway.relay.turn import REMEMBERED_HEADER, LaneId, origin_of
 
 log = structlog.get_logger("gateway.relay")
@@ -73,15 +74,29 @@ async def position_from_ledger(settings: Settings, topics: Topics, lane: LaneId)
     For a group whose committed offsets are gone (Kafka drops those of a group that was empty for a week): without
     this the lane would start over and send everything again.
     """
-    partition, key = TopicPartition(topics.ledger, lane.partition), str(lane).encode()
-    last: Position | None = None
+    partition = TopicPartition(topics.ledger, lane.partition)
     async with kafka.consumer(settings) as consumer:
         consumer.assign([partition])
-        async for _, records in read_spans(consumer, await find_spans(consumer, [partition])):
-            for record in records:
-                if record.key == key and (entry := read_entry(record.value)):
-                    last = Position(entry.last_offset + 1, digest(settings.ledger.digest, [record.value]))
-    return last
+        (span,) = (await find_spans(consumer, [partition])).values()
+        last = await _find_last_entry(consumer, lane, partition, span)
+    return None if last is None else Position(last.entry.last_offset + 1, digest(settings.ledger.digest, [last.value]))
+
+
+class _Written(NamedTuple):
+    value: bytes
+    entry: Entry
+
+
+async def _find_last_entry(
+    consumer: AIOKafkaConsumer, lane: LaneId, partition: TopicPartition, span: Span
+) -> _Written | None:
+    """The lane's last entry in ``span`` of its ledger ``partition``, and as it was written."""
+    key = str(lane).encode()
+    last = await find_last(
+        consumer, partition, span, lambda each: each.key == key and read_entry(each.value) is not None
+    )
+    entry = None if last is None else read_entry(last.value)
+    return None if last is None or entry is None else _Written(last.value, entry)
 
 
 async def relearn_horizon(settings: Settings, topics: Topics, lane: LaneId) -> Horizon:
@@ -100,11 +115,10 @@ async def horizon_from_ledger(settings: Settings, topics: Topics, lane: LaneId) 
         within = None if newest is None else newest - settings.duplicates.horizon_ms
         (span,) = (await find_spans(consumer, [partition], since=within)).values()
         # Both provinces' lanes of this number write there; ours may be hours behind, and then its horizon begins earlier.
-        last = await find_last(consumer, partition, span, lambda record: record.key == key)
-        entry = None if last is None else read_entry(last.value)
-        if entry is None:
+        last = await _find_last_entry(consumer, lane, partition, span)
+        if last is None:
             return None
-        spans = await find_spans(consumer, [partition], since=entry.received - settings.duplicates.horizon_ms)
+        spans = await find_spans(consumer, [partition], since=last.entry.received - settings.duplicates.horizon_ms)
         async for _, records in read_spans(consumer, spans):
             for record in records:
                 if record.key != key:

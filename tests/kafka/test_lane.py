@@ -115,7 +115,8 @@ async def test_a_lane_learns_from_its_ledger_what_its_outputs_say(settings: Sett
         events = [each for each in made if each.expected in {Outcome.FORWARD, Outcome.REJECT}]
         identities = {read_event(each.value, each.headers).identity for each in events}
         known = [(of_ledger.at(now).get(each, ()), of_outputs.at(now).get(each, ())) for each in identities]
-        assert all(ledger == outputs for ledger, outputs in known)
+        # Verifications and rejections are read side by side: of several contents of an id, any may come first.
+        assert all(set(ledger) == set(outputs) for ledger, outputs in known)
         assert sum(map(bool, (ledger for ledger, _ in known))) > 100
 
         # An entry that does not say what was remembered, as an earlier gateway wrote it: then the outputs do.

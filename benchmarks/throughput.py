@@ -21,7 +21,7 @@ _PATIENCE = 5
 """How many times as long as its CPU time a round may take: others may use the machine too."""
 _WARM_UP = 0.2
 """Of the events: imports, a JVM's compiler and the first fetches are not what is measured."""
-SHARES = {MIDDLE: 0.5, LARGE: 0.1}
+SHARES = {MIDDLE: 0.5, LARGE: 0.2}
 """Of the events where they are large, so that the disk is not what is measured."""
 
 
@@ -117,15 +117,23 @@ async def follow(
             now, used = time.monotonic(), started.usage().cpu_s
             if count and not samples[-1].count:
                 deadline, most_cpu_s = now + seconds * _PATIENCE, used + seconds * len(started.processes)
-            if count == samples[-1].count:
-                samples.pop()  # the last moment at which no more was done
-            samples.append(Sample(now, count, used))
+            add_sample(samples, Sample(now, count, used))
             tell(count)
             if count >= events or (count and (used > most_cpu_s or now > deadline)):
                 return samples
             if not started.all_run or now > deadline + _START_TIMEOUT_S:
                 raise RuntimeError(f"{engine.name} came to {count} of {events} events:\n{started.last_words()}")
             await asyncio.sleep(_SAMPLE_S)
+
+
+def add_sample(samples: list[Sample], new: Sample) -> None:
+    """Add ``new`` to ``samples``: while nothing is worked the newest look counts, for until then the engine starts; afterwards
+    the first at each count, or the CPU time that an engine has used for what it commits next would be nobody's."""
+    if new.count == samples[-1].count:
+        if new.count:
+            return
+        samples.pop()
+    samples.append(new)
 
 
 def window(samples: list[Sample]) -> tuple[Sample, Sample]:

@@ -15,7 +15,7 @@ from benchmarks.engines import ENGINES
 from benchmarks.report import write
 from benchmarks.results import Results
 from benchmarks.tables import base_entries, describe_ratios
-from benchmarks.throughput import Sample, window
+from benchmarks.throughput import Sample, add_sample, window
 from benchmarks.traffic import LARGE, ORDINARY, SIZES, make_events
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings, packaged_config
@@ -117,6 +117,16 @@ def test_the_warm_up_is_not_counted():
     assert window(samples) == (samples[2], samples[3])
     few = [Sample(0, 0, 1.0), Sample(1, 1000, 2.0)]
     assert window(few) == (few[0], few[1])
+
+
+def test_an_engine_that_commits_seldom_is_charged_for_what_it_commits():
+    # 1,000 events a second, committed once a second, for 10 ms of CPU time each hundred; it starts in the second before.
+    samples = [Sample(-1.0, 0, 0.0)]
+    for tenth in range(31):
+        add_sample(samples, Sample(tenth / 10, tenth // 10 * 1000, 1 + tenth / 100))
+    assert [(sample.at, sample.count) for sample in samples] == [(0.9, 0), (1.0, 1000), (2.0, 2000), (3.0, 3000)]
+    first, last = window(samples)
+    assert (last.cpu_s - first.cpu_s) / (last.count - first.count) == pytest.approx(0.1 / 1000)
 
 
 def test_the_arithmetic_of_a_large_cluster():

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,6 +12,8 @@ from gateway.core.names import normalise, normalise_certificate
 from gateway.core.province import Province
 from gateway.core.recognition.document import Cell, Provenance, Scenario, Scope
 from gateway.core.recognition.editions import ListedRow
+
+_REMEMBERED = 16_384
 
 
 class Shown(NamedTuple):
@@ -33,7 +36,7 @@ class Finding(StrEnum):
     UNRESOLVED = "unresolved"  # the cell is inferred or missing: nothing can be said, so nothing passes
 
 
-class Dimension(msgspec.Struct, frozen=True):
+class Dimension(msgspec.Struct, frozen=True, gc=False):
     """One of the five: certificate, issuer, channel, scenario, scope. ``canonical`` is the list's own word for a match."""
 
     name: str
@@ -46,7 +49,7 @@ class Dimension(msgspec.Struct, frozen=True):
     provenance: Provenance = Provenance.READ
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """The five dimensions of a display against one row, in the contract's order."""
 
     certificate: Dimension
@@ -107,29 +110,43 @@ class RowIndex:
 
     def judge(self, shown: Shown) -> Verdict:
         """Hold ``shown`` against this row."""
-        row, origin, place = self.listed.row, shown.province, shown.province.other
-        name = row.certificate.value if normalise_certificate(shown.type_name) in self.names else None
-        scenario = self.scenario(shown.scenario)
+        origin, place = shown.province, shown.province.other
         return _verdict(
-            certificate=_dimension(
-                "certificate", "certificate.type_name", "certificate", row.certificate, shown.type_name,
-                self._accepted_name, name,
-            ),
-            issuer=_dimension(
-                "issuer", "certificate.issuer_name", f"issuers.{origin.value}", row.issuers.of(origin),
-                shown.issuer_name, self._accepted_issuers[origin],
-                self._issuers[origin].get(normalise(shown.issuer_name)),
-            ),
-            channel=_dimension(
-                "channel", "display.channel", "channels", row.channels, shown.channel,
-                self._accepted_channels, self._channels.get(normalise(shown.channel)),
-            ),
-            scenario=_dimension(
-                "scenario", "display.scenario", "scenarios", row.scenarios, shown.scenario,
-                self._accepted_scenarios,
-                scenario.code if scenario else None,
-            ),
-            scope=self._judge_scope(shown, row.scope.of(place), place),
+            _judge_certificate(self, shown.type_name),
+            _judge_issuer(self, origin, shown.issuer_name),
+            _judge_channel(self, shown.channel),
+            _judge_scenario(self, shown.scenario),
+            self._judge_scope(shown, self.listed.row.scope.of(place), place),
+        )
+
+    def judge_certificate(self, name: str) -> Dimension:
+        """Whether the row lists the certificate."""
+        cell = self.listed.row.certificate
+        canonical = cell.value if normalise_certificate(name) in self.names else None
+        return _dimension(
+            "certificate", "certificate.type_name", "certificate", cell, name, self._accepted_name, canonical
+        )
+
+    def judge_issuer(self, province: Province, name: str) -> Dimension:
+        """Whether it is one of the issuers of ``province``, from where the certificate is."""
+        return _dimension(
+            "issuer", "certificate.issuer_name", f"issuers.{province.value}", self.listed.row.issuers.of(province),
+            name, self._accepted_issuers[province], self._issuers[province].get(normalise(name)),
+        )  # fmt: skip
+
+    def judge_channel(self, name: str) -> Dimension:
+        """Whether it was shown through one of the row's channels."""
+        return _dimension(
+            "channel", "display.channel", "channels", self.listed.row.channels, name,
+            self._accepted_channels, self._channels.get(normalise(name)),
+        )  # fmt: skip
+
+    def judge_scenario(self, words: str) -> Dimension:
+        """Whether it was shown in one of the row's scenarios."""
+        scenario = self.scenario(words)
+        return _dimension(
+            "scenario", "display.scenario", "scenarios", self.listed.row.scenarios, words,
+            self._accepted_scenarios, scenario.code if scenario else None,
         )  # fmt: skip
 
     def _judge_scope(self, shown: Shown, cell: Cell[Scope], place: Province) -> Dimension:
@@ -152,10 +169,19 @@ class RowIndex:
         return self.listed.rules[scope.rule or ""].admits(shown.verifier_name)
 
 
-def _verdict(**dimensions: Dimension) -> Verdict:
-    findings = [dimension.finding for dimension in dimensions.values()]
+# Whole displays are many where the list is long; a row's certificates, issuers, channels and scenarios are few.
+_judge_certificate = lru_cache(maxsize=_REMEMBERED)(RowIndex.judge_certificate)
+_judge_issuer = lru_cache(maxsize=_REMEMBERED)(RowIndex.judge_issuer)
+_judge_channel = lru_cache(maxsize=_REMEMBERED)(RowIndex.judge_channel)
+_judge_scenario = lru_cache(maxsize=_REMEMBERED)(RowIndex.judge_scenario)
+
+
+def _verdict(
+    certificate: Dimension, issuer: Dimension, channel: Dimension, scenario: Dimension, scope: Dimension
+) -> Verdict:
+    findings = [certificate.finding, issuer.finding, channel.finding, scenario.finding, scope.finding]
     misses = len(findings) - findings.count(Finding.MATCH)
-    return Verdict(**dimensions, misses=misses, settled=Finding.UNRESOLVED not in findings)
+    return Verdict(certificate, issuer, channel, scenario, scope, misses, settled=Finding.UNRESOLVED not in findings)
 
 
 def _by_name(words: Iterable[str]) -> dict[str, str]:

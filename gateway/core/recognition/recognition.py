@@ -1,7 +1,8 @@
 """The recognition list (互认实施清单) as decisions use it: which row a display belongs to, on the day it was shown."""
 
-from dataclasses import dataclass
 from functools import lru_cache
+
+import msgspec
 
 from gateway.core.digest import canonical, sha256
 from gateway.core.names import normalise_certificate
@@ -9,11 +10,10 @@ from gateway.core.recognition.document import Amendment, Batch
 from gateway.core.recognition.editions import Edition, compile_editions, edition_at
 from gateway.core.recognition.listing import NearestRow, RowIndex, Shown, Verdict
 
-_REMEMBERED = 8192
+_REMEMBERED = 32_768
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Listing:
+class Listing(msgspec.Struct, frozen=True, eq=False, gc=False):
     """What the list says of a display, ``shown``.
 
     ``row`` is the row that lists the certificate, None where none ever did; ``nearest`` is that row, or the one that

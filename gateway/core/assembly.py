@@ -91,7 +91,7 @@ def _received(received_at: int) -> bytes:
     return format_instant(received_at * 1000).encode()
 
 
-@lru_cache(maxsize=32_768)
+@lru_cache(maxsize=65_536)
 def _listed(listing: Listing, list_digest: str | None, wording: Wording) -> tuple[bytes, bytes, bytes]:
     """The list's row with the certificate up to its identifier, the certificate's issuer behind that, and the display."""
     type_name, issuer_name = canonical_names(listing)

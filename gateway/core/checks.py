@@ -243,6 +243,6 @@ def _found_in_signature(signature: Verdict) -> Reasons:
     return tuple(reason for check in _IN_SIGNATURE for reason in check(signature))
 
 
-@lru_cache(maxsize=32_768)
+@lru_cache(maxsize=65_536)
 def _found_in_listing(listing: Listing) -> Reasons:
     return tuple(reason for check in _IN_LISTING for reason in check(listing))

@@ -261,7 +261,7 @@ def wording_of(event: Event) -> Wording:
     )  # fmt: skip
 
 
-@lru_cache(maxsize=32_768)  # what is shown where, by whom: few combinations, and they come again and again
+@lru_cache(maxsize=65_536)  # what is shown where, by whom: few combinations, and they come again and again
 def _wording(
     type_name: str, type_code: str | None, issuer_name: str, issuer_code: str | None,
     channel: str, scenario: str, region: str, verifier_name: str | None,

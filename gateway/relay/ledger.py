@@ -64,7 +64,7 @@ def facets_of(decision: Decision) -> Facets:
     return Facets(decision.outcome, None, None, None, region, reason)
 
 
-@lru_cache(maxsize=32_768)
+@lru_cache(maxsize=65_536)
 def _facets_of_listed(outcome: str, listing: Listing, reason: str | None) -> Facets:
     channel = scenario = row = None
     if listing.verdict is not None and listing.row is not None:

@@ -10,7 +10,7 @@ from gateway.core.recognition.document import Amendment, Batch
 from gateway.core.recognition.editions import Edition, compile_editions, edition_at
 from gateway.core.recognition.listing import NearestRow, RowIndex, Shown, Verdict
 
-_REMEMBERED = 32_768
+_REMEMBERED = 65_536
 
 
 class Listing(msgspec.Struct, frozen=True, eq=False, gc=False):

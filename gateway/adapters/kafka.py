@@ -12,6 +12,7 @@ from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 
+from gateway.adapters.kafka_stop import stop
 from gateway.adapters.settings import Settings
 from gateway.errors import BrokerUnreachableError, ConfigurationError, GatewayError
 
@@ -132,12 +133,12 @@ async def _started(client: Any, settings: Settings) -> AsyncIterator[None]:
     try:
         await client.start()
     except (KafkaError, OSError) as error:
-        await client.stop()
+        await stop(client)
         raise await _not_started(settings, error) from None
     try:
         yield
     finally:
-        await client.stop()
+        await stop(client)
 
 
 async def _not_started(settings: Settings, error: Exception) -> GatewayError:

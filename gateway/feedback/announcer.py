@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from gateway.adapters import kafka
+from gateway.adapters.kafka_stop import cut_off, stop
 from gateway.adapters.own_signatures import load_record_signer
 from gateway.adapters.settings import Settings
 from gateway.errors import GatewayError
@@ -55,9 +56,10 @@ class Announcer:
         """Stop leading."""
         producer, self._producer = self._producer, None
         consumer, self._consumer = self._consumer, None
-        for client in (producer, consumer):
-            if client is not None:
-                await client.stop()
+        if producer is not None:
+            await cut_off(producer)
+        if consumer is not None:
+            await stop(consumer)
 
     async def _lead(self) -> None:
         options = kafka.client_options(self._settings)

@@ -9,6 +9,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
 from gateway.adapters import kafka
+from gateway.adapters.kafka_stop import stop
 from gateway.adapters.own_signatures import RecordSigner
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import KeyRing
@@ -109,7 +110,7 @@ class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         try:
             await self._consumer.start()
         except (KafkaError, OSError) as error:
-            await self._consumer.stop()
+            await stop(self._consumer)
             raise kafka.unreachable(self._settings, error) from None
         self._consumer.subscribe(list(self._topics.displays), listener=self)
 
@@ -117,7 +118,7 @@ class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         """Let every lane finish its transaction, then leave the group."""
         await self._stop_lanes(self._settings.relay.drain_timeout_s)
         if self._consumer is not None:
-            await self._consumer.stop()
+            await stop(self._consumer)
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Before the group rebalances: finish what is in hand. All lanes stop (eager protocol)."""

@@ -14,6 +14,7 @@ from aiokafka.producer import sender
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from gateway.adapters import kafka
+from gateway.adapters.kafka_stop import cut_off, is_cancelled
 from gateway.adapters.logs import PARTITION, TOPIC
 from gateway.adapters.own_signatures import RecordSigner
 from gateway.adapters.settings import Settings
@@ -32,7 +33,6 @@ log = structlog.get_logger("gateway.relay")
 
 _POLL_MS = 250
 _FIRST_BACKOFF_S, _LAST_BACKOFF_S = 0.1, 5.0
-_CLOSE_TIMEOUT_S = 3.0
 # A coordinator that is busy with the transaction before is so for milliseconds: aiokafka's 100 were the tail of the latency.
 _RETRY_BACKOFF_MS = 10
 # It has a setting for that, but none for the commonest case, the markers of the transaction before: there it always sleeps 20 ms.
@@ -145,7 +145,11 @@ class Lane:
                 self._log("lane.fenced", level="warning")
                 self.observer.fenced(self.id)
                 await self._pause(self.settings.relay.session_timeout_ms / 1000)
-            except Exception as error:  # noqa: BLE001 — a lane's trouble ends here: logged, then tried again from the committed offset
+            except (Exception, asyncio.CancelledError) as error:
+                # A lane's trouble ends here: logged, then tried again from the committed offset. A library's too, that
+                # cancels what it did not start: a lane that ends by itself would be missed by nobody.
+                if is_cancelled():
+                    raise
                 self._log("lane.failed", level="error", retry_in_s=backoff, **_describe(error))
                 await self._pause(backoff)
                 backoff = min(backoff * 2, _LAST_BACKOFF_S)
@@ -263,9 +267,8 @@ class Lane:
         self.is_open = False
         producer, self._producer = self._producer, None
         if producer is not None:
-            # One that failed may wait for answers that never come; the next InitProducerId ends what it left.
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(producer.stop(), _CLOSE_TIMEOUT_S)
+            # What it leaves of a transaction the next InitProducerId ends.
+            await cut_off(producer)
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -275,7 +278,7 @@ class Lane:
         getattr(log, level)(event, **{TOPIC: self.id.topic, PARTITION: self.id.partition}, **details)
 
 
-def _describe(error: Exception) -> dict[str, str]:
+def _describe(error: BaseException) -> dict[str, str]:
     """An error for the log: its type, and its own words only where they are Kafka's or ours and so hold no event's."""
     details = {"error.type": type(error).__name__}
     if isinstance(error, KafkaError | TimeoutError | ConfigurationError):

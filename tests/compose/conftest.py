@@ -124,7 +124,7 @@ class Stack:
 
     def logs(self) -> str:
         """What the services wrote last; for a failure's message."""
-        return self.compose("logs", "--no-color", "--tail", "40")
+        return self.compose("logs", "--no-color", "--tail", "400")
 
     def leftovers(self) -> list[str]:
         """Containers, volumes and networks of the project that still exist."""

@@ -26,7 +26,8 @@ from gateway.core.records import DEADLETTER_TYPE, REJECTED_TYPE, VERIFIED_TYPE
 from gateway.errors import BrokerUnreachableError, ConfigurationError
 from gateway.operate.simulate import Simulated, Simulator
 from tests.compose.conftest import Stack
-from tests.kafka.harness import Account, publish, read_topics, wait_until_accounted
+from tests.kafka import harness
+from tests.kafka.harness import Account, publish, read_topics
 
 STOP_GRACE_S = 15  # docker-compose.yml: relay.stop_grace_period
 
@@ -45,7 +46,7 @@ async def test_what_ships_forwards_scales_and_loses_nothing(make_stack: Callable
     settings = stack.acting_as(Role.OPERATOR)
     records = simulate(settings, 7000)
     await publish_each(stack, records[:1000])
-    account = await wait_until_accounted(settings, 1000, 90)
+    account = await wait_until_accounted(stack, 1000, 90)
     assert_proper(account, records[:1000])
     await assert_both_provinces_read(stack)
     await asyncio.to_thread(wait_until_the_page_counts, stack, account)
@@ -56,7 +57,7 @@ async def test_what_ships_forwards_scales_and_loses_nothing(make_stack: Callable
     await asyncio.to_thread(stack.compose, *scaled)
     relays = wait_until_healthy(stack, 4)
     await flow
-    await wait_until_accounted(settings, 4000, 120)
+    await wait_until_accounted(stack, 4000, 120)
     await asyncio.gather(*(asyncio.to_thread(wait_until_it_has_lanes, each) for each in relays))
     await asyncio.to_thread(wait_until_prometheus_has, stack, 'count(up{job="relay"} == 1)', 4)
 
@@ -65,7 +66,7 @@ async def test_what_ships_forwards_scales_and_loses_nothing(make_stack: Callable
     await asyncio.sleep(1)
     await asyncio.to_thread(stack.compose, "restart", "kafka")
     await flow
-    assert_proper(await wait_until_accounted(settings, 5000, 120), records[:5000])
+    assert_proper(await wait_until_accounted(stack, 5000, 120), records[:5000])
 
     # An alert fires, an audit is good, and every query of the dashboard says something.
     firing = 'count by (alertname) (ALERTS{alertstate="firing", alertname="%s"}) > bool 0'
@@ -85,7 +86,7 @@ async def test_what_ships_forwards_scales_and_loses_nothing(make_stack: Callable
     # The whole stack goes and comes again: the volume has kept everything.
     await asyncio.to_thread(stack.compose, "--profile", "observe", "down")
     await asyncio.to_thread(stack.compose, "up", "--detach", "--no-build")
-    account = await wait_until_accounted(settings, len(records), 120)
+    account = await wait_until_accounted(stack, len(records), 120)
     assert_proper(account, records)
 
     # Feedback has its tables again from Kafka, and has counted what came meanwhile.
@@ -107,7 +108,7 @@ async def test_of_three_nodes_one_may_be_killed(make_stack: Callable[..., Stack]
     (node,) = stack.containers("kafka-2")
     node.kill()
     await flow
-    assert_proper(await wait_until_accounted(settings, len(records), 120), records)
+    assert_proper(await wait_until_accounted(stack, len(records), 120), records)
     assert all(health(each) == "healthy" for name in ("kafka", "kafka-3") for each in stack.containers(name))
 
     await asyncio.to_thread(stack.compose, "up", "--detach", "--no-recreate", "--wait", "kafka-2")
@@ -144,6 +145,14 @@ def simulate(settings: Settings, count: int) -> list[Simulated]:
     simulator = Simulator(load_recognition(settings.recognition_dir), 3)
     now = int(time.time() * 1000)
     return [simulator.next_event(now) for _ in range(count)]
+
+
+async def wait_until_accounted(stack: Stack, published: int, timeout_s: float) -> Account:
+    """As the harness's; where it fails, it tells what the services wrote."""
+    try:
+        return await harness.wait_until_accounted(stack.acting_as(Role.OPERATOR), published, timeout_s)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{await asyncio.to_thread(stack.logs)}") from None
 
 
 def wait_until_it_has_lanes(relay: Any) -> None:

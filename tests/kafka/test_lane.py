@@ -97,6 +97,27 @@ async def test_a_lane_stopped_while_it_learns_what_another_did_learns_it_when_it
     assert account.duplicates == 1
 
 
+async def test_a_lane_that_a_library_cancels_opens_again(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings.model_copy(update={"topics": settings.topics.model_copy(update={"partitions": 1})})
+    await apply_topics(settings)
+    simulator, now = Simulator(load_recognition(settings.recognition_dir), 1), int(time.time() * 1000)
+    event = next(each for each in iter(lambda: simulator.next_event(now), None) if each.province is Province.SICHUAN)
+    learn, cancelled = lane_module.relearn_horizon, asyncio.Event()
+
+    async def learn_or_be_cancelled(*arguments: Any) -> Any:
+        if cancelled.is_set():
+            return await learn(*arguments)
+        cancelled.set()
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(lane_module, "relearn_horizon", learn_or_be_cancelled)
+    async with lane_of(settings, Province.SICHUAN) as lane:
+        lane.start()
+        await asyncio.wait_for(cancelled.wait(), 60)
+        await publish(settings, [event])
+        await wait_until_accounted(settings, 1, 60)
+
+
 async def test_a_lane_learns_from_its_ledger_what_its_outputs_say(settings: Settings) -> None:
     settings = settings.model_copy(update={"topics": settings.topics.model_copy(update={"partitions": 1})})
     await apply_topics(settings)

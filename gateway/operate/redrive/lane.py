@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.structs import ConsumerRecord
 
 from gateway.adapters import kafka
+from gateway.adapters.kafka_stop import cut_off
 from gateway.adapters.own_signatures import load_record_signer
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import load_key_ring
@@ -187,7 +188,7 @@ class LaneRedrive:
     async def _stop_producer(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
-            await producer.stop()
+            await cut_off(producer)
 
     async def _find_candidates(self, consumer: AIOKafkaConsumer) -> list[Candidate]:
         """Those that are selected and that no later redrive has superseded, by input offset."""

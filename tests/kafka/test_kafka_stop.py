@@ -1,0 +1,86 @@
+"""aiokafka's clients, ended while their broker is away: nothing of them goes on, and nobody is cancelled by them."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import NewTopic
+from aiokafka.errors import KafkaError
+
+from gateway.adapters import kafka
+from gateway.adapters.kafka_stop import cut_off
+from gateway.adapters.local_kafka import LocalKafka, local_kafka
+from gateway.adapters.settings import Settings, load_settings, packaged_config
+
+PARTITION = TopicPartition("stops", 0)
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[LocalKafka]:
+    with local_kafka() as broker:
+        yield broker
+
+
+@pytest.fixture
+async def settings(broker: LocalKafka) -> Settings:
+    settings = load_settings(packaged_config() / "gateway.yaml", bootstrap_servers=broker.bootstrap_servers)
+    async with kafka.admin(settings) as admin:
+        await admin.create_topics([NewTopic(PARTITION.topic, 1, 1)])
+        await kafka.wait_until_led(admin, [PARTITION.topic])
+    return settings
+
+
+def at_work() -> list[str]:
+    """What aiokafka does in the background, by the function that does it."""
+    running = (task.get_coro() for task in asyncio.all_tasks())
+    frames = (getattr(each, "cr_frame", None) for each in running)
+    return sorted(frame.f_code.co_qualname for frame in frames if frame and "aiokafka" in frame.f_code.co_filename)
+
+
+async def test_a_producer_that_is_cut_off_in_a_transaction_leaves_nothing_at_work(
+    broker: LocalKafka, settings: Settings
+) -> None:
+    producer = AIOKafkaProducer(**kafka.client_options(settings), transactional_id="cut off")
+    await producer.start()
+    await producer.begin_transaction()
+    await producer.send_and_wait(PARTITION.topic, b"before", partition=0)
+    broker.freeze()
+    try:
+        waiting = await producer.send(PARTITION.topic, b"while it is away", partition=0)
+        await asyncio.sleep(0.5)
+        assert not waiting.done()
+        assert "Sender._sender_routine" in at_work()
+        await cut_off(producer)
+        assert at_work() == []
+    finally:
+        broker.thaw()
+
+
+async def test_a_consumer_stopped_while_its_broker_is_away_cancels_nobody_and_leaves_nothing_at_work(
+    broker: LocalKafka, settings: Settings
+) -> None:
+    try:
+        async with kafka.consumer(settings) as consumer:
+            consumer.assign([PARTITION])
+            await consumer.getmany(timeout_ms=300)
+            broker.kill()
+            async with asyncio.timeout(60):
+                await until_a_fetch_pauses(consumer)
+        await asyncio.sleep(0)
+        assert at_work() == []
+    finally:
+        broker.start()
+
+
+async def until_a_fetch_pauses(consumer: AIOKafkaConsumer) -> None:
+    """Until a fetch sleeps after an error: the moment in which aiokafka's own ``stop`` cancels who calls it."""
+    while not any(_sleeps(task) for task in consumer._fetcher._pending_tasks):
+        with contextlib.suppress(KafkaError):
+            await consumer.getmany(timeout_ms=10)
+
+
+def _sleeps(task: asyncio.Task[bool]) -> bool:
+    awaited = getattr(task.get_coro(), "cr_await", None)
+    return getattr(awaited, "__qualname__", "") == "sleep"

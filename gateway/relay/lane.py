@@ -165,7 +165,8 @@ class Lane:
             transaction_timeout_ms=relay.transaction_timeout_ms,
             max_batch_size=MAX_BATCH_BYTES,
             retry_backoff_ms=_RETRY_BACKOFF_MS,
-            request_timeout_ms=min(relay.transaction_timeout_ms, 40_000),
+            # A broker that has vanished does not answer: there has to be time to ask another one.
+            request_timeout_ms=max(1_000, relay.transaction_timeout_ms // 3),
         )
         async with asyncio.timeout(relay.transaction_timeout_ms / 1000):
             await self._producer.start()

@@ -12,9 +12,12 @@ from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 
+from gateway.adapters.kafka_reach import bound_connections
 from gateway.adapters.kafka_stop import stop
 from gateway.adapters.settings import Settings
 from gateway.errors import BrokerUnreachableError, ConfigurationError, GatewayError
+
+bound_connections()
 
 _CREATION_TIMEOUT_S = 30
 _LOGIN_TIMEOUT_MS = 5000
@@ -91,11 +94,10 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     """A started admin client, closed at the end."""
     client = AIOKafkaAdminClient(**client_options(settings))
     try:
-        await client.start()
-    except (KafkaError, OSError) as error:
-        await client.close()
-        raise await _not_started(settings, error) from None
-    try:
+        try:
+            await client.start()
+        except (KafkaError, OSError) as error:
+            raise await _not_started(settings, error) from None
         yield client
     finally:
         await client.close()
@@ -131,11 +133,10 @@ async def wait_until_led(admin: AIOKafkaAdminClient, names: list[str]) -> None:
 @asynccontextmanager
 async def _started(client: Any, settings: Settings) -> AsyncIterator[None]:
     try:
-        await client.start()
-    except (KafkaError, OSError) as error:
-        await stop(client)
-        raise await _not_started(settings, error) from None
-    try:
+        try:
+            await client.start()
+        except (KafkaError, OSError) as error:
+            raise await _not_started(settings, error) from None
         yield
     finally:
         await stop(client)

@@ -1,4 +1,4 @@
-"""aiokafka's clients, ended while their broker is away: nothing of them goes on, and nobody is cancelled by them."""
+"""aiokafka's clients while their broker is away: they give up in time, and what is ended leaves nothing behind."""
 
 import asyncio
 import contextlib
@@ -9,10 +9,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaError
 
-from gateway.adapters import kafka
+from gateway.adapters import kafka, kafka_reach
 from gateway.adapters.kafka_stop import cut_off
 from gateway.adapters.local_kafka import LocalKafka, local_kafka
 from gateway.adapters.settings import Settings, load_settings, packaged_config
+from gateway.errors import BrokerUnreachableError
 
 PARTITION = TopicPartition("stops", 0)
 
@@ -84,3 +85,36 @@ async def until_a_fetch_pauses(consumer: AIOKafkaConsumer) -> None:
 def _sleeps(task: asyncio.Task[bool]) -> bool:
     awaited = getattr(task.get_coro(), "cr_await", None)
     return getattr(awaited, "__qualname__", "") == "sleep"
+
+
+async def test_a_broker_that_answers_no_connection_is_given_up(
+    broker: LocalKafka, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_reach, "SETUP_TIMEOUT_S", 0.3)
+    broker.freeze()
+    try:
+        async with asyncio.timeout(20):  # aiokafka's own time for it is 40 s
+            with pytest.raises(BrokerUnreachableError):
+                await start_and_stop_a_consumer(settings)
+    finally:
+        broker.thaw()
+
+
+async def test_a_broker_that_refuses_connections_is_not_asked_again_at_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = settings.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
+    monkeypatch.setattr(kafka_reach, "RECONNECT_BACKOFF_S", 3600)
+    starting = asyncio.create_task(start_and_stop_a_consumer(nobody))
+    _, waiting = await asyncio.wait([starting], timeout=1)
+    assert waiting == {starting}
+    starting.cancel()
+    await asyncio.wait([starting])
+    monkeypatch.setattr(kafka_reach, "RECONNECT_BACKOFF_S", 0)
+    with pytest.raises(BrokerUnreachableError):
+        await start_and_stop_a_consumer(nobody)
+
+
+async def start_and_stop_a_consumer(settings: Settings) -> None:
+    async with kafka.consumer(settings):
+        pass

@@ -1,6 +1,7 @@
 """``make bench``: the gateway measured on one broker, beside its peers. Figures go to stdout and into a folder of results."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("report comes by itself: it is made after every measurement anyway")
     console = Console(stderr=True)
     results = Results(options.results)
+    # Whatever ends it, its broker and workers end too; a shell's background job ignores SIGINT.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         if options.what == ["report"]:
             _report(results)

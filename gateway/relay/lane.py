@@ -22,12 +22,12 @@ from gateway.adapters.signatures import KeyRing
 from gateway.adapters.topics import Topics
 from gateway.core.recognition import Recognition
 from gateway.errors import ConfigurationError
+from gateway.relay.closing import close_turn
 from gateway.relay.fairness import FIRST_LIMIT, Gate, is_garbage, next_limit
 from gateway.relay.horizon import Horizon
 from gateway.relay.relearn import Position, committed_position, position_from_ledger, relearn_horizon
-from gateway.relay.signing import sign_turn
 from gateway.relay.transaction import MAX_BATCH_BYTES, REFUSED, send_in_transaction
-from gateway.relay.turn import LaneId, Turn, destinations_of, take_turn
+from gateway.relay.turn import LaneId, Turn, decide_turn, destinations_of
 
 log = structlog.get_logger("gateway.relay")
 
@@ -237,17 +237,18 @@ class Lane:
     ) -> tuple[Turn, Times]:
         began = time.perf_counter()
         signatures = await self.key_ring.verdicts(self.id.province, records)
-        turn = take_turn(
-            self.id, records, self.recognition(), horizon, position.previous,
-            topics=self.topics, algorithm=self.settings.ledger.digest, signatures=signatures,
-            refused_by_broker=self._give_up_on_next,
+        decided_turn = decide_turn(
+            self.id, records, self.recognition(), horizon,
+            topics=self.topics, signatures=signatures, refused_by_broker=self._give_up_on_next,
             tell_all=self.settings.relay.log_forwards or self.settings.tracing.enabled,
         )  # fmt: skip
         decided = time.perf_counter()
         assert self._producer is not None  # noqa: S101 — _open set it
         try:
-            if self.signer is not None:
-                turn = await sign_turn(turn, self.signer, self.settings.ledger.digest)
+            turn = await close_turn(
+                decided_turn, position.previous,
+                ledger=self.topics.ledger, algorithm=self.settings.ledger.digest, signer=self.signer,
+            )  # fmt: skip
             async with asyncio.timeout(self.settings.relay.transaction_timeout_ms / 1000):
                 offsets = {self.partition: OffsetAndMetadata(turn.next_offset, turn.entry_digest)}
                 await send_in_transaction(self._producer, turn.outputs, self.id.partition, offsets, self.group_id)

@@ -171,12 +171,12 @@ def output_parts(output: Written, topic: str | None = None) -> tuple[bytes, ...]
 
 
 def build_entry(
-    span: Span, counts: Mapping[Facets, int], outputs: Sequence[Output], list_digest: str, previous: str | None,
-    *, algorithm: str, redriven: Sequence[int] | None = None,
+    span: Span, counts: Mapping[Facets, int], outputs: int, outputs_digest: str, list_digest: str,
+    previous: str | None, *, redriven: Sequence[int] | None = None,
 ) -> bytes:  # fmt: skip
     """The entry's JSON (a CloudEvent); ``previous`` is ``digest(algorithm, [entry before])``, None for a chain's first.
 
-    ``redriven`` are the input offsets that were put through again, where that is what the transaction did.
+    ``outputs`` is their number. ``redriven`` are the input offsets that were put through again, where the transaction did that.
     """
     return encode(
         {
@@ -194,8 +194,8 @@ def build_entry(
                 "last_offset": span.last_offset,
                 "records": span.records,
                 "counts": [{**facets._asdict(), "count": count} for facets, count in counts.items()],
-                "outputs": len(outputs),
-                "outputs_digest": outputs_digest(algorithm, outputs),
+                "outputs": outputs,
+                "outputs_digest": outputs_digest,
                 "list_digest": list_digest,
                 "engine_version": ENGINE_VERSION,
                 "previous": previous,
@@ -203,13 +203,6 @@ def build_entry(
             },
         }
     )
-
-
-def with_outputs_digest(entry: bytes, outputs_digest: str) -> bytes:
-    """``entry``, as ``build_entry`` made it, for outputs that were changed since (they were signed)."""
-    content = msgspec.json.decode(entry)
-    content["data"]["outputs_digest"] = outputs_digest
-    return encode(content)
 
 
 def entry_id(span: Span, previous: str | None) -> str:

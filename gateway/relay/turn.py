@@ -14,7 +14,7 @@ from gateway.core.province import Province
 from gateway.core.recognition import Recognition
 from gateway.core.signing import Verdict
 from gateway.relay.horizon import COMING_BYTES, Horizon
-from gateway.relay.ledger import Facets, Headers, Output, Span, build_entry, digest, facets_of
+from gateway.relay.ledger import Facets, Output, Span, build_entry, digest, facets_of, outputs_digest
 from gateway.relay.trace_context import trace_headers
 
 CONTENT_TYPE = ("content-type", b"application/cloudevents+json; charset=utf-8")
@@ -65,20 +65,6 @@ class Decided(NamedTuple):
     decision: Decision
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What one transaction will hold: outputs in input order, the ledger entry last; and where the input stands after it.
-
-    ``counts`` are those of the entry; ``told`` are the rejections and dead letters, or all if so asked.
-    """
-
-    counts: Mapping[Facets, int]
-    told: tuple[Decided, ...]
-    outputs: tuple[Output, ...]
-    next_offset: int
-    entry_digest: str
-
-
 @dataclass(frozen=True)
 class LaneId:
     """Which input partition a lane reads."""
@@ -96,6 +82,36 @@ class LaneId:
         return f"{self.topic}-{self.partition}"
 
 
+@dataclass(frozen=True, slots=True)
+class DecidedTurn:
+    """What the records of one transaction became, not yet accounted for: ``outputs`` in input order.
+
+    ``told`` are the rejections and dead letters, or all if so asked; ``remembered`` is ``Horizon.pending`` after it.
+    """
+
+    lane: LaneId
+    span: Span
+    counts: Mapping[Facets, int]
+    told: tuple[Decided, ...]
+    outputs: tuple[Output, ...]
+    list_digest: str
+    remembered: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one transaction will hold: outputs in input order, the ledger entry last; and where the input stands after it.
+
+    ``counts`` are those of the entry; ``told`` as in ``DecidedTurn``.
+    """
+
+    counts: Mapping[Facets, int]
+    told: tuple[Decided, ...]
+    outputs: tuple[Output, ...]
+    next_offset: int
+    entry_digest: str
+
+
 def lanes_of(topics: Topics, partitions: Mapping[str, int]) -> list[LaneId]:
     """Every lane; ``partitions`` is how many each topic has."""
     return [
@@ -105,12 +121,11 @@ def lanes_of(topics: Topics, partitions: Mapping[str, int]) -> list[LaneId]:
     ]
 
 
-def take_turn(
-    lane: LaneId, records: Sequence[InputRecord], recognition: Recognition, horizon: Horizon, previous: str | None,
-    *, topics: Topics, algorithm: str, signatures: Sequence[Verdict] = (),
-    refused_by_broker: bool = False, tell_all: bool = False,
-) -> Turn:  # fmt: skip
-    """Decide ``records`` (not empty, in offset order) and build all that their transaction writes.
+def decide_turn(
+    lane: LaneId, records: Sequence[InputRecord], recognition: Recognition, horizon: Horizon,
+    *, topics: Topics, signatures: Sequence[Verdict] = (), refused_by_broker: bool = False, tell_all: bool = False,
+) -> DecidedTurn:  # fmt: skip
+    """Decide ``records`` (not empty, in offset order) and build what they become.
 
     ``signatures`` are the verdicts on theirs, in the same order; none where nobody asks for them.
     ``refused_by_broker`` makes dead letters of them: the broker has refused what they would have become.
@@ -141,14 +156,31 @@ def take_turn(
         len(records),
         records[-1].timestamp,
     )
-    entry = build_entry(span, counts, outputs, recognition.digest, previous, algorithm=algorithm)
-    outputs.append(Output(topics.ledger, str(lane).encode(), entry, (CONTENT_TYPE, *_remembered_header(horizon))))
-    return Turn(counts, tuple(told), tuple(outputs), records[-1].offset + 1, digest(algorithm, [entry]))
+    return DecidedTurn(lane, span, counts, tuple(told), tuple(outputs), recognition.digest, horizon.pending)
 
 
-def _remembered_header(horizon: Horizon) -> Headers:
-    remembered = horizon.pending
-    return ((REMEMBERED_HEADER, remembered),) if len(remembered) <= MOST_REMEMBERED * COMING_BYTES else ()
+def build_turn_entry(turn: DecidedTurn, outputs_digest: str, previous: str | None, ledger: str) -> Output:
+    """The record for the topic ``ledger`` that accounts for ``turn``; ``previous`` is the digest of the lane's last entry."""
+    entry = build_entry(turn.span, turn.counts, len(turn.outputs), outputs_digest, turn.list_digest, previous)
+    few = len(turn.remembered) <= MOST_REMEMBERED * COMING_BYTES
+    headers = (CONTENT_TYPE, (REMEMBERED_HEADER, turn.remembered)) if few else (CONTENT_TYPE,)
+    return Output(ledger, str(turn.lane).encode(), entry, headers)
+
+
+def account_for(turn: DecidedTurn, entry: Output, algorithm: str) -> Turn:
+    """``turn`` with its ledger ``entry``, whose digest the next one will name."""
+    entry_digest = digest(algorithm, [entry.value])
+    return Turn(turn.counts, turn.told, (*turn.outputs, entry), turn.span.last_offset + 1, entry_digest)
+
+
+def take_turn(
+    lane: LaneId, records: Sequence[InputRecord], recognition: Recognition, horizon: Horizon, previous: str | None,
+    *, topics: Topics, algorithm: str, refused_by_broker: bool = False,
+) -> Turn:  # fmt: skip
+    """A whole turn, unsigned. Lanes close theirs by ``gateway.relay.closing``, which signs."""
+    turn = decide_turn(lane, records, recognition, horizon, topics=topics, refused_by_broker=refused_by_broker)
+    entry = build_turn_entry(turn, outputs_digest(algorithm, turn.outputs), previous, topics.ledger)
+    return account_for(turn, entry, algorithm)
 
 
 def destinations_of(lane: LaneId, topics: Topics) -> dict[Outcome, str]:

@@ -17,10 +17,10 @@ from gateway.core.records import LedgerEntry, RejectionRecord, VerificationRecor
 from gateway.core.signing import read_signed, record_message, without_signature
 from gateway.errors import ConfigurationError
 from gateway.operate.examples import display_event
+from gateway.relay.closing import close_turn
 from gateway.relay.horizon import Horizon
 from gateway.relay.ledger import digest, has_outputs_digest, read_entry
-from gateway.relay.signing import sign_turn
-from gateway.relay.turn import LaneId, Turn, take_turn
+from gateway.relay.turn import DecidedTurn, LaneId, Turn, decide_turn, take_turn
 from tests.signing import ALGORITHMS, make_own_key, settings_signing
 from tests.unit.test_turn import LIST, Record
 
@@ -35,15 +35,22 @@ class Written:
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
-def turn_of_all_kinds() -> Turn:
+def records_of_all_kinds() -> list[Record]:
     """One forwarded, one rejected, one of garbage."""
     good, bad = display_event(Province.SICHUAN), display_event(Province.SICHUAN) | {"id": "other"}
     bad = json.loads(json.dumps(bad))
     bad["data"]["display"]["channel"] = "somewhere"
     values = [json.dumps(good).encode(), json.dumps(bad).encode(), b"garbage"]
     key = good["data"]["holder"]["ref"].encode()
-    records = [Record(offset, value, key=key) for offset, value in enumerate(values)]
-    return take_turn(LANE, records, LIST, Horizon(10**9, 10), None, topics=Topics(), algorithm="sm3")
+    return [Record(offset, value, key=key) for offset, value in enumerate(values)]
+
+
+def turn_of_all_kinds() -> DecidedTurn:
+    return decide_turn(LANE, records_of_all_kinds(), LIST, Horizon(10**9, 10), topics=Topics())
+
+
+def close(turn: DecidedTurn, signer: RecordSigner | None = None) -> Turn:
+    return asyncio.run(close_turn(turn, None, ledger=Topics().ledger, algorithm="sm3", signer=signer))
 
 
 @pytest.fixture(params=ALGORITHMS)
@@ -66,8 +73,11 @@ def check(settings: Settings) -> RecordCheck:
 def test_a_turns_records_are_signed_and_its_digests_are_of_the_signed_ones(
     signer: RecordSigner, check: RecordCheck
 ) -> None:
-    plain = turn_of_all_kinds()
-    signed = asyncio.run(sign_turn(plain, signer, "sm3"))
+    turn = turn_of_all_kinds()
+    plain, signed = close(turn), close(turn, signer)
+    assert plain == take_turn(
+        LANE, records_of_all_kinds(), LIST, Horizon(10**9, 10), None, topics=Topics(), algorithm="sm3"
+    )
     assert len(signed.outputs) == 4
     for before, after in zip(plain.outputs, signed.outputs, strict=True):
         assert check.problem(Written(after.value)) is None

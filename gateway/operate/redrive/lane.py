@@ -22,7 +22,7 @@ from gateway.core.reading import Identity
 from gateway.core.recognition import Recognition
 from gateway.errors import GatewayError
 from gateway.relay.group import group_id_of
-from gateway.relay.ledger import Output, build_entry, digest, entry_id, facets_of, read_entry
+from gateway.relay.ledger import Output, build_entry, digest, entry_id, facets_of, outputs_digest, read_entry
 from gateway.relay.ledger import Span as EntrySpan
 from gateway.relay.transaction import MAX_BATCH_BYTES, REFUSED, send_in_transaction
 from gateway.relay.turn import (
@@ -327,8 +327,9 @@ class LaneRedrive:
             headers = (*output.headers, (REDRIVE_HEADER, redrive), (SUPERSEDES_HEADER, again.candidate.place))
             outputs.append(msgspec.structs.replace(output, headers=headers, value=self._signed(output.value)))
         entry = build_entry(
-            span, Counter(map(facets_of, decisions)), outputs, self.recognition.digest, self._previous,
-            algorithm=self.settings.ledger.digest, redriven=[record.offset for record in records],
+            span, Counter(map(facets_of, decisions)), len(outputs),
+            outputs_digest(self.settings.ledger.digest, outputs), self.recognition.digest, self._previous,
+            redriven=[record.offset for record in records],
         )  # fmt: skip
         return outputs, Output(self._topics.ledger, self._key.encode(), self._signed(entry), (CONTENT_TYPE,))
 

@@ -58,6 +58,7 @@ ENGINES = {
         Engine("faust", "Faust agent", _REDUCED, AT_LEAST_ONCE, "own", "faust_agent", "outputs", "reduced"),
         Engine("faust-decision", "Faust agent", _DECISION, AT_LEAST_ONCE, "own", "faust_agent", "outputs", "decision"),
         Engine("bare", "bare aiokafka lanes", "copy the bytes", EXACTLY_ONCE, "own", "bare_copy", "commits"),
+        Engine("floor", "bare aiokafka lanes", "decode, encode, digest, forward", EXACTLY_ONCE, "own", "bare_floor", "commits"),
         Engine("reading", "aiokafka, reading alone", "read", "", "own", "reading", "commits"),
     )
 }  # fmt: skip

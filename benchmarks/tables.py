@@ -92,16 +92,21 @@ def describe_ratios(base: list[Entry]) -> str:
     if gateway is None or not found:
         return ""
     parts = []
-    for key in ("kafka-streams", "quix", "quix-decision", "faust-decision", "bare"):
+    for key in ("kafka-streams", "quix", "quix-decision", "faust-decision", "bare", "floor"):
         if (peer := found.get(key)) is not None:
             rate = middle(gateway, "rate") / middle(peer, "rate")
             cpu = middle(peer, "cpu_us") / middle(gateway, "cpu_us")
             parts.append(f"{label(key)} {rate:.2f} × (by CPU time {cpu:.2f} ×)")
     text = "The gateway's whole job beside: " + "; ".join(parts) + "." if parts else ""
     if bare := found.get("bare"):
-        above = middle(gateway, "cpu_us") - middle(bare, "cpu_us")
-        text += f" Its worker's CPU time is {above:.1f} µs an event above the bare lane's."
+        text += f" Its worker's CPU time is {_above(gateway, bare):.1f} µs an event above the bare lane's."
+        if floor := found.get("floor"):
+            text += f" Of these, {_above(floor, bare):.1f} µs are the libraries' calls that the contract asks for."
     return text
+
+
+def _above(one: Entry, other: Entry) -> float:
+    return middle(one, "cpu_us") - middle(other, "cpu_us")
 
 
 def _varied_table(entries: list[Entry]) -> str:

@@ -33,11 +33,11 @@ def run(settings: Settings, folder: Path, *options: str) -> "subprocess.Complete
 
 
 def test_engines_are_measured_beside_each_other(settings: Settings, tmp_path: Path):
-    options = ["--engines", "gateway,bare,reading", "--sizes", "0.8 kB", "--partitions", "2", "--workers", "1"]
+    options = ["--engines", "gateway,bare,floor,reading", "--sizes", "0.8 kB", "--partitions", "2", "--workers", "1"]
     done = run(settings, tmp_path, "throughput", *options, "--events", str(EVENTS), "--rounds", "1")
     assert done.returncode == 0, done.stderr
     entries = json.loads((tmp_path / "results.json").read_text())["throughput"]
-    assert [entry["engine"] for entry in entries] == ["gateway", "bare", "reading"]
+    assert [entry["engine"] for entry in entries] == ["gateway", "bare", "floor", "reading"]
     for entry in entries:
         (only,) = entry["rounds"]
         # Every input has exactly one output: the harness itself refuses to report anything else.

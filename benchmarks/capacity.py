@@ -2,14 +2,16 @@
 
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from benchmarks.results import Results, middle
 from benchmarks.tables import base_entries, table
 from benchmarks.traffic import make_events
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import packaged_config
-from gateway.core.building import build_record
-from gateway.core.decision import decide
+from gateway.contract.outputs import build_output, output_parts
+from gateway.contract.topics import LaneId, Topics
+from gateway.decide import decide_bytes
 
 RESIDENTS = 110_000_000
 """Of Sichuan and Chongqing, in round figures."""
@@ -26,7 +28,14 @@ BROKER_MB_S = 100
 """What a broker writes in the long run with the replicas of others: an assumption, to be measured on the real disks."""
 HORIZON_DAYS = 72.1 / 24
 _SAMPLE = 2000
-_HEADERS_AND_FRAMING = 110  # content type, origin, and a record's own lengths
+
+
+class _Sampled(NamedTuple):
+    offset: int
+    timestamp: int
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,12 +49,15 @@ class Cost:
 
 def cost_of(cpu_us: float) -> Cost:
     """The bytes as the simulator's events have them."""
-    recognition, now = load_recognition(packaged_config() / "recognition"), int(time.time() * 1000)
+    recognition, now, topics = load_recognition(packaged_config() / "recognition"), int(time.time() * 1000), Topics()
     taken = given = 0
-    for event in make_events(recognition, _SAMPLE):
-        record = build_record(decide(event.value, event.province, now, recognition, key=event.key)) or b""
+    for offset, event in enumerate(make_events(recognition, _SAMPLE)):
+        record = _Sampled(offset, now, event.key, event.value)
+        lane = LaneId(event.province, topics.display(event.province), 0)
+        decision = decide_bytes(event.value, event.province, now, recognition, key=event.key)
+        output = build_output(lane, record, decision, topics)
         taken += len(event.key) + len(event.value)
-        given += len(event.key) + len(record) + _HEADERS_AND_FRAMING
+        given += sum(map(len, output_parts(output))) - len(output.topic) if output else 0
     return Cost(cpu_us, taken / _SAMPLE, given / _SAMPLE)
 
 
@@ -108,4 +120,4 @@ def bytes_of_an_id(results: Results) -> float | None:
         return None
     few, many = entries[0], entries[-1]
     grown_mb = many["rss_mb"] - few["rss_mb"]
-    return float(grown_mb * 2**20 / (many["events"] - few["events"]))
+    return float(grown_mb * 2**20 / (many["remembered"] - few["remembered"]))

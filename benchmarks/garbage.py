@@ -23,7 +23,6 @@ from benchmarks.traffic import make_events
 from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
 from gateway.core.province import Province
 from gateway.operate.examples import display_event
 from gateway.operate.topics import apply_topics
@@ -61,7 +60,7 @@ def garbage() -> Iterator[bytes]:
 
 
 async def publish(settings: Settings, good: int, foul: int) -> None:
-    topics, recognition = Topics(settings.topic_prefix), load_recognition(settings.recognition_dir)
+    topics, recognition = settings.topic_names, load_recognition(settings.recognition_dir)
     events = (each for each in make_events(recognition, good * 3) if each.province is Province.SICHUAN)
     async with kafka.producer(settings, linger_ms=20, max_batch_size=400_000, max_request_size=2_000_000) as producer:
         futures = [
@@ -77,10 +76,10 @@ async def publish(settings: Settings, good: int, foul: int) -> None:
 async def measure(settings: Settings, good: int, foul: int) -> tuple[float, int]:
     """Good events a second, and how much garbage was worked off beside them."""
     settings, log = await renewed(settings), new_log()
-    display, other = (Topics(settings.topic_prefix).display(province) for province in Province)
+    display, other = (settings.topic_names.display(province) for province in Province)
     outputs = [
-        Topics(settings.topic_prefix).verification(Province.CHONGQING),
-        Topics(settings.topic_prefix).rejection(Province.SICHUAN),
+        settings.topic_names.verification(Province.CHONGQING),
+        settings.topic_names.rejection(Province.SICHUAN),
     ]
     async with kafka.admin(settings) as admin:
         with running(ENGINES["gateway"], settings, log) as workers:

@@ -19,7 +19,6 @@ from benchmarks.engines import Engine
 from gateway.adapters import kafka
 from gateway.adapters.local_kafka import local_kafka
 from gateway.adapters.settings import Settings, load_settings, packaged_config
-from gateway.adapters.topics import Topics
 from gateway.core.province import Province
 from gateway.operate.topics import apply_topics
 
@@ -56,19 +55,19 @@ def apart(settings: Settings, partitions: int) -> Settings:
 
 def display_topics(settings: Settings) -> dict[Province, str]:
     """Where each province publishes."""
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topic_names
     return {province: topics.display(province) for province in Province}
 
 
 def output_topics(settings: Settings) -> list[str]:
     """The topics that events' outputs go to."""
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topic_names
     return [*(topics.verification(p) for p in Province), *(topics.rejection(p) for p in Province), topics.deadletter]
 
 
 async def renewed(settings: Settings) -> Settings:
     """Empty outputs and a consumer group that nobody has used, on inputs that stay as they are."""
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topic_names
     async with kafka.admin(settings) as admin:
         written = sorted(set(await admin.list_topics()) & (set(topics.all) - set(topics.displays)))
         if written:
@@ -98,7 +97,7 @@ class Progress:
         if self._engine.counted_by == "outputs":
             return sum((await self._consumer.end_offsets(self._outputs)).values())
         committed = await self._admin.list_consumer_group_offsets(self._settings.groups[0])
-        displays = Topics(self._settings.topic_prefix).displays
+        displays = self._settings.topic_names.displays
         return sum(max(0, each.offset) for partition, each in committed.items() if partition.topic in displays)
 
 

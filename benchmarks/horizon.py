@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from gateway.core.digest import sha256
+from gateway.core.event import Identity
 from gateway.core.province import Province
-from gateway.core.reading import Identity
 from gateway.relay.horizon import Horizon
 
 _TURN = 1000
@@ -26,7 +26,8 @@ def main() -> int:
         while number < goal:
             for _ in range(_TURN):
                 # Shown within one hour: nothing is forgotten for its age, only for want of room.
-                identity = Identity(f"urn:chuanyu:{Province.SICHUAN}", f"b6f1c2d4-{number:012d}-4a7e")
+                holder = f"sm3:{number:064x}"
+                identity = Identity(Province.SICHUAN.source, f"b6f1c2d4-{number:012d}-4a7e", holder)
                 horizon.remember(
                     identity, sha256(b"%d" % number), 1_795_392_000_000 + number * _HOUR_MS // (9 * options.ids)
                 )

@@ -25,8 +25,9 @@ from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings
 from gateway.operate.topics import apply_topics, delete_topics
 
-REMEMBERED = (10_000, 1_000_000)
-_QUICK_REMEMBERED = (10_000,)
+EVENTS = (10_000, 1_000_000)
+"""Nine in ten of them are forwarded, and so remembered."""
+_QUICK_EVENTS = (10_000,)
 _RESTARTS, _FRESH = 5, 2000
 _LONGEST_S = 3600.0
 _KILLS, _QUICK_KILLS = 3, 1
@@ -36,10 +37,10 @@ _GATEWAY = ENGINES["gateway"]
 
 def run(settings: Settings, results: Results, console: Console, *, quick: bool) -> None:
     """Memory and restarts with few and with many remembered ids; then kills."""
-    for remembered in _QUICK_REMEMBERED if quick else REMEMBERED:
-        console.print(f"memory and {_RESTARTS} restarts with {remembered:,} remembered ids")
-        entry = asyncio.run(measure_restarts(settings, remembered, new_log()))
-        results.put("restart", {"events": remembered, **entry, **describe_moment()}, "events")
+    for events in _QUICK_EVENTS if quick else EVENTS:
+        console.print(f"memory and {_RESTARTS} restarts after {events:,} events")
+        entry = asyncio.run(measure_restarts(settings, events, new_log()))
+        results.put("restart", {"events": events, **entry, **describe_moment()}, "events")
         results.save()
     pauses = []
     for number in range(1, (_QUICK_KILLS if quick else _KILLS) + 1):

@@ -32,7 +32,6 @@ from gateway.adapters.list_files import load_recognition
 from gateway.adapters.local_kafka import local_kafka
 from gateway.adapters.local_kafka.broker import free_ports
 from gateway.adapters.settings import Settings, load_settings, packaged_config
-from gateway.adapters.topics import Topics
 from gateway.core.times import parse_instant
 from gateway.operate.topics import apply_topics
 
@@ -69,7 +68,7 @@ class Publisher(threading.Thread):
 
     def __init__(self, settings: Settings, rate: int, most: int) -> None:
         super().__init__(daemon=True)
-        self._topics, self._rate, self.count = Topics(settings.topic_prefix), rate, 0
+        self._topics, self._rate, self.count = settings.topic_names, rate, 0
         self._events = make_events(load_recognition(settings.recognition_dir), most)
         self._producer = Producer({
             "bootstrap.servers": settings.bootstrap_servers, "partitioner": "murmur2_random", "acks": "all", "linger.ms": 5,

@@ -11,7 +11,6 @@ import msgspec
 from confluent_kafka import Producer
 
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
 from gateway.core.decision import Outcome
 from gateway.core.province import Province
 from gateway.core.recognition import Recognition
@@ -99,7 +98,7 @@ def _paddings(length: int) -> list[str]:
 
 def publish(settings: Settings, events: Iterable[Published]) -> tuple[int, int]:
     """Publish as quickly as it goes; returns how many there were and their bytes. The partition is the key's (murmur2)."""
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topic_names
     display = {province: topics.display(province) for province in Province}
     producer = Producer({
         "bootstrap.servers": settings.bootstrap_servers, "partitioner": "murmur2_random", "acks": "all",

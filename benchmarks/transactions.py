@@ -7,7 +7,6 @@ import msgspec
 
 from benchmarks.ground import read_values
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
 
 
 class _Data(msgspec.Struct):
@@ -38,4 +37,4 @@ def read_sizes(settings: Settings) -> Sizes:
 
 
 def _ledger(settings: Settings) -> str:
-    return Topics(settings.topic_prefix).ledger
+    return settings.topic_names.ledger

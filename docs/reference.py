@@ -10,22 +10,23 @@ from typing import Any
 from typer.main import get_command
 
 from gateway.adapters.metrics import LaneStatus, Metrics
-from gateway.adapters.topics import Topics
+from gateway.contract.topics import Topics
+from gateway.core.dead_letter_codes import DeadLetterCode, DeadLetterRecipient
 from gateway.core.province import Province
-from gateway.core.reasons import MEANINGS, Code, Hears
-from gateway.feedback.problems import DEAD_LETTERS_ZH
-from gateway.feedback.report.advice import ADVICE, DEAD_LETTERS_EN
+from gateway.core.reasons import Code, Recipient
 from gateway.feedback.report.words import field_name
 from gateway.operate.schemas import MODELS, json_schema
 
 FOLDER = Path(__file__).parent / "reference"
 _MADE = "<!-- Written by `make reference` from the code: edit the code. -->\n"
 
-HEARS = {
-    Hears.PLATFORM: ("发布平台", "the publishing platform"),
-    Hears.CENTRES: ("两个协调中心", "both coordinating centres"),
-    Hears.ROW_ISSUERS: ("该行两地签发单位", "the row's issuing units, both sides"),
-    Hears.ROW_ISSUER_OF_ORIGIN: ("该行发布方签发单位", "the row's issuing unit in the province that published"),
+RECIPIENTS: dict[Recipient | DeadLetterRecipient, tuple[str, str]] = {
+    Recipient.PLATFORM: ("发布平台", "the publishing platform"),
+    Recipient.CENTRES: ("两个协调中心", "both coordinating centres"),
+    Recipient.ROW_ISSUERS: ("该行两地签发单位", "the row's issuing units, both sides"),
+    Recipient.ROW_ISSUER_OF_ORIGIN: ("该行发布方签发单位", "the row's issuing unit in the province that published"),
+    DeadLetterRecipient.PLATFORM: ("发布平台", "the publishing platform"),
+    DeadLetterRecipient.OPERATORS: ("运维人员", "operators"),
 }
 _T = Topics()
 _ON = {
@@ -143,27 +144,25 @@ _LIMITS = {"minLength": "at least", "maxLength": "at most", "minimum": "from", "
 
 def reasons() -> str:
     """The reason codes and the error codes of dead letters, in Chinese and English."""
-    hears = {code.value: HEARS[MEANINGS[code].hears] for code in Code}
-    letters = {code: ("运维人员", "operators") if ADVICE[code].en.startswith("Operators") else HEARS[Hears.PLATFORM] for code in DEAD_LETTERS_ZH}  # fmt: skip
-    meaning = {code.value: (MEANINGS[code].zh, MEANINGS[code].en) for code in Code}
-    meaning |= {code: (DEAD_LETTERS_ZH[code], DEAD_LETTERS_EN[code]) for code in DEAD_LETTERS_ZH}
 
-    def table(codes: dict[str, tuple[str, str]], language: int) -> list[str]:
+    def table(codes: Iterable[Code | DeadLetterCode], language: int) -> list[str]:
         heads = (("原因", "含义", "退回给", "如何处理"), ("reason", "meaning", "goes back to", "what to do"))[language]
-        rows = (
-            (f"`{code}`", meaning[code][language], who[language], ADVICE[code][language]) for code, who in codes.items()
-        )
+        rows = []
+        for code in codes:
+            entry, who = code.entry, RECIPIENTS[code.entry.recipient][language]
+            words = ((entry.zh, entry.advice_zh), (entry.en, entry.advice_en))[language]
+            rows.append((f"`{code.value}`", words[0], who, words[1]))
         return [*_table(heads, rows), ""]
 
     return "\n".join([
         _MADE, "# Reason codes 退回原因", "",
         "In the order in which they become the primary reason. A rejection names all that apply, not only the first. "
         "以下按成为首要原因的先后排列；退回记录列出全部适用的原因。", "",
-        "## 中文", "", *table(hears, 0), "## English", "", *table(hears, 1),
+        "## 中文", "", *table(Code, 0), "## English", "", *table(Code, 1),
         "## Dead letters 无法识别的消息", "",
         "Bytes of which no event can be read get no rejection but a dead letter on `gateway.deadletter`. "
         "读不出事件的消息不产生退回记录，而进入 `gateway.deadletter`。", "",
-        *table(letters, 0), *table(letters, 1),
+        *table(DeadLetterCode, 0), *table(DeadLetterCode, 1),
     ])  # fmt: skip
 
 

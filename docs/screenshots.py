@@ -21,7 +21,6 @@ from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.local_kafka import local_kafka
 from gateway.adapters.settings import Settings, load_settings
-from gateway.adapters.topics import Topics
 from gateway.operate.simulate import Simulator
 from gateway.operate.topics import apply_topics
 
@@ -119,7 +118,7 @@ def _wait() -> None:
 
 async def _publish(settings: Settings) -> None:
     simulator = Simulator(load_recognition(settings.recognition_dir), 8)
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topic_names
     async with kafka.producer(settings, linger_ms=5) as producer:
         for number in range(ROUNDS):
             for _ in range(EVENTS if number % 5 else EVENTS // 3):

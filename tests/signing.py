@@ -11,8 +11,8 @@ from tongsuopy.crypto import hashes, serialization
 from tongsuopy.crypto.asymciphers import ec
 
 from gateway.adapters.settings import Settings, load_settings
+from gateway.contract.signing import signed_message
 from gateway.core.province import Province
-from gateway.core.signing import signed_message
 from gateway.operate.examples import display_event
 
 SM2_KEY = ec.generate_private_key(ec.SM2())

@@ -13,10 +13,10 @@ import msgspec
 from aiokafka.structs import ConsumerRecord
 
 from benchmarks.peers.bare_copy import Written, main
+from gateway.contract.headers import CONTENT_TYPE, ORIGIN_HEADER
+from gateway.contract.outputs import digest
 from gateway.core.digest import sha256
-from gateway.core.plain import Event
-from gateway.relay.ledger import digest
-from gateway.relay.turn import CONTENT_TYPE, ORIGIN_HEADER
+from gateway.core.event import Event
 
 DECISION_BYTES = 170
 """What a decision's digest is over: two digests, version, outcome."""

@@ -8,10 +8,14 @@ from pathlib import Path
 import msgspec
 
 from gateway.adapters.list_files import load_recognition
-from gateway.adapters.topics import Topics
-from gateway.core.building import build_dead_letter, build_record
-from gateway.core.decision import Outcome, decide
+from gateway.contract.dead_letter import build_dead_letter
+from gateway.contract.headers import Origin
+from gateway.contract.rejection import build_rejection
+from gateway.contract.topics import Topics
+from gateway.contract.verification import build_verification
+from gateway.core.decision import DeadLetter, Forward, Reject
 from gateway.core.province import Province
+from gateway.decide import decide_bytes
 
 Input = tuple[str, int, int, int, bytes | None, bytes]
 """Topic, partition, offset, the broker's time in milliseconds, key, value."""
@@ -62,11 +66,15 @@ class Task:
         def decide_and_build(record: Input) -> tuple[str, bytes]:
             topic, partition, offset, received, key, raw = record
             province: Province = provinces[topic]
-            decision = decide(raw, province, received, recognition, key=key)
-            value = build_record(decision)
-            if value is None:
-                return topics.deadletter, build_dead_letter(decision, raw, topic, partition, offset)
-            forwarded = decision.outcome is Outcome.FORWARD
-            return topics.verification(province.other) if forwarded else topics.rejection(province), value
+            decision = decide_bytes(raw, province, received, recognition, key=key)
+            match decision:
+                case Forward():
+                    return topics.verification(province.other), build_verification(decision)
+                case Reject():
+                    return topics.rejection(province), build_rejection(decision)
+                case DeadLetter():
+                    origin = Origin(topic, partition, offset)
+                    return topics.deadletter, build_dead_letter(decision, raw, origin)
+            raise AssertionError("a duplicate, where nothing was forwarded before")
 
         return decide_and_build

@@ -5,7 +5,6 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
 from gateway.core.province import Province
 
 
@@ -53,7 +52,7 @@ def needed_grants(settings: Settings) -> list[Grant]:
 
 
 def _provinces(settings: Settings) -> Iterator[Grant]:
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topic_names
     for province in Province:
         role = Role.of(province)
         yield Grant(role, Kind.TOPIC, topics.display(province), "WRITE")
@@ -71,7 +70,7 @@ def _provinces(settings: Settings) -> Iterator[Grant]:
 
 
 def _gateway(settings: Settings) -> Iterator[Grant]:
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topic_names
     for topic in topics.all:
         yield Grant(Role.GATEWAY, Kind.TOPIC, topic, "READ")
         if topic not in topics.displays:
@@ -85,7 +84,7 @@ def _gateway(settings: Settings) -> Iterator[Grant]:
 
 
 def _operator(settings: Settings) -> Iterator[Grant]:
-    for topic in (*Topics(settings.topic_prefix).all, *settings.changelogs):
+    for topic in (*settings.topic_names.all, *settings.changelogs):
         yield Grant(Role.OPERATOR, Kind.TOPIC, topic, "READ")
         yield Grant(Role.OPERATOR, Kind.TOPIC, topic, "DESCRIBE_CONFIGS")
     for group in settings.groups:

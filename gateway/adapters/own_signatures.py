@@ -1,6 +1,6 @@
 """The gateway's own signature on what it writes, where the settings name a key; and the audit's question whether it is there.
 
-The same two attributes, over the same bytes, as a platform's on its events (``gateway.core.signing``).
+The same two attributes, over the same bytes, as a platform's on its events (``gateway.contract.signing``).
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import HALF, Policy, Record, TrustedKey, on_all_cores, read_keys
-from gateway.core.signing import read_signed, record_message, with_signature
+from gateway.contract.signing import read_signed, record_message, with_signature
 from gateway.errors import ConfigurationError
 
 _PROBE = b"is this the public key of that private key?"

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from difflib import get_close_matches
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self, cast
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gateway.adapters.strict_yaml import NotYamlError, read_yaml
+from gateway.contract.topics import Topics
 from gateway.errors import ConfigurationError
 
 DEFAULT_FILE = "config/gateway.yaml"
@@ -192,6 +194,11 @@ class Settings(BaseSettings):
         return (self._file.parent / self.recognition).resolve()
 
     @property
+    def topic_names(self) -> Topics:
+        """The contract's topics by name, with the prefix."""
+        return _topics(self.topic_prefix)
+
+    @property
     def groups(self) -> tuple[str, str]:
         """The consumer groups: the relay's and feedback's; transactional ids begin with them."""
         return self.topic_prefix + self.relay.group_id, self.topic_prefix + self.feedback.group_id
@@ -229,6 +236,10 @@ class Settings(BaseSettings):
     def beside_file(self, path: Path) -> Path:
         """``path`` as meant in the settings file: relative to that file's folder."""
         return (self._file.parent / path).resolve()
+
+
+# A cached property would go along into a copy that has another prefix.
+_topics = lru_cache(maxsize=64)(Topics)
 
 
 def packaged_config() -> Path:

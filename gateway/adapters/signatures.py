@@ -18,9 +18,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, mode
 from gateway.adapters.cores import usable_cores
 from gateway.adapters.settings import Settings
 from gateway.adapters.strict_yaml import NotYamlError, read_yaml
+from gateway.contract.headers import Headers
+from gateway.contract.signing import Signed, read_signed
 from gateway.core.province import Province
-from gateway.core.reading import Headers
-from gateway.core.signing import Signed, Verdict, read_signed
+from gateway.core.signature import SignatureStatus
 from gateway.errors import ConfigurationError
 
 Policy = Literal["off", "optional", "required"]
@@ -117,35 +118,34 @@ class KeyRing:
         """Whether nobody looks at the signatures of this province's events."""
         return self.policies[province] == "off"
 
-    def verdict(self, province: Province, received_at: int, raw: bytes, headers: Headers = ()) -> Verdict:
+    def status(self, province: Province, received_at: int, raw: bytes, headers: Headers = ()) -> SignatureStatus:
         """What comes of the signature of a record of this province's topic.
 
         Keys are those in force when the record was received (milliseconds since the epoch). Deterministic; never raises.
         """
         if self.is_off(province):
-            return Verdict.UNASKED
+            return SignatureStatus.UNASKED
         signed = read_signed(raw, headers)
         if signed is None:
-            return Verdict.MISSING if self.policies[province] == "required" else Verdict.UNASKED
+            return SignatureStatus.MISSING if self.policies[province] == "required" else SignatureStatus.UNASKED
         return self._verify(province, received_at, signed)
 
-    def verdict_on(self, province: Province, record: Record) -> Verdict:
-        """The verdict on a record of this province's topic."""
-        return self.verdict(province, record.timestamp, record.value or b"", record.headers)
+    def status_on(self, province: Province, record: Record) -> SignatureStatus:
+        """What comes of the signature of a record of this province's topic."""
+        return self.status(province, record.timestamp, record.value or b"", record.headers)
 
-    async def verdicts(self, province: Province, records: Sequence[Record]) -> list[Verdict]:
-        """The verdict on each record, in order; on all cores, off the event loop."""
+    async def statuses(self, province: Province, records: Sequence[Record]) -> list[SignatureStatus]:
+        """What comes of each record's signature, in order; on all cores, off the event loop."""
         if self.is_off(province):
-            return [Verdict.UNASKED] * len(records)
+            return [SignatureStatus.UNASKED] * len(records)
+        return await on_all_cores(lambda record: self.status_on(province, record), records)
 
-        return await on_all_cores(lambda record: self.verdict_on(province, record), records)
-
-    def _verify(self, province: Province, received_at: int, signed: Signed) -> Verdict:
+    def _verify(self, province: Province, received_at: int, signed: Signed) -> SignatureStatus:
         key = self.keys.get((province, signed.key_id)) if signed.key_id else None
         if key is None or not key.holds_at(received_at):
-            return Verdict.KEY_UNKNOWN
+            return SignatureStatus.KEY_UNKNOWN
         is_valid = signed.signature is not None and key.verify(signed.signature, signed.message)
-        return Verdict.VALID if is_valid else Verdict.INVALID
+        return SignatureStatus.VALID if is_valid else SignatureStatus.INVALID
 
 
 NO_SIGNATURES = KeyRing(dict.fromkeys(Province, "off"), {})

@@ -35,7 +35,12 @@ def feedback_list(
         str | None, typer.Option(help="pending (待处理), fed_back (已反馈) or verified (已复核).")
     ] = None,
     code: Annotated[str | None, typer.Option(help="Reason code, or a dead letter's error code.")] = None,
-    row: Annotated[int | None, typer.Option(help="Row of the list.")] = None,
+    row: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BATCH/ROW", help="Row of the list, such as 1/5; or 5, where only one batch has that row."
+        ),
+    ] = None,
     unit: Annotated[str | None, typer.Option(help="Responsible unit.")] = None,
     config: Config = None,
     bootstrap_servers: Servers = None,
@@ -46,11 +51,12 @@ def feedback_list(
     Example: `gateway feedback list --status pending --unit 四川省交通运输厅`
     """
     from gateway.operate.codes import require_codes
-    from gateway.operate.feedback.cases import CaseFilter, list_cases
+    from gateway.operate.feedback.cases import CaseFilter, find_row, list_cases
 
     require_codes("--code", *([code] if code else []))
-    which = CaseFilter(_status(status), code, row, unit)
-    finish(list_cases(load(config, bootstrap_servers), which, output.value))
+    settings = load(config, bootstrap_servers)
+    which = CaseFilter(_status(status), code, find_row(settings, row) if row else None, unit)
+    finish(list_cases(settings, which, output.value))
 
 
 @app.command("show")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.options import Config, Format, ListDir, Output, Servers, finish, list_folder, load, recognition
+from gateway.cli.options import Config, Format, ListDir, Output, Row, Servers, finish, list_folder, load, recognition
 
 app = typer.Typer(
     no_args_is_help=True, help="The recognition list (互认实施清单): show it, check its files, compare it."
@@ -16,14 +16,14 @@ app = typer.Typer(
 @app.command("show")
 def list_show(
     date: Annotated[str | None, typer.Option(help="As of this day, YYYY-MM-DD (UTC+8); default: today.")] = None,
-    row: Annotated[int | None, typer.Option(help="Only this row.")] = None,
+    row: Row = None,
     list_dir: ListDir = None,
     config: Config = None,
     output: Format = Output.TEXT,
 ) -> None:
     """Show the list as of a day, with unresolved cells marked.
 
-    Example: `gateway list show --row 5`
+    Example: `gateway list show --row 1/5`
     """
     from gateway.operate.lists.show import show_list
 

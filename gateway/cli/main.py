@@ -13,7 +13,7 @@ import typer
 
 from gateway import __version__
 from gateway.cli import contract, feedback, lists, proof
-from gateway.cli.options import Config, Format, ListDir, Output, Servers, finish, list_folder, load, print_paths
+from gateway.cli.options import Config, Format, ListDir, Output, Row, Servers, finish, list_folder, load, print_paths
 from gateway.core.province import Province
 from gateway.errors import GatewayError, UsageError
 
@@ -181,7 +181,7 @@ def tail(
         list[str], typer.Argument(metavar="TOPIC…", help="Such as sichuan.rejection gateway.deadletter.")
     ],
     code: Annotated[str | None, typer.Option(help="Only rejections and dead letters with this code.")] = None,
-    row: Annotated[int | None, typer.Option(help="Only this row of the list.")] = None,
+    row: Row = None,
     unit: Annotated[str | None, typer.Option(help="Only rejections for this responsible unit.")] = None,
     from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Not only what comes from now on.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many records.")] = None,
@@ -194,16 +194,19 @@ def tail(
 
     Example: `gateway tail sichuan.rejection --from-beginning --code CHANNEL_NOT_RECOGNISED`
     """
+    from gateway.adapters.list_files import load_recognition
     from gateway.operate.codes import require_codes
+    from gateway.operate.rows import require_rows
     from gateway.operate.tail import Filter
     from gateway.operate.tail import tail as tail_topics
 
     require_codes("--code", *([code] if code else []))
     settings = load(config, bootstrap_servers)
+    wanted = next(iter(require_rows("--row", load_recognition(settings.recognition_dir), row))) if row else None
     finish(
         asyncio.run(
             tail_topics(
-                settings, topics, Filter(code, row, unit), from_beginning=from_beginning, limit=limit, timeout_s=timeout,
+                settings, topics, Filter(code, wanted, unit), from_beginning=from_beginning, limit=limit, timeout_s=timeout,
                 output=output.value,
             )
         )

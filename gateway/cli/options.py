@@ -31,6 +31,8 @@ ListDir = Annotated[
     Path | None, typer.Option("--list", help="Folder of list files; default: the settings'.", show_default=False)
 ]
 
+Row = Annotated[str | None, typer.Option("--row", metavar="BATCH/ROW", help="Only this row of the list, such as 1/5.")]
+
 
 def load(config: Path | None, bootstrap_servers: str | None = None) -> "Settings":
     """The settings, with these options. Raises ConfigurationError."""

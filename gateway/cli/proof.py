@@ -106,7 +106,10 @@ def replay(
 
 def redrive(
     reason: Annotated[list[str] | None, typer.Option(help="Reason or error code; may be given again.")] = None,
-    row: Annotated[list[int] | None, typer.Option(help="Row of the list that has the certificate.")] = None,
+    row: Annotated[
+        list[str] | None,
+        typer.Option(metavar="BATCH/ROW", help="Row of the list that has the certificate, such as 1/5."),
+    ] = None,
     unit: Annotated[list[str] | None, typer.Option(help="Responsible unit.")] = None,
     event_id: Annotated[list[str] | None, typer.Option("--id", help="Event id.")] = None,
     since: Annotated[str | None, typer.Option(metavar="TIME", help="Rejected since, RFC 3339.")] = None,
@@ -121,15 +124,16 @@ def redrive(
     """Put rejected or dead-lettered events through again under the list as it is now, ids kept, on the ledger.
 
     Each event is decided by the edition in force at its time. What would be rejected for the same reasons is not sent again.
+    A running worker loses each lane for a moment: what it had in hand it decides again.
 
-    Example: `gateway redrive --reason LIST_ROW_UNRESOLVED --row 6 --dry-run`
+    Example: `gateway redrive --reason LIST_ROW_UNRESOLVED --row 1/6 --dry-run`
     """
     from gateway.operate.codes import require_codes
     from gateway.operate.redrive.run import Selection, run_redrive
     from gateway.operate.times import parse_time
 
     selection = Selection(
-        require_codes("--reason", *(reason or ())), frozenset(row or ()), frozenset(event_id or ()), frozenset(unit or ()),
+        require_codes("--reason", *(reason or ())), tuple(row or ()), frozenset(event_id or ()), frozenset(unit or ()),
         parse_time("--since", since), parse_time("--until", until), everything,
     )  # fmt: skip
     settings = load(config, bootstrap_servers)

@@ -1,129 +1,165 @@
-"""The certificate-display event (亮证事件): CloudEvents 1.0 with the contract's ``data``, as pydantic models.
+"""A display event as the rules see it, and what reading a record came to. ``gateway.contract.display_event`` reads them.
 
-These models are the contract: the JSON Schemas are exported from them and every event is validated by them.
+Fields stand in alphabetical order, that of canonical JSON. Nothing here can be part of a reference cycle, so the garbage
+collector need not look for one (``gc=False``).
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
-from pydantic_core import PydanticCustomError
+import msgspec
 
-from gateway.core.identifier import MAX_LENGTH as MAX_IDENTIFIER_LENGTH
-from gateway.core.privacy import is_masked
-from gateway.core.times import RFC3339, is_date, parse_instant
+from gateway.core.province import Province
+from gateway.core.recognition import Shown
 
-EVENT_TYPE = "cn.chuanyu.certificate.displayed.v1"
-MAX_EVENT_BYTES = 262_144
-"""The largest event that is read; CloudEvents 1.0 asks for 64 KiB at least."""
-MAX_ID_LENGTH = 256
-TRACE_CONTEXT = frozenset({"traceparent", "tracestate"})
-"""The distributed-tracing extension: carried along, but not part of an event's content (a repetition may have its own)."""
+Carried = Mapping[str, str | bool | int]
+"""Extension attributes of an event that go out again with what becomes of it, by name."""
 
 
-def _real_date(text: str) -> str:
-    if not is_date(text):
-        raise PydanticCustomError("date", "must be a calendar date, YYYY-MM-DD")
-    return text
+class Certificate(msgspec.Struct, kw_only=True, gc=False):
+    """The certificate (电子证照) that was shown."""
+
+    identifier: str | None = None
+    issuer_code: str | None = None
+    issuer_name: str
+    type_code: str | None = None
+    type_name: str
+    valid_from: str | None = None
+    valid_until: str | None = None
 
 
-def _real_instant(text: str) -> str:
-    if parse_instant(text) is None:
-        raise PydanticCustomError("instant", "must be an existing RFC 3339 date-time with an offset")
-    return text
+class Display(msgspec.Struct, kw_only=True, gc=False):
+    """Where, how and to whom it was shown (亮证)."""
+
+    channel: str
+    matter_code: str | None = None
+    matter_name: str | None = None
+    region_code: str
+    scenario: str
+    verifier_code: str | None = None
+    verifier_name: str | None = None
 
 
-def _masked(name: str) -> str:
-    if not is_masked(name):
-        raise PydanticCustomError("unmasked", "must be masked with *, ＊, 某 or ○")
-    return name
+class Holder(msgspec.Struct, kw_only=True, gc=False):
+    """The holder (持证主体): a pseudonymous reference and a masked name."""
+
+    kind: Literal["person", "organisation"]
+    name_masked: str | None = None
+    ref: str
 
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-OptionalText = Annotated[str, StringConstraints(max_length=500)] | None
-Date = Annotated[
-    str,
-    StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
-    AfterValidator(_real_date),
-    Field(json_schema_extra={"format": "date"}),
-]
-TypeCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{18}[0-9]{3}$")]
-OrganisationCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{18}$")]
-RegionCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
-HolderRef = Annotated[str, StringConstraints(pattern=r"^sm3:[0-9a-fA-F]{64}$")]
-MaskedName = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=200),
-    AfterValidator(_masked),
-    Field(json_schema_extra={"pattern": "[*＊某○]"}),
-]
-EventId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_LENGTH)]
-Instant = Annotated[
-    str,
-    StringConstraints(pattern=RFC3339),
-    AfterValidator(_real_instant),
-    Field(json_schema_extra={"format": "date-time"}),
-]
-
-
-class _Closed(BaseModel):
-    """Unknown fields are refused: they may be personal data."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, title=None)
-
-
-class Certificate(_Closed):
-    """The certificate (电子证照) that was shown; codes by GB/T 36902 (type), GB 32100 (issuer), GB/T 36904 (identifier)."""
-
-    type_name: Name = Field(description="Certificate name (证照名称).")
-    type_code: TypeCode | None = Field(None, description="Certificate type code: the definer's USCC and 3 digits.")
-    # Its own shape and check character are IDENTIFIER_INVALID's matter, not the schema's.
-    identifier: Annotated[str, StringConstraints(max_length=MAX_IDENTIFIER_LENGTH)] | None = Field(
-        None, description="Certificate identifier (电子证照标识), with or without the OID."
-    )
-    issuer_name: Name = Field(description="Issuing unit (签发单位).")
-    issuer_code: OrganisationCode | None = Field(None, description="The issuing unit's unified social credit code.")
-    valid_from: Date | None = Field(None, description="First day of validity, inclusive, UTC+8.")
-    valid_until: Date | None = Field(None, description="Last day of validity, inclusive, UTC+8.")
-
-
-class Holder(_Closed):
-    """The holder (持证主体), pseudonymous: a digest and a masked name."""
-
-    kind: Literal["person", "organisation"] = Field(description="A natural person or an organisation.")
-    ref: HolderRef = Field(description="SM3 digest that stands for the holder; also the Kafka record's key.")
-    name_masked: MaskedName | None = Field(None, description="The holder's name, masked.")
-
-
-class Display(_Closed):
-    """Where, how and to whom the certificate was shown (亮证)."""
-
-    channel: Name = Field(description="The app it was shown with (亮证渠道).")
-    scenario: Name = Field(description="Scenario code RR-n, or the scenario's text or an alias in the list (应用场景).")
-    matter_name: OptionalText = Field(None, description="The Sichuan-Chongqing matter (川渝通办事项).")
-    matter_code: OptionalText = Field(None, description="That matter's code.")
-    region_code: RegionCode = Field(description="Place of display: administrative division code, GB/T 2260.")
-    verifier_name: OptionalText = Field(None, description="The unit that looked at the certificate (核验单位).")
-    verifier_code: OptionalText = Field(None, description="That unit's code.")
-
-
-class DisplayData(_Closed):
+class Data(msgspec.Struct, kw_only=True, gc=False):
     """The event's ``data``."""
 
     certificate: Certificate
-    holder: Holder
     display: Display
+    holder: Holder
 
 
-class DisplayEvent(BaseModel):
-    """A certificate-display event: CloudEvents 1.0; unknown extension attributes are allowed and carried along."""
+class Event(msgspec.Struct, kw_only=True, gc=False):
+    """A display event that keeps the schema; its extension attributes stay beside it."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
-    __pydantic_extra__: dict[str, str | bool | int | None]
+    data: Data
+    datacontenttype: str | None = None
+    id: str
+    source: str
+    specversion: str
+    time: str
+    type: str
 
-    specversion: Literal["1.0"]
-    id: EventId
-    source: Literal["urn:chuanyu:sichuan", "urn:chuanyu:chongqing"]
-    type: Literal["cn.chuanyu.certificate.displayed.v1"]
-    time: Instant = Field(description="When the certificate was shown (亮证时间), with an offset.")
-    datacontenttype: Annotated[str, StringConstraints(pattern=r"^(?i:application/json)(\s*;.*)?$")] | None = None
-    data: DisplayData
+
+class Wording(msgspec.Struct, frozen=True, eq=False):
+    """The words of an event that recur in very many: all but its id, instants, holder and identifier.
+
+    ``is_valid`` says whether their shapes are the contract's, ``is_personal`` whether one holds a personal number. ``shown`` is
+    what the list has a say in, by the province that published: always the same object, so that lookups go by identity.
+    """
+
+    is_valid: bool
+    is_personal: bool
+    shown: Mapping[Province, Shown]
+    type_code: str | None
+    issuer_code: str | None
+    verifier_code: str | None
+    matter_name: str | None
+    matter_code: str | None
+
+
+class Identity(msgspec.Struct, frozen=True, gc=False):
+    """What makes an event the same event: CloudEvents' source and id, within its record's key, the holder's reference."""
+
+    source: str
+    id: str
+    holder: str
+
+
+class Found(NamedTuple):
+    """What a check found wrong: the field, its value where that is never personal, and what would have been accepted.
+
+    ``detail`` (Chinese, English) says more than the reason's own sentence.
+    """
+
+    field: str
+    found: str | None = None
+    accepted: tuple[str, ...] = ()
+    detail: tuple[str, str] | None = None
+
+
+class Valid(msgspec.Struct, frozen=True, gc=False):
+    """A record that holds an event which keeps the schema; ``shown_at`` is its time in microseconds since the epoch.
+
+    Two events with equal ``content_digest`` say the same, in whatever mode and spelling they came: it is over the canonical
+    form without nulls, signature and trace context.
+    """
+
+    event: Event
+    wording: Wording
+    shown_at: int
+    content_digest: str
+    carried: Carried
+
+    @property
+    def id(self) -> str:
+        """The event's id."""
+        return self.event.id
+
+    @property
+    def source(self) -> str:
+        """The event's source."""
+        return self.event.source
+
+    @property
+    def time(self) -> str | None:
+        """The event's time, as it stands there."""
+        return self.event.time
+
+    @property
+    def identity(self) -> Identity:
+        """What repetitions of the event are recognised by."""
+        return Identity(self.event.source, self.event.id, self.event.data.holder.ref)
+
+
+class Invalid(msgspec.Struct, frozen=True, gc=False):
+    """A record whose id and source can be read, but whose event breaks the schema: ``problems``, at least one."""
+
+    id: str
+    source: str
+    content_digest: str
+    carried: Carried
+    problems: tuple[Found, ...]
+
+    @property
+    def time(self) -> str | None:
+        """None: nothing vouches for the time of an event that breaks the schema."""
+        return None
+
+
+Reading = Valid | Invalid
+
+
+class UnreadableError(Exception):
+    """No id and source can be read from a record; ``code`` says why, the message quotes nothing out of the bytes."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)

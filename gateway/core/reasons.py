@@ -1,150 +1,320 @@
-"""Reason codes in the order in which they become the primary reason, what they say, and who hears of them."""
+"""The reasons, one ordered table: code, recipient, words and advice in both languages, and the check that finds it.
 
+The order is the order in which codes become the primary reason. Meanings, advice, checks, schemas, the page's filters and the
+reference all follow from this table: a new check is a function in ``gateway.core.checks`` and an entry here.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from gateway.core import checks
+from gateway.core.checks import Facts, Findings
+from gateway.core.event import Found
+from gateway.core.province import COORDINATING_CENTRES, Province
+from gateway.core.recognition import Listed, Listing, RowIndex
+from gateway.core.signature import SignatureStatus
+from gateway.core.words import Words
 
 
-class Hears(StrEnum):
-    """Who a rejection goes back to (CONTRACT: reason codes; the notice's closing note)."""
+class Recipient(StrEnum):
+    """Whom a rejection goes back to (the notice's closing note)."""
 
     PLATFORM = "platform"  # the publishing platform
     CENTRES = "centres"  # both coordinating centres
-    ROW_ISSUERS = (
-        "row_issuers"  # the row's issuing units (签发单位), both sides: they interpret channel, scenario and scope
-    )
+    ROW_ISSUERS = "row_issuers"  # the row's issuing units, both sides: they interpret channel, scenario and scope
     ROW_ISSUER_OF_ORIGIN = "row_issuer_of_origin"  # the row's issuing unit in the province that published
 
 
+@dataclass(frozen=True, slots=True)
+class EventCheck:
+    """A check of the event's own facts."""
+
+    find: Callable[[Facts], Findings]
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureCheck:
+    """A check of what came of verifying the signature."""
+
+    find: Callable[[SignatureStatus], Findings]
+
+
+@dataclass(frozen=True, slots=True)
+class ListingCheck:
+    """A check of what the list says; it must look at nothing else, because its answer is remembered."""
+
+    find: Callable[[Listing], Findings]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Words):
+    """A reason: its code, who hears of it, its words, the check that finds it (None: the reader of events does).
+
+    ``value_is_at_fault``: what is wrong is the value found, so that cases are told apart by it; else the field says all.
+    """
+
+    code: str
+    recipient: Recipient
+    check: EventCheck | SignatureCheck | ListingCheck | None = None
+    value_is_at_fault: bool = False
+
+
 class Code(StrEnum):
-    """The contract's reason codes; declaration order is primary-reason order."""
+    """The reason codes; declaration order is primary-reason order."""
 
-    INVALID_EVENT = "INVALID_EVENT"
-    SOURCE_MISMATCH = "SOURCE_MISMATCH"
-    SIGNATURE_MISSING = "SIGNATURE_MISSING"
-    SIGNATURE_INVALID = "SIGNATURE_INVALID"
-    SIGNATURE_KEY_UNKNOWN = "SIGNATURE_KEY_UNKNOWN"
-    ID_REUSED = "ID_REUSED"
-    FUTURE_EVENT = "FUTURE_EVENT"
-    STALE_EVENT = "STALE_EVENT"
-    NOT_CROSS_PROVINCE = "NOT_CROSS_PROVINCE"
-    CERTIFICATE_NOT_LISTED = "CERTIFICATE_NOT_LISTED"
-    LIST_ROW_UNRESOLVED = "LIST_ROW_UNRESOLVED"
-    LIST_NOT_IN_EFFECT = "LIST_NOT_IN_EFFECT"
-    IDENTIFIER_INVALID = "IDENTIFIER_INVALID"
-    ISSUER_NOT_RECOGNISED = "ISSUER_NOT_RECOGNISED"
-    CHANNEL_NOT_RECOGNISED = "CHANNEL_NOT_RECOGNISED"
-    SCENARIO_NOT_RECOGNISED = "SCENARIO_NOT_RECOGNISED"
-    OUT_OF_PILOT_SCOPE = "OUT_OF_PILOT_SCOPE"
-    CERTIFICATE_NOT_YET_VALID = "CERTIFICATE_NOT_YET_VALID"
-    CERTIFICATE_EXPIRED = "CERTIFICATE_EXPIRED"
+    entry: Entry
+    _value_: str
+
+    def __new__(cls, entry: Any) -> "Code":  # Entry; a code's value where one is looked up
+        """Make the code of ``entry``; it is a string, the code itself."""
+        code = str.__new__(cls, entry.code)
+        code._value_ = entry.code
+        code.entry = entry
+        return code
+
+    __hash__ = str.__hash__  # Enum's own is written in Python, and every rejection is counted by its code
+
+    INVALID_EVENT = Entry(
+        "INVALID_EVENT", Recipient.PLATFORM,
+        zh="事件不符合约定的格式",
+        en="the event breaks the schema",
+        advice_zh="请平台对照事件格式（schemas 中的 display-event）修正该字段后重新发布；涉及姓名、证件号码、手机号的，先行脱敏或删除。",
+        advice_en="Correct the field named, by the event's schema (display-event), and publish the event again; where it is about a name, an id number or a phone number, mask it or leave it out first.",
+    )  # fmt: skip
+    SOURCE_MISMATCH = Entry(
+        "SOURCE_MISMATCH", Recipient.PLATFORM,
+        zh="来源（source）与所在主题的省市不一致",
+        en="the source is not the province whose topic the event came on",
+        advice_zh="请平台核对发布配置：事件来源须与所发布的省市一致，不得代发对方省市的亮证事件。",
+        advice_en="Check the platform's configuration: `source` is the province that publishes; nobody publishes for the other.",
+        check=EventCheck(checks.source_mismatch),
+        value_is_at_fault=True,
+    )  # fmt: skip
+    SIGNATURE_MISSING = Entry(
+        "SIGNATURE_MISSING", Recipient.PLATFORM,
+        zh="事件未签名，而该省市的事件须签名",
+        en="the event bears no signature, and this province's events must",
+        advice_zh="请平台为每个亮证事件签名（docs/signing.md）；尚未具备签名条件的，请与协调中心商定启用日期。",
+        advice_en="Sign every event (docs/signing.md); a platform that cannot yet agrees with the centres on a date.",
+        check=SignatureCheck(checks.signature_missing),
+    )  # fmt: skip
+    SIGNATURE_INVALID = Entry(
+        "SIGNATURE_INVALID", Recipient.PLATFORM,
+        zh="签名与事件内容不符",
+        en="the signature is not that of this event by this key",
+        advice_zh="请平台核对签名程序：签名须针对所发布的原始字节，发布前不得再改动事件内容；如有他人冒名发布的可能，请立即报告。",
+        advice_en="Check the signing program: signed are the very bytes that are sent, and nothing may change them afterwards. If somebody else may have published in the platform's name, report it at once.",
+        check=SignatureCheck(checks.signature_invalid),
+    )  # fmt: skip
+    SIGNATURE_KEY_UNKNOWN = Entry(
+        "SIGNATURE_KEY_UNKNOWN", Recipient.PLATFORM,
+        zh="签名所用密钥未登记，或接收时不在有效期内",
+        en="the signing key is not registered, or was not valid when the event was received",
+        advice_zh="请平台使用已登记且在有效期内的密钥；更换密钥前，先向协调中心登记新公钥。",
+        advice_en="Use a key that is registered and in its period; register the next one with the centres before changing.",
+        check=SignatureCheck(checks.signature_key_unknown),
+    )  # fmt: skip
+    ID_REUSED = Entry(
+        "ID_REUSED", Recipient.PLATFORM,
+        zh="该事件标识下已有其他内容的事件通过并转发",
+        en="an event with other content was forwarded under this id before",
+        advice_zh="请平台为每次亮证生成不重复的事件标识；已转发的事件再次发布时，内容须与首次一致。",
+        advice_en="Give every display an id of its own; an event that was forwarded may be published again only with the same content.",
+        check=EventCheck(checks.id_reused),
+    )  # fmt: skip
+    FUTURE_EVENT = Entry(
+        "FUTURE_EVENT", Recipient.PLATFORM,
+        zh="亮证时间晚于接收时间超过5分钟",
+        en="the time is more than 5 minutes later than the event was received",
+        advice_zh="请平台校准服务器时钟，并确认亮证时间带有正确的时区。",
+        advice_en="Set the servers' clocks right, and check that the time bears the right offset.",
+        check=EventCheck(checks.future_event),
+    )  # fmt: skip
+    STALE_EVENT = Entry(
+        "STALE_EVENT", Recipient.PLATFORM,
+        zh="亮证时间早于接收时间超过72小时",
+        en="the time is more than 72 hours before the event was received",
+        advice_zh="请平台查明积压原因并及时发布；亮证满72小时后才发布的事件不再受理。",
+        advice_en="Find what held the events up, and publish in time: an event published more than 72 hours after the display is not taken.",
+        check=EventCheck(checks.stale_event),
+    )  # fmt: skip
+    NOT_CROSS_PROVINCE = Entry(
+        "NOT_CROSS_PROVINCE", Recipient.PLATFORM,
+        zh="亮证地点不在对方省市",
+        en="the place of display is not in the other province",
+        advice_zh="请平台只发布在对方省市的亮证；若地点确在对方省市，请修正行政区划代码。",
+        advice_en="Publish displays in the other province only; if the place is there, correct its division code.",
+        check=ListingCheck(checks.not_cross_province),
+        value_is_at_fault=True,
+    )  # fmt: skip
+    CERTIFICATE_NOT_LISTED = Entry(
+        "CERTIFICATE_NOT_LISTED", Recipient.CENTRES,
+        zh="互认清单中没有该证照",
+        en="no row of the recognition list has this certificate",
+        advice_zh="请两个协调中心会同主管部门研究：该证照拟纳入互认的，以修订文件补入清单；否则告知发布单位停止发布。",
+        advice_en="The centres and the departments decide whether the certificate is to be recognised: then an amendment adds it to the list, else the publisher is told to stop.",
+        check=ListingCheck(checks.certificate_not_listed),
+        value_is_at_fault=True,
+    )  # fmt: skip
+    LIST_ROW_UNRESOLVED = Entry(
+        "LIST_ROW_UNRESOLVED", Recipient.CENTRES,
+        zh="互认清单该行的此单元格缺失或系推断，须由修订文件确认后方可互认",
+        en="this cell of the list's row is missing or inferred; an amendment has to settle it first",
+        advice_zh="请两个协调中心会同签发单位确认该单元格内容，并以修订文件补正；确认前该行一律不予放行。",
+        advice_en="The centres and the issuing units settle the cell, by an amendment; until then the row lets nothing through.",
+        check=ListingCheck(checks.list_row_unresolved),
+    )  # fmt: skip
+    LIST_NOT_IN_EFFECT = Entry(
+        "LIST_NOT_IN_EFFECT", Recipient.CENTRES,
+        zh="亮证时互认清单的该行不在有效期内",
+        en="the list's row was not in effect when the certificate was shown",
+        advice_zh="请两个协调中心核对该行的生效与失效日期；仍需互认的，以修订文件延续。",
+        advice_en="Check when the row takes and loses effect; an amendment prolongs it where it is to go on.",
+        check=EventCheck(checks.list_not_in_effect),
+    )  # fmt: skip
+    IDENTIFIER_INVALID = Entry(
+        "IDENTIFIER_INVALID", Recipient.ROW_ISSUER_OF_ORIGIN,
+        zh="电子证照标识格式或校验位错误（GB/T 36904）",
+        en="the certificate identifier is malformed or its check character is wrong (GB/T 36904)",
+        advice_zh="请签发单位检查电子证照标识的生成程序，校验位按 GB/T 36904 计算。",
+        advice_en="Check the program that makes certificate identifiers; the check character is computed by GB/T 36904.",
+        check=EventCheck(checks.identifier_invalid),
+    )  # fmt: skip
+    ISSUER_NOT_RECOGNISED = Entry(
+        "ISSUER_NOT_RECOGNISED", Recipient.CENTRES,
+        zh="签发单位不是清单该行所列单位",
+        en="the issuer is not one of the row's issuing units",
+        advice_zh="请两个协调中心确认该签发单位的名称：单位更名或职能调整的，以修订文件更新清单；填写有误的，请平台更正。",
+        advice_en="The centres confirm the issuer's name: where it changed, an amendment says so; where it is mistyped, the platform corrects it.",
+        check=ListingCheck(checks.issuer_not_recognised),
+        value_is_at_fault=True,
+    )  # fmt: skip
+    CHANNEL_NOT_RECOGNISED = Entry(
+        "CHANNEL_NOT_RECOGNISED", Recipient.ROW_ISSUERS,
+        zh="亮证渠道不在清单该行所列渠道内",
+        en="the channel is not one of the row's channels",
+        advice_zh="请签发单位确认该渠道是否可以亮证：可以的，提请以修订文件补入清单；不可以的，关闭该渠道的亮证入口。",
+        advice_en="The issuing units say whether certificates may be shown there: if so, an amendment adds the channel; if not, the channel stops showing them.",
+        check=ListingCheck(checks.channel_not_recognised),
+        value_is_at_fault=True,
+    )  # fmt: skip
+    SCENARIO_NOT_RECOGNISED = Entry(
+        "SCENARIO_NOT_RECOGNISED", Recipient.ROW_ISSUERS,
+        zh="应用场景不在清单该行所列场景内",
+        en="the scenario is not one of the row's scenarios",
+        advice_zh="请签发单位确认该场景是否属于互认范围：属于的，提请以修订文件补入清单；仅措辞不同的，请平台改用清单所列场景代码。",
+        advice_en="The issuing units say whether the scenario belongs to the recognition: if so, an amendment adds it; if only the words differ, the platform sends the list's scenario code.",
+        check=ListingCheck(checks.scenario_not_recognised),
+        value_is_at_fault=True,
+    )  # fmt: skip
+    OUT_OF_PILOT_SCOPE = Entry(
+        "OUT_OF_PILOT_SCOPE", Recipient.ROW_ISSUERS,
+        zh="亮证地点或核验单位不在试点范围内",
+        en="the place or the verifying unit is outside the row's pilot scope",
+        advice_zh="请签发单位确认该地点或单位是否纳入试点：纳入的，提请以修订文件扩大试点范围；未纳入的，请告知当地暂不受理。",
+        advice_en="The issuing units say whether the place or unit is in the pilot: if so, an amendment widens it; if not, tell the place that it does not take part yet.",
+        check=ListingCheck(checks.out_of_pilot_scope),
+        value_is_at_fault=True,
+    )  # fmt: skip
+    CERTIFICATE_NOT_YET_VALID = Entry(
+        "CERTIFICATE_NOT_YET_VALID", Recipient.ROW_ISSUER_OF_ORIGIN,
+        zh="亮证时证照尚未生效",
+        en="the certificate was not yet valid when it was shown",
+        advice_zh="请签发单位核对证照的生效日期；尚未生效的证照不应在应用中可供亮证。",
+        advice_en="Check the day from which the certificate is valid; an app should not show it before.",
+        check=EventCheck(checks.certificate_not_yet_valid),
+    )  # fmt: skip
+    CERTIFICATE_EXPIRED = Entry(
+        "CERTIFICATE_EXPIRED", Recipient.ROW_ISSUER_OF_ORIGIN,
+        zh="亮证时证照已过有效期",
+        en="the certificate had expired when it was shown",
+        advice_zh="请签发单位提醒持证主体换证，并在应用中停止展示已过期的证照；已延期的，及时更新有效期。",
+        advice_en="Remind the holder to renew, and stop showing expired certificates; where one was prolonged, bring its date up to date.",
+        check=EventCheck(checks.certificate_expired),
+    )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a code says in both languages, and who can mend it."""
+class Reason(msgspec.Struct, frozen=True, gc=False):
+    """Why an event is rejected: a code, what was found, and the units that can put it right.
 
-    hears: Hears
-    zh: str
-    en: str
-
-
-MEANINGS: dict[Code, Meaning] = {
-    Code.INVALID_EVENT: Meaning(Hears.PLATFORM, "事件不符合约定的格式", "the event breaks the schema"),
-    Code.SOURCE_MISMATCH: Meaning(
-        Hears.PLATFORM,
-        "来源（source）与所在主题的省市不一致",
-        "the source is not the province whose topic the event came on",
-    ),
-    Code.SIGNATURE_MISSING: Meaning(
-        Hears.PLATFORM,
-        "事件未签名，而该省市的事件须签名",
-        "the event bears no signature, and this province's events must",
-    ),
-    Code.SIGNATURE_INVALID: Meaning(
-        Hears.PLATFORM, "签名与事件内容不符", "the signature is not that of this event by this key"
-    ),
-    Code.SIGNATURE_KEY_UNKNOWN: Meaning(
-        Hears.PLATFORM,
-        "签名所用密钥未登记，或接收时不在有效期内",
-        "the signing key is not registered, or was not valid when the event was received",
-    ),
-    Code.ID_REUSED: Meaning(
-        Hears.PLATFORM, "同一事件标识此前已用于不同内容", "this id was seen before with other content"
-    ),
-    Code.FUTURE_EVENT: Meaning(
-        Hears.PLATFORM,
-        "亮证时间晚于接收时间超过5分钟",
-        "the time is more than 5 minutes later than the event was received",
-    ),
-    Code.STALE_EVENT: Meaning(
-        Hears.PLATFORM, "亮证时间早于接收时间超过72小时", "the time is more than 72 hours before the event was received"
-    ),
-    Code.NOT_CROSS_PROVINCE: Meaning(
-        Hears.PLATFORM, "亮证地点不在对方省市", "the place of display is not in the other province"
-    ),
-    Code.CERTIFICATE_NOT_LISTED: Meaning(
-        Hears.CENTRES, "互认清单中没有该证照", "no row of the recognition list has this certificate"
-    ),
-    Code.LIST_ROW_UNRESOLVED: Meaning(
-        Hears.CENTRES,
-        "互认清单该行的此单元格缺失或系推断，须由修订文件确认后方可互认",
-        "this cell of the list's row is missing or inferred; an amendment has to settle it first",
-    ),
-    Code.LIST_NOT_IN_EFFECT: Meaning(
-        Hears.CENTRES,
-        "亮证时互认清单的该行不在有效期内",
-        "the list's row was not in effect when the certificate was shown",
-    ),
-    Code.IDENTIFIER_INVALID: Meaning(
-        Hears.ROW_ISSUER_OF_ORIGIN,
-        "电子证照标识格式或校验位错误（GB/T 36904）",
-        "the certificate identifier is malformed or its check character is wrong (GB/T 36904)",
-    ),
-    Code.ISSUER_NOT_RECOGNISED: Meaning(
-        Hears.CENTRES, "签发单位不是清单该行所列单位", "the issuer is not one of the row's issuing units"
-    ),
-    Code.CHANNEL_NOT_RECOGNISED: Meaning(
-        Hears.ROW_ISSUERS, "亮证渠道不在清单该行所列渠道内", "the channel is not one of the row's channels"
-    ),
-    Code.SCENARIO_NOT_RECOGNISED: Meaning(
-        Hears.ROW_ISSUERS, "应用场景不在清单该行所列场景内", "the scenario is not one of the row's scenarios"
-    ),
-    Code.OUT_OF_PILOT_SCOPE: Meaning(
-        Hears.ROW_ISSUERS,
-        "亮证地点或核验单位不在试点范围内",
-        "the place or the verifying unit is outside the row's pilot scope",
-    ),
-    Code.CERTIFICATE_NOT_YET_VALID: Meaning(
-        Hears.ROW_ISSUER_OF_ORIGIN, "亮证时证照尚未生效", "the certificate was not yet valid when it was shown"
-    ),
-    Code.CERTIFICATE_EXPIRED: Meaning(
-        Hears.ROW_ISSUER_OF_ORIGIN, "亮证时证照已过有效期", "the certificate had expired when it was shown"
-    ),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why an event is rejected: a code, the field it is about, and what would have been accepted.
-
-    ``found`` is set only where the field cannot hold personal data. ``detail`` (Chinese, English) says more than the
-    code's own message, for schema errors.
+    ``found`` is set only where the field cannot hold personal data.
     """
 
     code: Code
     field: str
-    found: str | None = None
-    accepted: tuple[str, ...] = ()
-    detail: tuple[str, str] | None = None
+    found: str | None
+    accepted: tuple[str, ...]
+    detail: tuple[str, str] | None
+    units: tuple[str, ...]
 
     @property
     def zh(self) -> str:
         """The message in Chinese."""
-        message = MEANINGS[self.code].zh
+        message = self.code.entry.zh
         return f"{message}：{self.detail[0]}" if self.detail else message
 
     @property
     def en(self) -> str:
         """The message in English."""
-        message = MEANINGS[self.code].en
+        message = self.code.entry.en
         return f"{message}: {self.detail[1]}" if self.detail else message
+
+
+Reasons = tuple[Reason, ...]
+
+_EVENT_CHECKS = tuple((code, code.entry.check.find) for code in Code if isinstance(code.entry.check, EventCheck))
+_SIGNATURE_CHECKS = tuple(
+    (code, code.entry.check.find) for code in Code if isinstance(code.entry.check, SignatureCheck)
+)
+_LISTING_CHECKS = tuple((code, code.entry.check.find) for code in Code if isinstance(code.entry.check, ListingCheck))
+_RANK = {code: rank for rank, code in enumerate(Code)}
+
+
+def find_reasons(facts: Facts) -> Reasons:
+    """Make all checks; return what they find, the primary reason first."""
+    reasons = _found_in_listing(facts.listing) + _found_in_signature(facts.signature, facts.province)
+    for code, find in _EVENT_CHECKS:
+        if findings := find(facts):
+            reasons += tuple(reason_of(code, each, facts.province, _row_of(facts.listing)) for each in findings)
+    return tuple(sorted(reasons, key=_rank)) if len(reasons) > 1 else reasons
+
+
+def reason_of(code: Code, found: Found, province: Province | None, row: RowIndex | None = None) -> Reason:
+    """Make the reason for what was found in an event of ``province``; ``row`` is the one that lists the certificate."""
+    units = _units(code.entry.recipient, province, row)
+    return Reason(code, found.field, found.found, found.accepted, found.detail, units)
+
+
+def _rank(reason: Reason) -> int:
+    return _RANK[reason.code]
+
+
+def _row_of(listing: Listing) -> RowIndex | None:
+    return listing.row if isinstance(listing, Listed) else None
+
+
+@lru_cache(maxsize=2 * len(SignatureStatus))
+def _found_in_signature(status: SignatureStatus, province: Province) -> Reasons:
+    return tuple(reason_of(code, each, province) for code, find in _SIGNATURE_CHECKS for each in find(status))
+
+
+@lru_cache(maxsize=65_536)
+def _found_in_listing(listing: Listing) -> Reasons:
+    province, row = listing.shown.province, _row_of(listing)
+    return tuple(reason_of(code, each, province, row) for code, find in _LISTING_CHECKS for each in find(listing))
+
+
+@lru_cache(maxsize=4096)
+def _units(recipient: Recipient, province: Province | None, row: RowIndex | None) -> tuple[str, ...]:
+    """The units that hear of a reason, as far as the row's issuers are settled; else the centres find out who they are."""
+    if recipient is Recipient.PLATFORM:
+        return (province.platform,) if province else COORDINATING_CENTRES
+    if recipient is Recipient.CENTRES or row is None or province is None:
+        return COORDINATING_CENTRES
+    provinces = (province,) if recipient is Recipient.ROW_ISSUER_OF_ORIGIN else (province, province.other)
+    return row.issuing_units(*provinces) or COORDINATING_CENTRES

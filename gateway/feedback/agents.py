@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from aiokafka import TopicPartition
 
-from gateway.adapters.topics import Topics
+from gateway.contract.topics import Topics
 from gateway.core.province import Province
 from gateway.feedback.cases import CaseCounter
 from gateway.feedback.days import count_ledger

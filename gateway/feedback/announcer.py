@@ -114,9 +114,9 @@ def due_messages(cases: Iterable[Case], history: History, now: int, digest_s: fl
             messages.append(case_message(case, change, Status.PENDING, now))
             continue
         for unit in case.problem.units:
-            told = history.told(unit, case.id)
-            if case.count > told:
-                grown.setdefault(unit, []).append((case, told))
+            reported = history.reported(unit, case.id)
+            if case.count > reported:
+                grown.setdefault(unit, []).append((case, reported))
     for unit, found in grown.items():
         since = history.digested.get(unit)
         last = since if since is not None else min(history.steps[case.id][0].at for case, _ in found)

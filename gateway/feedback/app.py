@@ -8,7 +8,6 @@ from mode import Service
 
 from gateway.adapters import faust_worker
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
 from gateway.feedback.agents import add_agents
 from gateway.feedback.announcer import Announcer
 from gateway.feedback.cases import Share
@@ -25,7 +24,7 @@ _WATCH_S = 10.0
 
 def make_app(settings: Settings, follower: StateFollower) -> faust_worker.App:
     """The app: its agents, tables and timers. The web server's routes are added by whoever wants them."""
-    names, topics = FeedbackTopics(settings), Topics(settings.topic_prefix)
+    names, topics = FeedbackTopics(settings), settings.topic_names
     app = faust_worker.make_app(
         faust_worker.App,
         names.app_id,

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from gateway.core.recognition import RowRef
 from gateway.core.times import china_date
 from gateway.feedback.problems import Observation, Problem
 
@@ -52,13 +53,17 @@ def share_key(partition: int, case_id: str) -> str:
     return f"{partition}/{case_id}"
 
 
+_Kind = tuple[str | None, str, RowRef | None]
+"""What values at fault are told apart within: province, reason and row."""
+
+
 class CaseCounter:
     """Counts observations of one partition into its shares. ``shares`` may be a table or a dictionary."""
 
     def __init__(self, shares: Shares, partition: int) -> None:
         self._shares = shares
         self._partition = partition
-        self._values: Counter[tuple[str | None, str, int | None]] = Counter()
+        self._values: Counter[_Kind] = Counter()
         prefix = share_key(partition, "")
         for key, share in shares.items():
             if key.startswith(prefix):
@@ -88,8 +93,8 @@ class CaseCounter:
         changed[key] = _add(share, offset, observation, problem)
 
 
-def _kind(problem: Problem) -> tuple[str | None, str, int | None]:
-    return problem.province, problem.code, problem.row
+def _kind(problem: Problem) -> _Kind:
+    return problem.province, problem.code, problem.ref
 
 
 def _add(share: Share | None, offset: int, observation: Observation, problem: Problem) -> Share:

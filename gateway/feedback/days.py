@@ -10,10 +10,11 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from gateway.contract.ledger_entry import Entry, read_entry
 from gateway.core.decision import Outcome
+from gateway.core.recognition import RowRef
 from gateway.core.times import china_date
 from gateway.feedback.areas import area_of
-from gateway.relay.ledger import Entry, read_entry
 
 KEPT_DAYS = 400
 REDRIVEN = "redriven"
@@ -23,7 +24,7 @@ REDRIVEN = "redriven"
 class Place(NamedTuple):
     """What days are counted by. ``outcome`` is the contract's, or ``REDRIVEN``; ``reason`` the primary one."""
 
-    row: int | None
+    row: RowRef | None
     area: str
     outcome: str
     reason: str | None
@@ -32,7 +33,7 @@ class Place(NamedTuple):
 class Use(NamedTuple):
     """How a recognised certificate was shown, in the list's words."""
 
-    row: int
+    row: RowRef
     channel: str
     scenario: str
 
@@ -40,7 +41,8 @@ class Use(NamedTuple):
 class DayShare(msgspec.Struct, frozen=True):
     """One partition's share of a province's day (received, UTC+8). ``since``, ``applied``: first and last ledger offset counted.
 
-    About 40 bytes for each combination that occurred (row, area, outcome, reason), as JSON.
+    ``places`` by `batch/row|area|outcome|reason`, ``uses`` by `batch/row|channel|scenario`: about 40 bytes for each combination
+    that occurred, as JSON.
     """
 
     places: dict[str, int]
@@ -119,10 +121,11 @@ class _Tally:
                 if outcome != Outcome.FORWARD:
                     continue  # refused again, for another reason: counted as refused already
                 outcome = REDRIVEN
-            place = Place(count.row, area_of(count.region) if count.region else "", outcome, count.reason)
+            row = count.ref
+            place = Place(row, area_of(count.region) if count.region else "", outcome, count.reason)
             self._places[_join(place)] += count.count
-            if count.row is not None and count.channel and count.scenario:
-                self._uses[_join(Use(count.row, count.channel, count.scenario))] += count.count
+            if row is not None and count.channel and count.scenario:
+                self._uses[_join(Use(row, count.channel, count.scenario))] += count.count
         self.applied, self.is_changed = offset, True
 
     def share(self) -> DayShare:
@@ -138,7 +141,7 @@ def _forget_old(shares: DayShares, new_key: str) -> None:
         del shares[key]
 
 
-def _join(parts: Iterable[str | int | None]) -> str:
+def _join(parts: Iterable[str | RowRef | None]) -> str:
     return "|".join("" if part is None else str(part) for part in parts)
 
 
@@ -170,11 +173,16 @@ def day_of(key: str) -> tuple[str, str]:
 @lru_cache(maxsize=65_536)  # few are distinct, and they come again for every day and partition
 def _place(text: str) -> Place:
     row, area, outcome, reason = text.split("|")
-    return Place(int(row) if row else None, area, outcome, reason or None)
+    return Place(_row(row) if row else None, area, outcome, reason or None)
 
 
 @lru_cache(maxsize=65_536)
 def _use(text: str) -> Use:
     row, rest = text.split("|", 1)
     channel, _, scenario = rest.rpartition("|")
-    return Use(int(row), channel, scenario)
+    return Use(_row(row), channel, scenario)
+
+
+def _row(text: str) -> RowRef:
+    batch, _, row = text.partition("/")
+    return RowRef(int(batch), int(row))

@@ -6,7 +6,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from gateway.adapters.topics import Topics
+from gateway.contract.topics import Topics
 from gateway.feedback.history import Status
 from gateway.feedback.page.cluster import Cluster
 from gateway.feedback.state import State, StateFollower

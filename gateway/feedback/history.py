@@ -3,40 +3,25 @@
 They are for the departments' systems, and they are the only place where a case's status is kept. Pure.
 """
 
-import hashlib
 from collections.abc import Iterable
-from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgspec
-
-from gateway.core.content import encode
-from gateway.core.records import CASE_TYPE, DIGEST_TYPE, GATEWAY_SOURCE
+from gateway.contract.feedback_messages import (
+    Change,
+    SentCase,
+    SentCaseData,
+    SentCaseMessage,
+    SentDigestCase,
+    SentText,
+    Status,
+    build_case_message,
+    build_digest,
+    read_feedback,
+)
 from gateway.core.times import format_instant
 from gateway.feedback.cases import Case
 
-MAX_DIGEST_CASES = 100
-
-
-class Status(StrEnum):
-    """Where a case stands; ``zh`` is the departments' word."""
-
-    PENDING = "pending"
-    FED_BACK = "fed_back"
-    VERIFIED = "verified"
-
-    @property
-    def zh(self) -> str:
-        """The Chinese word."""
-        return {"pending": "待处理", "fed_back": "已反馈", "verified": "已复核"}[self.value]
-
-
-class Change(StrEnum):
-    """What a message says of a case."""
-
-    OPENED = "opened"
-    REOPENED = "reopened"
-    MARKED = "marked"
+__all__ = ["Change", "History", "Message", "Standing", "Status", "Step", "case_message", "digest_message"]
 
 
 class Step(NamedTuple):
@@ -64,42 +49,36 @@ class History:
     def __init__(self) -> None:
         self.steps: dict[str, list[Step]] = {}
         self._seen: set[str] = set()
-        self._told: dict[tuple[str, str], int] = {}
+        self._reported: dict[tuple[str, str], int] = {}
         self.digested: dict[str, int] = {}
         """Unit → when its last digest went out, in milliseconds."""
 
     def take(self, value: bytes | None, at: int) -> None:
         """Fold one record in, written at ``at`` (ms). One that was taken before, or is none of ours, changes nothing."""
-        try:
-            record = msgspec.json.decode(value or b"")
-            data, identity = record["data"], record["id"]
-            if identity in self._seen:
-                return
-            if record["type"] == CASE_TYPE:
-                self._take_step(data, at)
-            elif record["type"] == DIGEST_TYPE:
-                self.digested[data["unit"]] = at
-                for item in data["cases"]:
-                    self._tell(data["unit"], item["id"], item["count"])
-            self._seen.add(identity)
-        except (msgspec.MsgspecError, KeyError, TypeError, ValueError):
+        message = read_feedback(value)
+        if message is None or message.id in self._seen:
             return  # nobody else may write there (ACLs); if somebody did, it is not history
+        if isinstance(message, SentCaseMessage):
+            self._take_step(message.data, at)
+        else:
+            self.digested[message.data.unit] = at
+            for case in message.data.cases:
+                self._report(message.data.unit, case.id, case.count)
+        self._seen.add(message.id)
 
-    def _take_step(self, data: dict[str, Any], at: int) -> None:
-        case = data["case"]
-        step = Step(
-            Change(data["change"]), Status(data["status"]["code"]), at, case["count"], data.get("by"), data.get("note")
-        )
-        self.steps.setdefault(case["id"], []).append(step)
-        for unit in case["responsible_units"]:
-            self._tell(unit, case["id"], case["count"])
+    def _take_step(self, said: SentCaseData, at: int) -> None:
+        case = said.case
+        step = Step(said.change, said.status.code, at, case.count, said.by, said.note)
+        self.steps.setdefault(case.id, []).append(step)
+        for unit in case.responsible_units:
+            self._report(unit, case.id, case.count)
 
-    def _tell(self, unit: str, case_id: str, count: int) -> None:
-        self._told[unit, case_id] = max(count, self.told(unit, case_id))
+    def _report(self, unit: str, case_id: str, count: int) -> None:
+        self._reported[unit, case_id] = max(count, self.reported(unit, case_id))
 
-    def told(self, unit: str, case_id: str) -> int:
-        """The count of a case that a message last told ``unit``; 0 where none did."""
-        return self._told.get((unit, case_id), 0)
+    def reported(self, unit: str, case_id: str) -> int:
+        """Return the count of a case that a message last reported to ``unit``; 0 where none did."""
+        return self._reported.get((unit, case_id), 0)
 
     def standing(self, case: Case) -> Standing:
         """Where ``case`` stands: a problem that came again after it was verified is pending again."""
@@ -128,70 +107,30 @@ class Message(NamedTuple):
 def case_message(
     case: Case, change: Change, status: Status, now: int, *, by: str | None = None, note: str | None = None
 ) -> Message:
-    """That ``case`` was opened, reopened, or marked; ``now`` in milliseconds."""
-    value = _envelope(CASE_TYPE, (case.id, change, status, case.count, now), now) | {
-        "data": {
-            "case": _case(case),
-            "change": change.value,
-            "status": {"code": status.value, "zh": status.zh},
-            "by": by,
-            "note": note,
-        }
-    }
-    return Message(case.id.encode(), encode(value))
+    """Build the message that ``case`` was opened, reopened, or marked; ``now`` in milliseconds."""
+    return Message(case.id.encode(), build_case_message(_content(case), change, status, now, by=by, note=note))
 
 
 def digest_message(unit: str, grown: Iterable[tuple[Case, int]], since: int | None, now: int) -> Message:
-    """What has come to ``unit``'s cases since the last message: each case with how many events it had been told of."""
+    """Build what has come to ``unit``'s cases since the last message: each case with the count that was reported of it."""
     cases = sorted(grown, key=lambda pair: (pair[1] - pair[0].count, pair[0].id))
-    value = _envelope(DIGEST_TYPE, (unit, since, now), now) | {
-        "data": {
-            "unit": unit,
-            "since": format_instant(since * 1000) if since is not None else None,
-            "added": sum(case.count - told for case, told in cases),
-            "cases": [
-                {**_summary(case), "count": case.count, "added": case.count - told}
-                for case, told in cases[:MAX_DIGEST_CASES]
-            ],
-            "more_cases": max(0, len(cases) - MAX_DIGEST_CASES),
-        }
-    }
-    return Message(unit.encode(), encode(value))
+    return Message(unit.encode(), build_digest(unit, [_grown(*pair) for pair in cases], since, now))
 
 
-def _envelope(event_type: str, identity: tuple[object, ...], now: int) -> dict[str, Any]:
-    return {
-        "specversion": "1.0",
-        "id": hashlib.sha256(repr((event_type, *identity)).encode()).hexdigest()[:32],
-        "source": GATEWAY_SOURCE,
-        "type": event_type,
-        "time": format_instant(now * 1000),
-        "datacontenttype": "application/json",
-    }
-
-
-def _summary(case: Case) -> dict[str, Any]:
+def _grown(case: Case, reported: int) -> SentDigestCase:
     problem = case.problem
-    return {
-        "id": case.id,
-        "province": problem.province,
-        "code": problem.code,
-        "row": problem.row,
-        "field": problem.field,
-        "value": problem.value,
-    }
+    return SentDigestCase(
+        id=case.id, province=problem.province, code=problem.code, batch=problem.batch, row=problem.row,
+        field=problem.field, value=problem.value, count=case.count, added=case.count - reported,
+    )  # fmt: skip
 
 
-def _case(case: Case) -> dict[str, Any]:
+def _content(case: Case) -> SentCase:
     problem = case.problem
-    return {
-        **_summary(case),
-        "certificate": problem.certificate,
-        "accepted": problem.accepted,
-        "message": {"zh": problem.zh, "en": problem.en},
-        "responsible_units": problem.units,
-        "first_seen": format_instant(case.first * 1000),
-        "last_seen": format_instant(case.last * 1000),
-        "count": case.count,
-        "examples": [example.event_id or example.origin for example in case.examples],
-    }
+    return SentCase(
+        id=case.id, province=problem.province, code=problem.code, batch=problem.batch, row=problem.row,
+        field=problem.field, value=problem.value, certificate=problem.certificate, accepted=problem.accepted,
+        message=SentText(problem.zh, problem.en), responsible_units=problem.units,
+        first_seen=format_instant(case.first * 1000), last_seen=format_instant(case.last * 1000), count=case.count,
+        examples=tuple(example.event_id or example.origin for example in case.examples),
+    )  # fmt: skip

@@ -3,6 +3,7 @@
 from typing import Any
 
 from gateway.core.province import Province
+from gateway.core.recognition import RowRef
 from gateway.core.recognition.document import Cell, Row
 
 CELL_NAMES = {
@@ -14,6 +15,11 @@ CELL_NAMES = {
     "scope.sichuan": "四川试点范围",
     "scope.chongqing": "重庆试点范围",
 }
+
+
+def row_in_chinese(ref: RowRef) -> str:
+    """Name a row of the list as departments do."""
+    return f"第{ref.batch}批第{ref.row}行"
 
 
 def cells_of(row: Row) -> dict[str, Cell[Any]]:

@@ -2,47 +2,36 @@
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
+from gateway.contract.dead_letter import SentDeadLetter, read_dead_letter
+from gateway.contract.headers import origin_of
+from gateway.contract.rejection import SentRejection, read_rejection
+from gateway.core.dead_letter_codes import DeadLetterCode, DeadLetterRecipient
 from gateway.core.province import COORDINATING_CENTRES, Province
-from gateway.core.reasons import MEANINGS, Code, Hears
-from gateway.core.records import DEADLETTER_TYPE, REJECTED_TYPE
+from gateway.core.reasons import Code, Recipient
+from gateway.core.recognition import RowRef
 from gateway.core.times import parse_instant
-from gateway.relay.turn import origin_of
+from gateway.core.words import Words
 
 MAX_VALUE = 100
 """Characters of a value at fault that a case keeps."""
-
-DEAD_LETTERS_ZH = {
-    "TOO_LARGE": "消息过大，无法处理",
-    "NOT_UTF8": "消息不是UTF-8编码",
-    "NOT_JSON": "消息不是有效的JSON",
-    "NOT_A_CLOUDEVENT": "消息不是CloudEvents事件，读不出标识和来源",
-    "REFUSED_BY_BROKER": "消息代理拒收由该事件生成的记录",
-    "UNDECIDABLE": "该消息无法作出判定",
-}
-"""The error codes of dead letters, in words for departments."""
-
-# What is wrong lies in the value itself; of the others the field or the row says all.
-_VALUE_AT_FAULT = frozenset(
-    {
-        Code.SOURCE_MISMATCH, Code.NOT_CROSS_PROVINCE, Code.CERTIFICATE_NOT_LISTED, Code.ISSUER_NOT_RECOGNISED,
-        Code.CHANNEL_NOT_RECOGNISED, Code.SCENARIO_NOT_RECOGNISED, Code.OUT_OF_PILOT_SCOPE,
-    }
-)  # fmt: skip
-_NOT_ITS_ROW = frozenset({Code.CERTIFICATE_NOT_LISTED})  # the nearest row is only similar
+WORDS: dict[str, Words] = {code.value: code.entry for code in (*Code, *DeadLetterCode)}
+"""What each code means and what its recipient is to do: reason codes, then dead letters' error codes."""
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """What is wrong, and who can mend it. ``code`` is a reason code, or a dead letter's error code.
+    """What is wrong, and who can put it right. ``code`` is a reason code, or a dead letter's error code.
 
-    ``value`` is the value at fault, where the problem is one of values; ``accepted`` are the list's own words.
+    ``batch`` and ``row`` name the row of the list, where the problem is one of a row. ``value`` is the value at fault, where it
+    is one of values; ``accepted`` are the list's own words.
     """
 
     province: str | None
     code: str
+    batch: int | None
     row: int | None
     certificate: str | None
     field: str
@@ -53,10 +42,20 @@ class Problem(msgspec.Struct, frozen=True):
     units: tuple[str, ...]
 
     @property
+    def ref(self) -> RowRef | None:
+        """The row of the list; None where the problem is not one of a row."""
+        return None if self.batch is None or self.row is None else RowRef(self.batch, self.row)
+
+    @property
+    def words(self) -> Words:
+        """What its code means, and what is to be done."""
+        return WORDS.get(self.code) or Words(zh=self.zh, en=self.en, advice_zh="", advice_en="")
+
+    @property
     def case_id(self) -> str:
         """The case it belongs to: province, reason, row, field and value at fault; 16 hexadecimal digits."""
-        identity = msgspec.json.encode((self.province, self.code, self.row, self.field, self.value))
-        return hashlib.sha256(identity).hexdigest()[:16]
+        identity = (self.province, self.code, self.batch, self.row, self.field, self.value)
+        return hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:16]
 
 
 class Observation(NamedTuple):
@@ -69,65 +68,59 @@ class Observation(NamedTuple):
 
 
 def observe(value: bytes | None, headers: Iterable[tuple[str, bytes]], province: Province | None) -> Observation | None:
-    """Read a record of a rejection topic (``province``'s) or the dead-letter topic; None where it is none of ours."""
-    try:
-        record = msgspec.json.decode(value or b"")
-        data = record["data"]
-        origin = origin_of(list(headers))
-        place = f"{origin[0]}/{origin[1]}/{origin[2]}" if origin else ""
-        if record["type"] == REJECTED_TYPE and province is not None:
-            problems = tuple(dict.fromkeys(_problems(data, province)))
-            received = _milliseconds(data["decision"]["received"])
-            return Observation(str(data["event"]["id"]), received, place, problems)
-        if record["type"] == DEADLETTER_TYPE:
-            letter = _dead_letter(data, _province_of(data["origin"]["topic"]))
-            return Observation(None, _milliseconds(data["received"]), place, (letter,))
-    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError, IndexError):
-        return None  # a foreign record; `gateway audit` names it
+    """Read a record of a rejection topic (``province``'s) or the dead-letter topic; None where it is none of ours.
+
+    What a foreign record is, `gateway audit` says.
+    """
+    origin = origin_of(list(headers))
+    place = str(origin) if origin else ""
+    if province is not None and (rejection := read_rejection(value)) is not None:
+        received = _milliseconds(rejection.data.decision.received)
+        problems = tuple(dict.fromkeys(_problems(rejection, province)))
+        return None if received is None else Observation(rejection.data.event.id, received, place, problems)
+    if (letter := read_dead_letter(value)) is not None:
+        received = _milliseconds(letter.data.received)
+        return None if received is None else Observation(None, received, place, (_dead_letter(letter),))
     return None
 
 
-def _problems(data: dict[str, Any], province: Province) -> Iterable[Problem]:
-    nearest, units = data["nearest_row"], data["responsible_units"]
-    for reason in data["reasons"]:
-        code = Code(reason["code"])
-        is_the_rows = nearest and nearest["listed"] and code not in _NOT_ITS_ROW
-        row = nearest["row"] if is_the_rows and MEANINGS[code].hears is not Hears.PLATFORM else None
-        value = reason["found"] if code in _VALUE_AT_FAULT else None
+def _problems(rejection: SentRejection, province: Province) -> Iterable[Problem]:
+    nearest = rejection.data.nearest_row
+    for reason in rejection.data.reasons:
+        entry = reason.code.entry
+        # A row that is only similar is not the problem's, and what the platform has to put right lies in no row.
+        row = nearest if nearest and nearest.listed and entry.recipient is not Recipient.PLATFORM else None
         yield Problem(
-            province.value,
-            code.value,
-            row,
-            nearest["certificate"] if row is not None else None,
-            reason["field"],
-            value[:MAX_VALUE] if value else None,
-            tuple(reason["accepted"]),
-            reason["message"]["zh"],
-            reason["message"]["en"],
-            _units(code, province, nearest, units),
+            province=province.value,
+            code=reason.code.value,
+            batch=row.batch if row else None,
+            row=row.row if row else None,
+            certificate=row.certificate if row else None,
+            field=reason.field,
+            value=reason.found[:MAX_VALUE] if entry.value_is_at_fault and reason.found else None,
+            accepted=reason.accepted,
+            zh=reason.message.zh,
+            en=reason.message.en,
+            units=reason.responsible_units,
         )
 
 
-def _units(code: Code, province: Province, nearest: dict[str, Any] | None, all_units: list[str]) -> tuple[str, ...]:
-    """Who hears of this one reason; the record names those of all its reasons together."""
-    hears = MEANINGS[code].hears
-    if hears is Hears.PLATFORM:
-        return (province.platform,)
-    if hears is Hears.ROW_ISSUER_OF_ORIGIN and nearest:
-        issuers = next(check["accepted"] for check in nearest["checks"] if check["dimension"] == "issuer")
-        return tuple(unit for unit in issuers if unit in all_units) or COORDINATING_CENTRES
-    if hears is Hears.ROW_ISSUERS:
-        others = {province.platform, *COORDINATING_CENTRES}
-        return tuple(unit for unit in all_units if unit not in others) or COORDINATING_CENTRES
-    return COORDINATING_CENTRES
-
-
-def _dead_letter(data: dict[str, Any], province: Province | None) -> Problem:
-    code = str(data["error"]["code"])
-    units = (province.platform,) if province else COORDINATING_CENTRES
-    zh = DEAD_LETTERS_ZH.get(code, code)
+def _dead_letter(letter: SentDeadLetter) -> Problem:
+    error, province = letter.data.error, _province_of(letter.data.origin.topic)
+    entry = error.code.entry
+    to_platform = entry.recipient is DeadLetterRecipient.PLATFORM
     return Problem(
-        province.value if province else None, code, None, None, "event", None, (), zh, data["error"]["message"], units
+        province=province.value if province else None,
+        code=error.code.value,
+        batch=None,
+        row=None,
+        certificate=None,
+        field="event",
+        value=None,
+        accepted=(),
+        zh=entry.zh,
+        en=f"{entry.en}: {error.message}",
+        units=(province.platform,) if province and to_platform else COORDINATING_CENTRES,
     )
 
 
@@ -135,8 +128,6 @@ def _province_of(topic: str) -> Province | None:
     return next((province for province in Province if topic.endswith(f"{province.value}.display")), None)
 
 
-def _milliseconds(instant: str) -> int:
+def _milliseconds(instant: str) -> int | None:
     parsed = parse_instant(instant)
-    if parsed is None:
-        raise ValueError(instant)
-    return parsed // 1000
+    return None if parsed is None else parsed // 1000

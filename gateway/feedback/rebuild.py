@@ -11,12 +11,13 @@ from aiokafka.structs import ConsumerRecord
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
 from gateway.adapters.topic_reader import Span, find_spans, read_spans
-from gateway.adapters.topics import Topics
+from gateway.contract.topics import Topics
+from gateway.core.dead_letter_codes import DeadLetterCode
 from gateway.core.province import Province
 from gateway.errors import GatewayError
 from gateway.feedback.cases import CaseCounter, Share
 from gateway.feedback.days import DayShare, count_ledger
-from gateway.feedback.problems import DEAD_LETTERS_ZH, observe
+from gateway.feedback.problems import observe
 from gateway.feedback.state import FeedbackTopics, encode, read_state
 
 log = structlog.get_logger("gateway.feedback")
@@ -58,7 +59,7 @@ async def rebuild(settings: Settings, *, dry_run: bool) -> Rebuilt:
 
     Raises GatewayError while feedback workers run, ConfigurationError, BrokerUnreachableError.
     """
-    topics, names = Topics(settings.topic_prefix), FeedbackTopics(settings)
+    topics, names = settings.topic_names, FeedbackTopics(settings)
     sources = [*topics.rejections, topics.deadletter, topics.ledger]
     if not dry_run:
         await _refuse_beside_workers(settings, names.app_id)
@@ -111,7 +112,7 @@ def _keep_what_expired(
 
 
 def _source_of(share: Share, topics: Topics) -> str:
-    is_dead_letter = share.problem.code in DEAD_LETTERS_ZH
+    is_dead_letter = share.problem.code in set(DeadLetterCode)
     return topics.deadletter if is_dead_letter else topics.rejection(Province(share.problem.province or ""))
 
 

@@ -11,7 +11,6 @@ from gateway.adapters import kafka
 from gateway.adapters.faust_worker import run_worker
 from gateway.adapters.logs import configure_logs
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.feedback.app import make_app
 from gateway.feedback.state import FeedbackTopics, StateFollower
@@ -34,7 +33,7 @@ def run_feedback(settings: Settings, add_pages: Callable[[Any, StateFollower], N
 
 async def prepare_topics(settings: Settings) -> None:
     """Make the tables' changelogs, with as many partitions as the topics that are counted have."""
-    topics, names = Topics(settings.topic_prefix), FeedbackTopics(settings)
+    topics, names = settings.topic_names, FeedbackTopics(settings)
     sources = [*(topics.rejections), topics.deadletter, topics.ledger]
     found = await kafka.partitions_of(settings, [*sources, topics.feedback])
     counts = {name: sum(partition.topic == name for partition in found) for name in sources}

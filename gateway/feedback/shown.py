@@ -18,6 +18,7 @@ def case_as_json(case: Case, state: State) -> dict[str, Any]:
         "status": _status(standing.status),
         "province": problem.province,
         "code": problem.code,
+        "batch": problem.batch,
         "row": problem.row,
         "certificate": problem.certificate,
         "field": problem.field,

@@ -17,7 +17,6 @@ from aiokafka.structs import ConsumerRecord
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
 from gateway.adapters.topic_reader import find_spans, read_spans
-from gateway.adapters.topics import Topics
 from gateway.errors import BrokerUnreachableError, ConfigurationError
 from gateway.feedback.cases import Case, Share, case_of, merge_case, newest_first
 from gateway.feedback.days import Day, DayShare, day_of, merge_day
@@ -64,7 +63,7 @@ class FeedbackTopics:
     @property
     def announcements(self) -> str:
         """``gateway.feedback``."""
-        return Topics(self.settings.topic_prefix).feedback
+        return self.settings.topic_names.feedback
 
     @property
     def all(self) -> list[str]:

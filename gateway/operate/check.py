@@ -20,10 +20,11 @@ from gateway.adapters.cores import usable_cores
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import load_settings
 from gateway.adapters.signatures import load_key_ring
-from gateway.core.decision import Decision, Outcome, decide
+from gateway.core.decision import DeadLetter, Decision, Outcome, Reject, codes_of, row_of
+from gateway.core.event import Identity, Valid
 from gateway.core.province import Province
-from gateway.core.reading import Identity
 from gateway.core.times import parse_instant
+from gateway.decide import decide_bytes
 from gateway.operate.files import open_input
 from gateway.operate.lane_pool import end_with_parent
 
@@ -56,63 +57,73 @@ class Terms:
 
 
 class Decider:
-    """Decides one line after the other; all of them are one horizon for duplicates."""
+    """Decides one line after the other; what is forwarded of them is one horizon for duplicates."""
 
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
         self._recognition = load_recognition(terms.list_dir)
         self._key_ring = load_key_ring(load_settings(terms.config))
         self._show = _json_line if terms.output == "json" else _text_line
-        self._seen: dict[Identity, tuple[str, ...]] = {}
+        self._forwarded: dict[Identity, tuple[str, ...]] = {}
 
     def decide(self, raw: bytes) -> tuple[Decision, bytes]:
-        """The decision of one event, and how it is printed; nothing is remembered."""
+        """Decide one event, and say how that is printed; nothing is remembered."""
         received_at = self._terms.received_at
         if received_at is None:
             received_at = _received(raw)
-        decision = decide(raw, self._terms.province, received_at, self._recognition, seen=self._seen)
+        decision = decide_bytes(raw, self._terms.province, received_at, self._recognition, forwarded=self._forwarded)
         province = decision.province
         if province is not None and not self._key_ring.is_off(province):
-            signature = self._key_ring.verdict(province, received_at, raw)
-            decision = decide(raw, province, received_at, self._recognition, seen=self._seen, signature=signature)
+            signature = self._key_ring.status(province, received_at, raw)
+            decision = decide_bytes(
+                raw, province, received_at, self._recognition, forwarded=self._forwarded, signature=signature
+            )
         return decision, self._show(decision)
 
-    def settle(self, raw: bytes, first: "Decided") -> "Decided":
-        """What was decided of ``raw`` without regard to earlier lines, with regard to them; and remember it."""
-        if first.identity is None or first.content is None:
-            return first
-        identity = Identity(*first.identity)
-        known = self._seen.get(identity)
-        if known is None:
-            self._seen[identity] = (first.content,)
-            return first
-        decision, line = self.decide(raw)
-        if decision.outcome is not Outcome.DUPLICATE:
-            self._seen[identity] = (*known, first.content)
-        return first._replace(outcome=decision.outcome.value, line=line)
+    def settle(self, raw: bytes, alone: "Decided") -> "Decided":
+        """Decide ``raw`` with regard to earlier lines, given what was decided of it ``alone``; remember it where it is forwarded.
+
+        Nothing but the forwarding of an event with its identity can change what a line becomes.
+        """
+        if alone.identity is None:
+            return alone
+        identity = Identity(*alone.identity)
+        if identity in self._forwarded:
+            decision, line = self.decide(raw)
+            return alone._replace(outcome=decision.outcome.value, line=line)
+        if alone.outcome == Outcome.FORWARD.value:
+            self._forwarded[identity] = (alone.content,)
+        return alone
 
 
 class Decided(NamedTuple):
-    """A line's outcome, how it is printed, and what tells it from others; plain values, as they pass between processes."""
+    """A line's outcome, how it is printed, and what tells it from others; plain values, as they pass between processes.
+
+    ``identity`` is source, id and holder; None where the line holds no valid event.
+    """
 
     outcome: str
     line: bytes
-    identity: tuple[str, str] | None
-    content: str | None
+    identity: tuple[str, str, str] | None = None
+    content: str = ""
 
 
 def decide_chunk(terms: Terms, chunk: list[bytes]) -> list[Decided]:
     """Decide each line of ``chunk`` by itself; run in a worker process, which keeps its decider."""
     decider = _deciders.get(terms) or _deciders.setdefault(terms, Decider(terms))
-    results = []
-    for raw in chunk:
-        decision, line = decider.decide(raw)
-        reading = decision.reading
-        if reading is None:
-            results.append(Decided(decision.outcome.value, line, None, None))
-        else:
-            results.append(Decided(decision.outcome.value, line, (reading.source, reading.id), reading.content_digest))
-    return results
+    return [_plain(*decider.decide(raw)) for raw in chunk]
+
+
+def _plain(decision: Decision, line: bytes) -> Decided:
+    if isinstance(decision, DeadLetter) or not isinstance(decision.reading, Valid):
+        return Decided(decision.outcome.value, line)
+    identity = decision.reading.identity
+    return Decided(
+        decision.outcome.value,
+        line,
+        (identity.source, identity.id, identity.holder),
+        decision.reading.content_digest,
+    )
 
 
 _deciders: dict[Terms, Decider] = {}
@@ -137,8 +148,8 @@ def _received(raw: bytes) -> int:
 def run_check(files: list[str], terms: Terms) -> int:
     """Decide the events of ``files`` (``-`` is standard input) and print what becomes of each; returns the exit code.
 
-    The work is spread over all cores: an event's decision depends on earlier ones only where its id came before, and that is
-    settled here, in input order.
+    The work is spread over all cores: an event's decision depends on earlier ones only where one was forwarded under its id, and
+    that is settled here, in input order.
     """
     # Thousands of objects come and go a chunk, and none in cycles.
     gc.freeze()
@@ -205,30 +216,34 @@ def _result(pair: "tuple[list[bytes], Future[list[Decided]]]") -> tuple[list[byt
 
 
 def _json_line(decision: Decision) -> bytes:
-    reading = decision.reading
+    row = row_of(decision)
     return _encode(
         {
-            "id": reading.id if reading else None,
+            "id": _id_of(decision),
             "province": decision.province,
             "outcome": decision.outcome,
-            "row": decision.row,
-            "reasons": decision.codes,
+            "batch": row.batch if row else None,
+            "row": row.row if row else None,
+            "reasons": codes_of(decision),
         }
     ) + b"\n"  # fmt: skip
 
 
 def _text_line(decision: Decision) -> bytes:
-    name = decision.reading.id if decision.reading else "(no id)"
-    parts = [_OUTCOMES_ZH[decision.outcome], decision.outcome.value, name]
-    if decision.row:
-        parts.append(f"row {decision.row}")
+    parts = [_OUTCOMES_ZH[decision.outcome], decision.outcome.value, _id_of(decision) or "(no id)"]
+    if row := row_of(decision):
+        parts.append(f"row {row}")
     lines = ["  ".join(parts)]
-    for reason in decision.reasons:
-        lines.append(f"    {reason.code.value}  {reason.field}  {reason.zh}")
-        if reason.accepted:
-            lines.append(f"        可接受：{'；'.join(reason.accepted)}")
-    if decision.reasons:
-        lines.append(f"    反馈：{'、'.join(decision.responsible_units)}")
-    if decision.error:
-        lines.append(f"    {decision.error[0]}  {decision.error[1]}")
+    if isinstance(decision, Reject):
+        for reason in decision.reasons:
+            lines.append(f"    {reason.code.value}  {reason.field}  {reason.zh}")
+            if reason.accepted:
+                lines.append(f"        可接受：{'；'.join(reason.accepted)}")
+        lines.append(f"    反馈：{'、'.join(decision.units)}")
+    elif isinstance(decision, DeadLetter):
+        lines.append(f"    {decision.code.value}  {decision.message}")
     return ("\n".join(lines) + "\n").encode("utf-8", "replace")
+
+
+def _id_of(decision: Decision) -> str | None:
+    return None if isinstance(decision, DeadLetter) else decision.reading.id

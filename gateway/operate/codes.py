@@ -1,12 +1,10 @@
 """Reason and error codes as a person gives them on the command line."""
 
-from typing import get_args
-
+from gateway.core.dead_letter_codes import DeadLetterCode
 from gateway.core.reasons import Code
-from gateway.core.records import ErrorItem
 from gateway.errors import UsageError
 
-KNOWN = (*(code.value for code in Code), *get_args(ErrorItem.model_fields["code"].annotation))
+KNOWN = (*(code.value for code in Code), *(code.value for code in DeadLetterCode))
 """Reason codes of rejections, then error codes of dead letters."""
 
 

@@ -20,7 +20,7 @@ from gateway.adapters.local_kafka import local_kafka
 from gateway.adapters.local_kafka.access import as_admin
 from gateway.adapters.secret_files import make_passwords
 from gateway.adapters.settings import Settings, load_settings
-from gateway.adapters.topics import Topics
+from gateway.contract.topics import Topics
 from gateway.core.province import Province
 from gateway.errors import UsageError
 from gateway.operate.access import apply_access
@@ -106,7 +106,7 @@ def configured_broker(config: Path | None, bootstrap_servers: str | None) -> str
 
 async def _is_in_use(settings: Settings) -> bool:
     async with kafka.admin(settings) as admin:
-        return not set(Topics(settings.topic_prefix).all).isdisjoint(await admin.list_topics())
+        return not set(settings.topic_names.all).isdisjoint(await admin.list_topics())
 
 
 async def _publish_and_watch(settings: Settings, events: int, seed: int, console: Console) -> Tally:
@@ -144,7 +144,7 @@ async def _watch(publishing: "asyncio.Task[None]", verifier: Verifier, tally: Ta
 
 
 async def _publish(settings: Settings, simulator: Simulator, events: int, tally: Tally) -> None:
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topic_names
     async with AsyncExitStack() as stack:
         producers = {}
         for province in Province:

@@ -4,14 +4,16 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.adapters.topics import Topics
+from gateway.contract.display_event import EVENT_TYPE
+from gateway.contract.headers import ORIGIN_HEADER
+from gateway.contract.topics import LaneId, Topics
 from gateway.core.province import Province
 from gateway.core.recognition import Recognition
 from gateway.feedback.cases import CaseCounter, Share, merge
 from gateway.feedback.history import Change, Status, case_message, digest_message
 from gateway.feedback.problems import observe
 from gateway.relay.horizon import Horizon
-from gateway.relay.turn import ORIGIN_HEADER, LaneId, take_turn
+from gateway.relay.turn import take_turn
 
 _RECEIVED = 1_795_392_003_000  # 2026-11-23T00:00:03Z, three seconds after the examples' displays
 
@@ -52,7 +54,7 @@ def display_event(province: Province) -> dict[str, Any]:
         "specversion": "1.0",
         "id": f"example-{province.value}-1",
         "source": province.source,
-        "type": "cn.chuanyu.certificate.displayed.v1",
+        "type": EVENT_TYPE,
         "time": "2026-11-23T08:00:00+08:00",
         "datacontenttype": "application/json",
         "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",

@@ -8,18 +8,15 @@ import yaml
 from pydantic import BaseModel
 
 from gateway import __version__
-from gateway.adapters.topics import Topics
-from gateway.core.event import DisplayEvent
+from gateway.contract.dead_letter import DeadLetterRecord
+from gateway.contract.display_event import DisplayEvent
+from gateway.contract.feedback import CaseRecord, DigestRecord
+from gateway.contract.ledger_entry import LedgerEntry
+from gateway.contract.rejection import RejectionRecord
+from gateway.contract.topics import Topics
+from gateway.contract.verification import VerificationRecord
 from gateway.core.province import Province
 from gateway.core.recognition import Recognition
-from gateway.core.records import (
-    CaseRecord,
-    DeadLetter,
-    DigestRecord,
-    LedgerEntry,
-    RejectionRecord,
-    VerificationRecord,
-)
 from gateway.errors import GatewayError
 from gateway.operate.examples import examples
 
@@ -28,7 +25,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "display-event": DisplayEvent,
     "verification-record": VerificationRecord,
     "rejection-record": RejectionRecord,
-    "dead-letter": DeadLetter,
+    "dead-letter": DeadLetterRecord,
     "ledger-entry": LedgerEntry,
     "feedback-case": CaseRecord,
     "feedback-digest": DigestRecord,

@@ -9,8 +9,8 @@ import random
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from gateway.contract.display_event import EVENT_TYPE
 from gateway.core.decision import Outcome
-from gateway.core.event import EVENT_TYPE
 from gateway.core.identifier import check_character
 from gateway.core.province import Province
 from gateway.core.reasons import Code
@@ -57,7 +57,8 @@ class Simulator:
     """Makes records one by one; it never reads a clock, the caller says what time it is.
 
     Shares are of 1; what is left of them is forwarded, ``binary_share`` of that in binary mode. Repetitions and ID_REUSED
-    go back to one of about the last ``memory`` events.
+    go back to one of about the last ``memory`` events: what was forwarded is a duplicate when it comes again, what was
+    rejected is rejected again.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class Simulator:
             return Simulated(province, None, value, [], Outcome.DEAD_LETTER, ())
         if dice < self._garbage + self._duplicate and self._sent:
             first = self._random.choice(self._sent)
-            return first._replace(expected=Outcome.DUPLICATE, codes=())
+            return first._replace(expected=Outcome.DUPLICATE) if first.expected is Outcome.FORWARD else first
         if dice < self._garbage + self._duplicate + self._reject:
             return self._remember(self._random.choice(self._mistakes)(self, province, now_ms))
         event = self.display(province, now_ms)
@@ -159,9 +160,10 @@ class Simulator:
         """A row with a name that no event passes."""
         return self._random.choice(self._unresolved)
 
-    def pick_sent(self) -> Simulated | None:
-        """A record that was made before and can be told from others by its id."""
-        return self._random.choice(self._sent) if self._sent else None
+    def pick_forwarded(self) -> Simulated | None:
+        """A record in structured mode that was made before and is forwarded; None where the one picked is none such."""
+        picked = self._random.choice(self._sent) if self._sent else None
+        return picked if picked and picked.expected is Outcome.FORWARD and not picked.headers else None
 
     def reject(self, province: Province, event: Event, *codes: Code, key: bytes | None = None) -> Simulated:
         """``event`` as a record that is to be rejected for ``codes``."""
@@ -184,6 +186,8 @@ class Simulator:
         return Simulated(province, key, _json(event), [], expected, codes)
 
     def _remember(self, record: Simulated) -> Simulated:
+        if Code.FUTURE_EVENT in record.codes:
+            return record  # it is no longer early when it comes again
         if len(self._sent) < self._memory:
             self._sent.append(record)
         else:
@@ -234,8 +238,8 @@ def _source_mismatch(sim: Simulator, province: Province, now_ms: int) -> Simulat
 
 
 def _id_reused(sim: Simulator, province: Province, now_ms: int) -> Simulated:
-    first = sim.pick_sent()
-    if first is None or first.headers or first.codes:
+    first = sim.pick_forwarded()
+    if first is None:
         return _source_mismatch(sim, province, now_ms)
     event = json.loads(first.value)
     fresh = sim.display(first.province, now_ms) | {"id": event["id"]}

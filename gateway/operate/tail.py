@@ -10,9 +10,13 @@ from aiokafka.structs import ConsumerRecord
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
+from gateway.contract.dead_letter import DEADLETTER_TYPE
+from gateway.contract.ledger_entry import LEDGER_TYPE
+from gateway.contract.rejection import REJECTED_TYPE
+from gateway.contract.topics import Topics
+from gateway.contract.verification import VERIFIED_TYPE
 from gateway.core.privacy import holds_personal_number
-from gateway.core.records import DEADLETTER_TYPE, LEDGER_TYPE, REJECTED_TYPE, VERIFIED_TYPE
+from gateway.core.recognition import RowRef
 from gateway.errors import UsageError
 
 _decode = msgspec.json.Decoder().decode
@@ -23,18 +27,18 @@ class Filter:
     """Which records are shown; None lets all through."""
 
     code: str | None = None
-    row: int | None = None
+    row: RowRef | None = None
     unit: str | None = None
 
     def admits(self, record: dict[str, Any]) -> bool:
         """Whether ``record`` (one of the gateway's) passes."""
         data = record.get("data", {})
         codes = [reason["code"] for reason in data.get("reasons", ())] or [data.get("error", {}).get("code")]
-        row = data.get("list", {}).get("row") or (data.get("nearest_row") or {}).get("row")
+        listed = data.get("list") or data.get("nearest_row") or {}
         units = data.get("responsible_units", ())
         return (
             (self.code is None or self.code in codes)
-            and (self.row is None or self.row == row)
+            and (self.row is None or self.row == (listed.get("batch"), listed.get("row")))
             and (self.unit is None or self.unit in units)
         )
 
@@ -44,7 +48,7 @@ async def tail(
     timeout_s: float | None, output: Literal["text", "json"],
 ) -> int:  # fmt: skip
     """Print committed records of ``names`` as they come, until ``limit`` or ``timeout_s``; returns the exit code."""
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topic_names
     unknown = [name for name in names if settings.topic_prefix + name not in topics.all]
     if unknown:
         known = ", ".join(name.removeprefix(settings.topic_prefix) for name in topics.all)
@@ -105,9 +109,9 @@ def _in_words(record: dict[str, Any]) -> str:
     data = record.get("data", {})
     match record.get("type"):
         case t if t == VERIFIED_TYPE:
-            display = data["display"]
+            display, listed = data["display"], data["list"]
             return (
-                f"通过  第{data['list']['row']}行 {data['certificate']['type_name']}  {display['channel']}  "
+                f"通过  第{listed['batch']}/{listed['row']}行 {data['certificate']['type_name']}  {display['channel']}  "
                 f"{display['scenario']['text']}  {display['region_code']}  id={data['event']['id']}"
             )
         case t if t == REJECTED_TYPE:

@@ -17,7 +17,7 @@ from rich.live import Live
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
+from gateway.contract.topics import Topics
 from gateway.errors import UsageError
 from gateway.feedback.page.cluster import Cluster
 from gateway.feedback.page.live import Live as Followed
@@ -45,7 +45,7 @@ def run_top(settings: Settings, every_s: float) -> int:
 
 
 async def _run(settings: Settings, every_s: float) -> None:
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topic_names
     await kafka.partitions_of(settings, [*topics.displays, topics.ledger, *topics.rejections, topics.deadletter])
     followed, cluster = Followed(settings), Cluster(settings)
     asking = [asyncio.create_task(followed.run()), asyncio.create_task(cluster.run())]

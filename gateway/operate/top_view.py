@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from gateway.adapters.topics import Topics
+from gateway.contract.topics import Topics
 from gateway.core.decision import Outcome
 from gateway.core.province import Province
 from gateway.feedback.page.live import BUCKET_S, Bucket

@@ -9,7 +9,6 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
 from gateway.errors import ConfigurationError, GatewayError
 
 _LEDGER_HOURS = 400 * 24  # the account outlives what it accounts for: a year's audit, and a month to hold it in
@@ -26,7 +25,7 @@ class TopicPlan:
 
 async def plan_topics(settings: Settings) -> list[TopicPlan]:
     """Compare the broker's topics with the settings. Raises BrokerUnreachableError."""
-    names, wanted = Topics(settings.topic_prefix).all, settings.topics.partitions
+    names, wanted = settings.topic_names.all, settings.topics.partitions
     async with kafka.admin(settings) as admin:
         existing = set(await admin.list_topics()) & set(names)
         described = {each["topic"]: each for each in await admin.describe_topics(sorted(existing))} if existing else {}
@@ -81,7 +80,7 @@ async def delete_topics(settings: Settings) -> None:
     if not settings.topic_prefix:
         raise GatewayError("only topics with a prefix are deleted; the contract's own are not the gateway's to delete")
     async with kafka.admin(settings) as admin:
-        await admin.delete_topics(list(Topics(settings.topic_prefix).all))
+        await admin.delete_topics(list(settings.topic_names.all))
 
 
 async def _create(admin: AIOKafkaAdminClient, settings: Settings, names: list[str]) -> None:
@@ -100,7 +99,7 @@ async def _create(admin: AIOKafkaAdminClient, settings: Settings, names: list[st
 
 def _configs(settings: Settings, name: str) -> dict[str, str]:
     hours = settings.topics.retention_hours
-    if name in {Topics(settings.topic_prefix).ledger, Topics(settings.topic_prefix).feedback}:
+    if name in {settings.topic_names.ledger, settings.topic_names.feedback}:
         hours = max(hours, _LEDGER_HOURS)
     return {"message.timestamp.type": "LogAppendTime", "retention.ms": str(round(hours * 3_600_000))}
 

@@ -11,10 +11,13 @@ from aiokafka import AIOKafkaConsumer
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
-from gateway.core.decision import Outcome, digest_input
+from gateway.contract.dead_letter import DEADLETTER_TYPE
+from gateway.contract.ledger_entry import LEDGER_TYPE
+from gateway.contract.rejection import REJECTED_TYPE
+from gateway.contract.verification import VERIFIED_TYPE
+from gateway.core.decision import Outcome
 from gateway.core.province import Province
-from gateway.core.records import DEADLETTER_TYPE, LEDGER_TYPE, REJECTED_TYPE, VERIFIED_TYPE
+from gateway.decide import digest_input
 from gateway.operate.simulate import Simulated
 
 _decode = msgspec.json.Decoder().decode
@@ -128,7 +131,7 @@ class Verifier:
     def __init__(self, settings: Settings, tally: Tally) -> None:
         self._settings = settings
         self._tally = tally
-        topics = Topics(settings.topic_prefix)
+        topics = settings.topic_names
         self._province = {topics.verification(p): p.other.value for p in Province}
         self._province |= {topics.rejection(p): p.value for p in Province}
         self._dead_letters, self._topics = topics.deadletter, [*self._province, topics.deadletter, topics.ledger]

@@ -19,7 +19,6 @@ from gateway.adapters.metrics import CONTENT_TYPE, LaneStatus, Metrics
 from gateway.adapters.own_signatures import load_record_signer
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import load_key_ring
-from gateway.adapters.topics import Topics
 from gateway.adapters.tracing import make_tracer_provider, require_tracing
 from gateway.errors import ConfigurationError
 from gateway.relay.group import LaneGroup
@@ -29,7 +28,7 @@ from gateway.relay.reporting import TurnLog
 
 log = structlog.get_logger("gateway.relay")
 
-_TELL_WITHHELD_S = 10
+_REPORT_WITHHELD_S = 10
 _CERTIFICATES_S = 3600
 
 
@@ -46,7 +45,7 @@ class RelayApp(faust_worker.App):
 
 
 def make_app(settings: Settings, watch: ListWatch) -> RelayApp:
-    """The app: a service with the lanes; ``/healthz``, ``/readyz`` and ``/metrics`` where the web server is on."""
+    """Make the app: a service with the lanes; ``/healthz``, ``/readyz`` and ``/metrics`` where the web server is on."""
     app = faust_worker.make_app(RelayApp, "chuanyu-relay", settings)
     metrics = Metrics()
     metrics.show_list(watch.current, edit_refused=False)
@@ -71,7 +70,7 @@ def make_app(settings: Settings, watch: ListWatch) -> RelayApp:
         async def on_stop(self) -> None:
             log.info("relay.draining")
             await group.stop()
-            turn_log.tell_withheld()
+            turn_log.report_withheld()
             if provider is not None:
                 await asyncio.to_thread(
                     provider.shutdown
@@ -79,10 +78,10 @@ def make_app(settings: Settings, watch: ListWatch) -> RelayApp:
             log.info("relay.stopped")
 
         @Service.task
-        async def tell_withheld(self) -> None:
+        async def report_withheld(self) -> None:
             while not self.should_stop:
-                await self.sleep(_TELL_WITHHELD_S)
-                turn_log.tell_withheld()
+                await self.sleep(_REPORT_WITHHELD_S)
+                turn_log.report_withheld()
 
         @Service.task
         async def watch_list(self) -> None:
@@ -151,8 +150,8 @@ def run_gateway(settings: Settings) -> int:
 
 
 async def _preflight(settings: Settings) -> None:
-    """The broker answers, and the topics are there with one number of partitions: an output keeps its input's."""
-    topics = Topics(settings.topic_prefix)
+    """See that the broker answers, and that all topics have one number of partitions: an output keeps its input's."""
+    topics = settings.topic_names
     needed = [name for name in topics.all if name != topics.feedback]
     counts = Counter(partition.topic for partition in await kafka.partitions_of(settings, needed))
     if len(set(counts.values())) > 1:

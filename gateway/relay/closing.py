@@ -6,14 +6,14 @@ from dataclasses import replace
 import msgspec
 
 from gateway.adapters.own_signatures import RecordSigner
-from gateway.relay.ledger import Output, outputs_digest
+from gateway.contract.outputs import Output, outputs_digest
 from gateway.relay.turn import DecidedTurn, Turn, account_for, build_turn_entry
 
 
 async def close_turn(
     turn: DecidedTurn, previous: str | None, *, ledger: str, algorithm: str, signer: RecordSigner | None = None
 ) -> Turn:
-    """``turn`` with its entry for the topic ``ledger``, which follows the one with the digest ``previous``.
+    """Add to ``turn`` its entry for the topic ``ledger``, which follows the one with the digest ``previous``.
 
     ``algorithm`` is the ledger's digest. Where there is a signer all records are signed (off the event loop, on
     all cores), and the digests are of the signed ones.

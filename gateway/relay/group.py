@@ -13,11 +13,10 @@ from gateway.adapters.kafka_stop import stop
 from gateway.adapters.own_signatures import RecordSigner
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import KeyRing
-from gateway.adapters.topics import Topics
+from gateway.contract.topics import LaneId
 from gateway.core.recognition import Recognition
 from gateway.relay.fairness import Gate
 from gateway.relay.lane import Lane, Observer
-from gateway.relay.turn import LaneId
 
 _FETCH_BYTES = 2_097_152  # a full turn of ordinary events, so that catching up does not fetch twice for each
 _METADATA_MAX_AGE_MS = 10_000  # aiokafka's five minutes are long for events that wait in a partition that was added
@@ -26,7 +25,7 @@ log = structlog.get_logger("gateway.relay")
 
 
 def group_id_of(settings: Settings) -> str:
-    """The consumer group of the lanes."""
+    """Name the consumer group of the lanes."""
     return settings.groups[0]
 
 
@@ -42,7 +41,7 @@ class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         self._key_ring = key_ring
         self._observer = observer
         self._signer, self._gate = signer, Gate()
-        self._topics = Topics(settings.topic_prefix)
+        self._topics = settings.topic_names
         self._group_id = group_id_of(settings)
         self._lanes: dict[TopicPartition, Lane] = {}
         # Lanes stopped by a rebalance: most come back at once, and then their memory of duplicates still holds.

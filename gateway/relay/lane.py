@@ -19,15 +19,16 @@ from gateway.adapters.logs import PARTITION, TOPIC
 from gateway.adapters.own_signatures import RecordSigner
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import KeyRing
-from gateway.adapters.topics import Topics
+from gateway.contract.outputs import destinations_of
+from gateway.contract.topics import LaneId, Topics
 from gateway.core.recognition import Recognition
 from gateway.errors import ConfigurationError
 from gateway.relay.closing import close_turn
 from gateway.relay.fairness import FIRST_LIMIT, Gate, is_garbage, next_limit
 from gateway.relay.horizon import Horizon
-from gateway.relay.relearn import Position, committed_position, position_from_ledger, relearn_horizon
+from gateway.relay.recovery import Position, committed_position, position_from_ledger, relearn_horizon
 from gateway.relay.transaction import MAX_BATCH_BYTES, REFUSED, send_in_transaction
-from gateway.relay.turn import LaneId, Turn, decide_turn, destinations_of
+from gateway.relay.turn import Turn, decide_turn
 
 log = structlog.get_logger("gateway.relay")
 
@@ -39,6 +40,11 @@ _RETRY_BACKOFF_MS = 10
 sender.BACKOFF_OVERRIDE = 0.002
 
 
+def transactional_id(group_id: str, lane: LaneId) -> str:
+    """Name the lane's one writer: whoever starts a producer of this id fences the one before, a worker or a redrive."""
+    return f"{group_id}-{lane}"
+
+
 class Times(NamedTuple):
     """How long a turn took, in seconds: to decide and build all its records, and to write and commit them."""
 
@@ -47,7 +53,7 @@ class Times(NamedTuple):
 
 
 class Observer(Protocol):
-    """Who is told what becomes of a lane's turns: log and metrics."""
+    """Hears what becomes of a lane's turns: log and metrics."""
 
     def committed(self, lane: LaneId, turn: Turn, times: Times) -> None:
         """``turn`` is committed: it will not be taken back."""
@@ -91,7 +97,7 @@ class Lane:
     _give_up_on_next: bool = False
     _had_garbage: bool = False
     _in_transaction: bool = False
-    _told_truncated: bool = False
+    _reported_truncated: bool = False
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
 
@@ -161,7 +167,7 @@ class Lane:
         relay = self.settings.relay
         self._producer = AIOKafkaProducer(
             **kafka.client_options(self.settings),
-            transactional_id=f"{self.group_id}-{self.id}",
+            transactional_id=transactional_id(self.group_id, self.id),
             transaction_timeout_ms=relay.transaction_timeout_ms,
             max_batch_size=MAX_BATCH_BYTES,
             retry_backoff_ms=_RETRY_BACKOFF_MS,
@@ -192,7 +198,7 @@ class Lane:
         self._log("lane.opened", next_offset=start.next_offset, remembered_ids=len(self._horizon))
 
     async def _require_outputs(self, producer: AIOKafkaProducer) -> None:
-        """An output keeps its input's partition: where partitions were added to the input alone, there is none to write to."""
+        """See that an output can keep its input's partition: where partitions were added to the input alone, there is none."""
         written = (*destinations_of(self.id, self.topics).values(), self.topics.ledger)
         lacking = [topic for topic in written if self.id.partition not in (await producer.partitions_for(topic) or ())]
         if lacking:
@@ -202,7 +208,7 @@ class Lane:
             )
 
     async def _turn(self) -> bool:
-        """One transaction, if there are records; True if one was committed."""
+        """Do one transaction, if there are records; True if one was committed."""
         assert self._position is not None and self._horizon is not None  # noqa: S101, PT018 — _open set both
         limit = 1 if self._give_up_on_next else self._limit
         polled = await self.consumer.getmany(self.partition, timeout_ms=_POLL_MS, max_records=limit)
@@ -215,14 +221,16 @@ class Lane:
             try:
                 turn, times = await self._transact(records, self._position, self._horizon)
             except BaseException:
+                # What the turn would have forwarded is not forwarded; the next try must not take it for a duplicate.
+                self._horizon.forget()
                 self.observer.aborted(self.id)
                 raise
             finally:
                 self._in_transaction = False
         self._position = Position(turn.next_offset, turn.entry_digest)
         self._horizon.keep()
-        if self._horizon.truncated and not self._told_truncated:
-            self._told_truncated = True
+        if self._horizon.truncated and not self._reported_truncated:
+            self._reported_truncated = True
             self._log(
                 "horizon.truncated", level="warning", remembered_ids=len(self._horizon), setting="duplicates.max_ids"
             )
@@ -236,11 +244,11 @@ class Lane:
         self, records: Sequence[ConsumerRecord], position: Position, horizon: Horizon
     ) -> tuple[Turn, Times]:
         began = time.perf_counter()
-        signatures = await self.key_ring.verdicts(self.id.province, records)
+        signatures = await self.key_ring.statuses(self.id.province, records)
         decided_turn = decide_turn(
             self.id, records, self.recognition(), horizon,
             topics=self.topics, signatures=signatures, refused_by_broker=self._give_up_on_next,
-            tell_all=self.settings.relay.log_forwards or self.settings.tracing.enabled,
+            report_all=self.settings.relay.log_forwards or self.settings.tracing.enabled,
         )  # fmt: skip
         decided = time.perf_counter()
         assert self._producer is not None  # noqa: S101 — _open set it
@@ -253,16 +261,12 @@ class Lane:
                 offsets = {self.partition: OffsetAndMetadata(turn.next_offset, turn.entry_digest)}
                 await send_in_transaction(self._producer, turn.outputs, self.id.partition, offsets, self.group_id)
         except REFUSED as error:
-            horizon.forget()
             if self._give_up_on_next:
                 raise  # not even the dead letter is taken: that is a topic's setting, and no event's fault
             # Smaller turns until the record that the broker refuses stands alone; then it becomes a dead letter.
             self._limit, self._give_up_on_next = max(1, len(records) // 2), len(records) == 1
             self._log("turn.refused", level="warning", records=len(records), **_describe(error))
             raise _RefusedError from error
-        except BaseException:
-            horizon.forget()
-            raise
         return turn, Times(decided - began, time.perf_counter() - decided)
 
     async def _close(self) -> None:
@@ -281,7 +285,7 @@ class Lane:
 
 
 def _describe(error: BaseException) -> dict[str, str]:
-    """An error for the log: its type, and its own words only where they are Kafka's or ours and so hold no event's."""
+    """Describe an error for the log: its type, and its own words only where they are Kafka's or ours and so hold no event's."""
     details = {"error.type": type(error).__name__}
     if isinstance(error, KafkaError | TimeoutError | ConfigurationError):
         details["error.message"] = str(error)[:300]

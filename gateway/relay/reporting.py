@@ -6,10 +6,12 @@ import structlog
 
 from gateway.adapters.logs import OFFSET, PARTITION, TOPIC
 from gateway.adapters.metrics import Metrics
-from gateway.core.decision import Decision, Outcome
+from gateway.contract.headers import trace_id
+from gateway.contract.topics import LaneId
+from gateway.core.decision import DeadLetter, Decision, Forward, Reject, row_of
 from gateway.relay.lane import Times
 from gateway.relay.log_budget import LineKind, LogBudget
-from gateway.relay.turn import Decided, LaneId, Turn
+from gateway.relay.turn import Decided, Turn
 
 log = structlog.get_logger("gateway.relay")
 
@@ -24,21 +26,20 @@ class TurnLog:
         self._budget = budget
 
     def committed(self, lane: LaneId, turn: Turn, times: Times) -> None:
-        """One line for each rejection and dead letter, within their budget, and one for the transaction."""
-        for decided in turn.told:
-            outcome = decided.decision.outcome
-            if outcome is Outcome.REJECT:
-                if self._budget.admits(
-                    LineKind(_REJECTED, lane.province.value, decided.decision.reasons[0].code.value)
-                ):
-                    _log_rejection(lane, decided)
-            elif outcome is Outcome.DEAD_LETTER:
-                code, message = decided.decision.error or ("", "")
-                if self._budget.admits(LineKind(_DEAD_LETTERED, lane.province.value, code)):
-                    log.warning(_DEAD_LETTERED, code=code, message=message, **_place(lane, decided))
+        """Write one line for each rejection and dead letter, within their budget, and one for the transaction."""
+        for decided in turn.reported:
+            decision = decided.decision
+            if isinstance(decision, Reject):
+                if self._budget.admits(LineKind(_REJECTED, lane.province.value, decision.reasons[0].code.value)):
+                    _log_rejection(lane, decided, decision)
+            elif isinstance(decision, DeadLetter):
+                if self._budget.admits(LineKind(_DEAD_LETTERED, lane.province.value, decision.code.value)):
+                    log.warning(
+                        _DEAD_LETTERED, code=decision.code.value, message=decision.message, **_place(lane, decided)
+                    )
             else:
-                event = "record.forwarded" if outcome is Outcome.FORWARD else "record.duplicate"
-                log.info(event, row=decided.decision.row, **_identity(decided.decision), **_place(lane, decided))
+                event = "record.forwarded" if isinstance(decision, Forward) else "record.duplicate"
+                log.info(event, **_row(decision), **_identity(decision), **_place(lane, decided))
         counts: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
         for facets, count in turn.counts.items():
@@ -49,22 +50,21 @@ class TurnLog:
         place = {TOPIC: lane.topic, PARTITION: lane.partition, "next_offset": turn.next_offset}
         log.info("turn.committed", **counts, **place)
 
-    def tell_withheld(self) -> None:
-        """Say how many lines were left out since this was last said."""
+    def report_withheld(self) -> None:
+        """Log how many lines were left out since the last time."""
         for kind, count in self._budget.take_withheld().items():
             log.warning("log.withheld", withheld=kind.event, province=kind.province, code=kind.code, count=count)
 
     def aborted(self, lane: LaneId) -> None:
-        """Counted; the lane itself says why."""
+        """Count it; the lane itself says why."""
         self._metrics.count_abort(lane.province.value)
 
     def fenced(self, lane: LaneId) -> None:
-        """Counted; the lane has logged it."""
+        """Count it; the lane has logged it."""
         self._metrics.count_fence(lane.province.value)
 
 
-def _log_rejection(lane: LaneId, decided: Decided) -> None:
-    decision = decided.decision
+def _log_rejection(lane: LaneId, decided: Decided, decision: Reject) -> None:
     primary = decision.reasons[0]
     log.warning(
         _REJECTED,
@@ -72,16 +72,23 @@ def _log_rejection(lane: LaneId, decided: Decided) -> None:
         codes=[code.value for code in decision.codes],
         field=primary.field,
         reason=primary.zh,
-        row=decision.row,
-        responsible_units=list(decision.responsible_units),
+        **_row(decision),
+        responsible_units=list(decision.units),
         **_identity(decision),
         **_place(lane, decided),
     )
 
 
+def _row(decision: Decision) -> dict[str, int | None]:
+    ref = row_of(decision)
+    return {"batch": None, "row": None} if ref is None else ref._asdict()
+
+
 def _identity(decision: Decision) -> dict[str, str | None]:
+    if isinstance(decision, DeadLetter):
+        return {}
     reading = decision.reading
-    return {"event_id": reading.id, "source": reading.source, "trace_id": reading.trace_id} if reading else {}
+    return {"event_id": reading.id, "source": reading.source, "trace_id": trace_id(reading.carried)}
 
 
 def _place(lane: LaneId, decided: Decided) -> dict[str, str | int]:

@@ -28,12 +28,14 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from gateway.adapters.logs import OFFSET, PARTITION, TOPIC
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
-from gateway.core.decision import Decision
-from gateway.core.event import EVENT_TYPE
+from gateway.contract.display_event import EVENT_TYPE
+from gateway.contract.headers import trace_headers
+from gateway.contract.outputs import carried_by, destinations_of
+from gateway.contract.topics import LaneId
+from gateway.core.decision import DeadLetter, Decision, Forward, Reject, codes_of, row_of
+from gateway.core.event import Valid
 from gateway.relay.lane import Observer, Times
-from gateway.relay.trace_context import trace_headers
-from gateway.relay.turn import WORTH_A_LINE, Decided, LaneId, Turn, destinations_of
+from gateway.relay.turn import REPORTED, Decided, Turn
 
 log = structlog.get_logger("gateway.relay")
 
@@ -52,20 +54,22 @@ class _Window(NamedTuple):
 
 
 class TracedTurns:
-    """An observer of lanes that makes spans of what they commit, and tells ``inner`` all that it is told."""
+    """An observer of lanes that makes spans of what they commit, and passes all on to ``inner``."""
 
     def __init__(self, inner: Observer, tracer: Tracer, settings: Settings) -> None:
         self._inner = inner
         self._tracer = tracer
         self._settings = settings
-        self._topics = Topics(settings.topic_prefix)
+        self._topics = settings.topic_names
 
     def committed(self, lane: LaneId, turn: Turn, times: Times) -> None:
-        """See Observer. The lane tells all of its turn; ``inner`` is told of as much as the log's settings say."""
-        told = turn if self._settings.relay.log_forwards else replace(turn, told=tuple(_worth_a_line(turn.told)))
+        """See Observer. The lane reports all of its turn; ``inner`` gets as much as the log's settings say."""
+        reported = (
+            turn if self._settings.relay.log_forwards else replace(turn, reported=tuple(_to_report(turn.reported)))
+        )
         now = time.time_ns()
         sending = now - round(times.committing * _NS)
-        self._inner.committed(lane, told, times)
+        self._inner.committed(lane, reported, times)
         try:
             self._trace(lane, turn, _Window(sending - round(times.deciding * _NS), sending, now))
         except Exception as error:  # noqa: BLE001 — the turn is committed: no trouble with its picture may stop the lane
@@ -80,7 +84,7 @@ class TracedTurns:
         self._inner.fenced(lane)
 
     def _trace(self, lane: LaneId, turn: Turn, window: _Window) -> None:
-        contexts = [_context_of(decided) for decided in turn.told]
+        contexts = [_context_of(decided) for decided in turn.reported]
         sampled = [each for each in contexts if each is not None and each.trace_flags.sampled]
         outcomes: Counter[str] = Counter()
         for facets, count in turn.counts.items():
@@ -102,7 +106,7 @@ class TracedTurns:
         if self._settings.tracing.events == "none":
             return
         destinations = destinations_of(lane, self._topics)
-        for decided, context in zip(turn.told, contexts, strict=True):
+        for decided, context in zip(turn.reported, contexts, strict=True):
             if self._settings.tracing.events == "all" or (context is not None and context.trace_flags.sampled):
                 destination = destinations.get(decided.decision.outcome)
                 self._trace_event(decided, context, place, destination, root, window)
@@ -119,7 +123,7 @@ class TracedTurns:
             {**place, OFFSET: record.offset, **_identity(decision)}, [Link(turn.get_span_context())],
         )  # fmt: skip
         inside = set_span_in_context(consume, _ROOT)
-        self._start("decide", "", SpanKind.INTERNAL, inside, window.deciding, _verdict(decision)).end(window.sending)
+        self._start("decide", "", SpanKind.INTERNAL, inside, window.deciding, _about(decision)).end(window.sending)
         if destination is not None:
             sent = {"messaging.system": "kafka", TOPIC: destination, PARTITION: place[PARTITION]}
             self._start("send", destination, SpanKind.PRODUCER, inside, window.sending, sent).end(window.committed)
@@ -138,8 +142,8 @@ class TracedTurns:
 
 
 def _context_of(decided: Decided) -> SpanContext | None:
-    """The trace context that the record carries on."""
-    headers = trace_headers(decided.record.headers, decided.decision)
+    """Read the trace context that the record carries on."""
+    headers = trace_headers(decided.record.headers, carried_by(decided.decision))
     if not headers:
         return None
     carrier = {name: value.decode("ascii") for name, value in headers}
@@ -147,26 +151,26 @@ def _context_of(decided: Decided) -> SpanContext | None:
     return context if context.is_valid else None
 
 
-def _worth_a_line(told: Iterable[Decided]) -> Iterable[Decided]:
-    return (decided for decided in told if decided.decision.outcome in WORTH_A_LINE)
+def _to_report(reported: Iterable[Decided]) -> Iterable[Decided]:
+    return (decided for decided in reported if decided.decision.outcome in REPORTED)
 
 
 def _identity(decision: Decision) -> dict[str, str]:
-    reading = decision.reading
-    if reading is None:
+    if isinstance(decision, DeadLetter):
         return {}
+    reading = decision.reading
     about = {"cloudevents.event_id": reading.id, "cloudevents.event_source": reading.source}
-    return about if reading.event is None else {**about, "cloudevents.event_type": EVENT_TYPE}
+    return {**about, "cloudevents.event_type": EVENT_TYPE} if isinstance(reading, Valid) else about
 
 
-def _verdict(decision: Decision) -> dict[str, Any]:
+def _about(decision: Decision) -> dict[str, Any]:
     about: dict[str, Any] = {"chuanyu.outcome": decision.outcome.value}
-    if decision.row is not None:
-        about["chuanyu.list.row"] = decision.row
-    if decision.list_digest is not None:
+    if (ref := row_of(decision)) is not None:
+        about["chuanyu.list.batch"], about["chuanyu.list.row"] = ref
+    if isinstance(decision, Forward | Reject) and decision.list_digest is not None:
         about["chuanyu.list.digest"] = decision.list_digest
-    if decision.codes:
-        about["chuanyu.reasons"] = [code.value for code in decision.codes]
-    if decision.error is not None:
-        about["error.type"] = decision.error[0]
+    if codes := codes_of(decision):
+        about["chuanyu.reasons"] = [code.value for code in codes]
+    if isinstance(decision, DeadLetter):
+        about["error.type"] = decision.code.value
     return about

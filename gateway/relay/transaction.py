@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError, ProducerFenced, RecordListTooLargeError
 from aiokafka.structs import OffsetAndMetadata
 
-from gateway.relay.ledger import Output
+from gateway.contract.outputs import Output
 
 REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError)
 """How the broker says that a record, or a batch, is larger than its topic takes."""

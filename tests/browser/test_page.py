@@ -93,6 +93,12 @@ def test_from_a_published_event_to_a_marked_case_and_a_report(
     row = page.locator("tr", has_text="shown-live")
     expect(row).to_be_visible()
     assert set(page.locator("tbody tr td:nth-child(4) .code").all_inner_texts()) == {"CHANNEL_NOT_RECOGNISED"}
+    # A row of the list is named by its batch too; of its number alone, where no other batch has it.
+    expect(row.get_by_role("cell", name="1/5", exact=True)).to_be_visible()
+    for text, shown in {"1/5": 1, "1/6": 0, "5": 1}.items():
+        page.locator("input[name=row]").fill(text)
+        page.locator("input[name=row]").press("Enter")
+        expect(row).to_have_count(shown)
     row.get_by_role("button").click()
     dialog = page.locator("dialog")
     expect(dialog).to_contain_text("微信小程序")
@@ -100,6 +106,7 @@ def test_from_a_published_event_to_a_marked_case_and_a_report(
     for dimension in ("电子证照", "签发单位", "亮证渠道", "应用场景", "试点范围"):
         expect(dialog.get_by_role("cell", name=dimension, exact=True)).to_be_visible()
     expect(dialog).to_contain_text("✗ 不符")
+    expect(dialog).to_contain_text("第1批第5行 道路运输证")
 
     # Its case, marked by somebody who has the token.
     dialog.get_by_role("link", name="查看问题").click()
@@ -200,7 +207,7 @@ def test_what_the_server_says_to_others_than_the_page(gateway: Gateway, watched:
     headers, _ = _get(f"{gateway.url}/")
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"
-    for path, status in {"/api/trace": 400, "/api/list?date=2026-02-30": 400, "/api/rejections?before=x": 400,
+    for path, status in {"/api/trace": 400, "/api/list?date=2026-02-30": 400, "/api/rejections?before=x": 400, "/api/cases?row=9/5": 400, "/api/codes": 200,
                          "/api/report?format=exe": 400, "/table/": 404, "/router/": 404}.items():  # fmt: skip
         assert _get(gateway.url + path)[1] == status, path
     metrics = urllib.request.urlopen(f"{gateway.url}/metrics", timeout=5).read().decode()

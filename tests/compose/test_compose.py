@@ -19,10 +19,12 @@ from gateway.adapters.access import Role
 from gateway.adapters.certificates import CA
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings, packaged_config
-from gateway.adapters.topics import Topics
+from gateway.contract.dead_letter import DEADLETTER_TYPE
+from gateway.contract.rejection import REJECTED_TYPE
+from gateway.contract.topics import Topics
+from gateway.contract.verification import VERIFIED_TYPE
 from gateway.core.decision import Outcome
 from gateway.core.province import Province
-from gateway.core.records import DEADLETTER_TYPE, REJECTED_TYPE, VERIFIED_TYPE
 from gateway.errors import BrokerUnreachableError, ConfigurationError
 from gateway.operate.simulate import Simulated, Simulator
 from tests.compose.conftest import Stack

@@ -7,10 +7,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
+from gateway.contract.topics import LaneId
 from gateway.core.province import Province
 from gateway.relay.group import group_id_of
-from gateway.relay.turn import LaneId
 from tests.faults.stage import Scenario, Stage
 
 _IN_SYNC_TIMEOUT_S = 60
@@ -25,7 +24,7 @@ def on_cluster(settings: Settings, bootstrap_servers: str) -> Settings:
 
 async def kill_leader(stage: Stage) -> None:
     """Who leads an input partition."""
-    topic = Topics(stage.settings.topic_prefix).display(Province.SICHUAN)
+    topic = stage.settings.topic_names.display(Province.SICHUAN)
     async with kafka.admin(stage.settings) as admin:
         ((described),) = await admin.describe_topics([topic])
     leaders = {each["partition"]: each["leader"] for each in described["partitions"]}
@@ -34,7 +33,7 @@ async def kill_leader(stage: Stage) -> None:
 
 async def kill_coordinator(stage: Stage) -> None:
     """Who coordinates the transactions of a lane."""
-    topic = Topics(stage.settings.topic_prefix).display(Province.CHONGQING)
+    topic = stage.settings.topic_names.display(Province.CHONGQING)
     lane = LaneId(Province.CHONGQING, topic, stage.turn % stage.settings.topics.partitions)
     async with kafka.producer(stage.settings) as producer:
         node = await producer.client.coordinator_lookup(_TRANSACTION, f"{group_id_of(stage.settings)}-{lane}")

@@ -12,7 +12,6 @@ from aiokafka import AIOKafkaConsumer
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
 from gateway.feedback.problems import observe
 from gateway.feedback.run import prepare_topics
 from gateway.feedback.state import StateFollower
@@ -29,7 +28,7 @@ class Counting:
 
     def __init__(self, settings: Settings, workers: list[Worker], consumer: AIOKafkaConsumer) -> None:
         self.workers, self._settings, self._consumer = workers, settings, consumer
-        self._rejections = Topics(settings.topic_prefix).rejections
+        self._rejections = settings.topic_names.rejections
         self._expected: Counter[str] = Counter()
         self.follower = StateFollower(settings)
 
@@ -68,7 +67,7 @@ class Counting:
 @contextlib.asynccontextmanager
 async def counting(settings: Settings) -> AsyncIterator[Counting]:
     """Feedback at work beside the relay."""
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topic_names
     await prepare_topics(settings)
     partitions = await kafka.partitions_of(settings, [*topics.rejections, topics.deadletter])
     async with kafka.consumer(settings) as consumer:

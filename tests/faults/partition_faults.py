@@ -6,7 +6,6 @@ import time
 from aiokafka.admin import NewPartitions
 
 from gateway.adapters import kafka
-from gateway.adapters.topics import Topics
 from gateway.core.province import Province
 from tests.faults.stage import Scenario, Stage
 from tests.kafka.harness import Worker
@@ -18,7 +17,7 @@ _NOTICED_TIMEOUT_S = 90
 
 async def add_partitions(stage: Stage) -> None:
     """To the input alone, which is refused in words while the rest goes on; then to every topic, and a restart."""
-    topics = Topics(stage.settings.topic_prefix)
+    topics = stage.settings.topic_names
     changed = topics.display(Province.SICHUAN)
     grown = stage.settings.topics.partitions + _ADDED
     await grow(stage, [changed], grown)

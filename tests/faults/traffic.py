@@ -11,10 +11,9 @@ from aiokafka import AIOKafkaProducer
 from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
+from gateway.contract.headers import ORIGIN_HEADER
 from gateway.core.province import Province
 from gateway.operate.simulate import Simulated, Simulator
-from gateway.relay.turn import ORIGIN_HEADER
 
 # Longer than any fault: what is sent is acknowledged in the end, and nothing is in doubt.
 _PATIENCE_MS = 120_000
@@ -38,7 +37,7 @@ class Traffic:
         self, settings: Settings, producer: AIOKafkaProducer, rate: int, seed: int, mix: Mapping[str, Any]
     ) -> None:
         recognition = load_recognition(settings.recognition_dir)
-        self._topics, self._producer, self._rate = Topics(settings.topic_prefix), producer, rate
+        self._topics, self._producer, self._rate = settings.topic_names, producer, rate
         self._simulator = Simulator(recognition, seed, **{"memory": _MEMORY, **mix})
         # Of another seed, so that no other event can be taken for a repetition of one of them.
         self._probes = Simulator(recognition, seed + 1_000_000, reject_share=0, duplicate_share=0, garbage_share=0)
@@ -115,7 +114,7 @@ class Watch:
 
     async def follow(self, settings: Settings, is_ready: asyncio.Event) -> None:
         """Read along until cancelled."""
-        topics = Topics(settings.topic_prefix)
+        topics = settings.topic_names
         # A subscription, so that partitions that are added are read too.
         names = [topics.verification(province) for province in Province]
         async with kafka.consumer(settings, *names, metadata_max_age_ms=1000) as consumer:

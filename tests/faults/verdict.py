@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.adapters.settings import Settings
+from gateway.contract.dead_letter import DEADLETTER_TYPE
+from gateway.contract.rejection import REJECTED_TYPE
+from gateway.contract.verification import VERIFIED_TYPE
 from gateway.core.decision import Outcome
-from gateway.core.records import DEADLETTER_TYPE, REJECTED_TYPE, VERIFIED_TYPE
 from tests.faults.traffic import Sent
 from tests.kafka.harness import Account, audit, wait_until_accounted
 

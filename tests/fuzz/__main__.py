@@ -9,22 +9,35 @@ whether its value comes with ``ce_`` headers, which are then its first lines. Wh
 import hashlib
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["gateway.core"]):
+with atheris.instrument_imports(include=["gateway.core", "gateway.contract", "gateway.decide"]):
     from gateway.adapters.list_files import load_recognition
     from gateway.adapters.settings import packaged_config
-    from gateway.core.building import build_dead_letter, build_record
-    from gateway.core.decision import Outcome, decide
+    from gateway.contract.outputs import build_output
+    from gateway.contract.signing import read_signed
+    from gateway.contract.topics import Topics, lanes_of
     from gateway.core.province import Province
-    from gateway.core.signing import read_signed
+    from gateway.decide import decide_bytes
 
 LIST = load_recognition(packaged_config() / "recognition")
 RECEIVED = 1_795_406_400_000
 PROVINCES = tuple(Province)
 MOST_HEADERS = 12
+TOPICS = Topics()
+LANES = {lane.province: lane for lane in lanes_of(TOPICS, dict.fromkeys(TOPICS.displays, 1))}
+
+
+@dataclass(frozen=True)
+class Record:
+    value: bytes
+    headers: list[tuple[str, bytes]]
+    offset: int = 0
+    timestamp: int = RECEIVED
+    key: bytes | None = None
 
 
 def record_of(data: bytes) -> tuple[Province, bytes, list[tuple[str, bytes]]]:
@@ -42,13 +55,12 @@ def check(data: bytes) -> None:
     """Every input has one outcome, the same again, and what goes out is JSON."""
     province, raw, headers = record_of(data)
     read_signed(raw, headers)
-    decision = decide(raw, province, RECEIVED, LIST, headers=headers)
-    if decision.outcome is Outcome.DEAD_LETTER:
-        made = build_dead_letter(decision, raw, "sichuan.display", 0, 0, headers)
-    else:
-        made = build_record(decision) or b""
-    json.loads(made)
-    again = decide(raw, province, RECEIVED, LIST, headers=headers)
+    decision = decide_bytes(raw, province, RECEIVED, LIST, headers=headers)
+    output = build_output(LANES[province], Record(value=raw, headers=headers), decision, TOPICS)
+    if output is None:
+        raise AssertionError("a duplicate, where nothing was forwarded before")
+    json.loads(output.value)
+    again = decide_bytes(raw, province, RECEIVED, LIST, headers=headers)
     if again.digest != decision.digest or again.outcome is not decision.outcome:
         raise AssertionError("not the same decision again")
 

@@ -17,10 +17,9 @@ from typing import Any
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
+from gateway.contract.headers import ORIGIN_HEADER
 from gateway.errors import BrokerUnreachableError
 from gateway.operate.simulate import Simulated
-from gateway.relay.turn import ORIGIN_HEADER
 
 
 class Worker:
@@ -117,7 +116,7 @@ async def publish(
     settings: Settings, records: Iterable[Simulated], *, pause_every: int = 0, pause_s: float = 0
 ) -> None:
     """Send ``records`` in order, all acknowledged at the end; with a pause after every ``pause_every`` of them."""
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topic_names
     async with kafka.producer(settings, enable_idempotence=True, linger_ms=5) as producer:
         futures = []
         for number, record in enumerate(records, start=1):
@@ -172,7 +171,7 @@ class Account:
 
 async def read_account(settings: Settings) -> Account:
     """Read all that the relays read and write from the beginning, committed records only."""
-    topics, account = Topics(settings.topic_prefix), Account()
+    topics, account = settings.topic_names, Account()
     async for record in read_topics(settings, [name for name in topics.all if name != topics.feedback]):
         if record.topic in topics.displays:
             account.inputs[f"{record.topic}/{record.partition}/{record.offset}"] = record.value
@@ -209,7 +208,7 @@ async def wait_until_accounted(
     """Read until the ledger accounts for ``published`` records. A broker that starts again meanwhile is waited for."""
     deadline = time.monotonic() + timeout_s
     while True:
-        topics, accounted, unreachable = Topics(settings.topic_prefix), 0, ""
+        topics, accounted, unreachable = settings.topic_names, 0, ""
         try:
             async for record in read_topics(settings, [topics.ledger]):
                 accounted += json.loads(record.value)["data"]["records"]

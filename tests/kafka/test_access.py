@@ -29,7 +29,7 @@ from gateway.adapters.local_kafka import local_kafka
 from gateway.adapters.local_kafka.access import as_admin
 from gateway.adapters.secret_files import make_passwords
 from gateway.adapters.settings import KafkaSettings, Settings, load_settings, packaged_config
-from gateway.adapters.topics import Topics
+from gateway.contract.topics import Topics
 from gateway.core.province import Province
 from gateway.errors import BrokerUnreachableError, ConfigurationError, GatewayError
 from gateway.operate.access import apply_access, plan_access

@@ -18,12 +18,12 @@ from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.local_kafka.broker import free_ports
 from gateway.adapters.settings import Settings, load_settings
-from gateway.adapters.topics import Topics
+from gateway.contract.outputs import digest
+from gateway.contract.topics import Topics
 from gateway.core.decision import Outcome
 from gateway.core.province import Province
 from gateway.operate.simulate import Simulated, Simulator
 from gateway.operate.topics import apply_topics
-from gateway.relay.ledger import digest
 from tests.kafka.harness import Worker, audit, publish, read_topics, wait_until_accounted, with_short_sessions, workers
 
 EVENTS = 4000
@@ -123,7 +123,7 @@ def test_untouched_topics_are_as_they_should_be(worked_off: Settings, tmp_path: 
         [],
     )
     assert "值班员" in statement.with_suffix(".md").read_text(encoding="utf-8")
-    topic = Topics(settings.topic_prefix).verification(Province.SICHUAN)
+    topic = settings.topic_names.verification(Province.SICHUAN)
     asyncio.run(
         rewrite(settings, topic, 1, lambda records: records.__setitem__(7, altered(records[7], b'"row":', b'"row":1')))
     )
@@ -148,7 +148,7 @@ def test_a_statement_may_be_of_topics_that_are_empty_or_elsewhere(settings: Sett
 
 
 def test_altered_output_is_named(worked_off: Settings) -> None:
-    topic = Topics(worked_off.topic_prefix).verification(Province.CHONGQING)
+    topic = worked_off.topic_names.verification(Province.CHONGQING)
     change: Change = lambda records: records.__setitem__(20, altered(records[20], b'"batch":1', b'"batch":2'))  # noqa: E731
     asyncio.run(rewrite(worked_off, topic, 2, change))
     result = audit(worked_off, expect=1)
@@ -158,7 +158,7 @@ def test_altered_output_is_named(worked_off: Settings) -> None:
 
 
 def test_missing_output_is_named_by_its_input(worked_off: Settings) -> None:
-    topic = Topics(worked_off.topic_prefix).rejection(Province.SICHUAN)
+    topic = worked_off.topic_names.rejection(Province.SICHUAN)
     gone: list[Any] = []
     asyncio.run(rewrite(worked_off, topic, 0, lambda records: gone.append(records.pop(3))))
     result = audit(worked_off, expect=1)
@@ -169,7 +169,7 @@ def test_missing_output_is_named_by_its_input(worked_off: Settings) -> None:
 
 
 def test_doubled_foreign_and_forged_outputs_are_named(worked_off: Settings) -> None:
-    topics = Topics(worked_off.topic_prefix)
+    topics = worked_off.topic_names
     topic = topics.verification(Province.SICHUAN)
 
     async def write() -> dict[str, int]:
@@ -196,7 +196,7 @@ def test_doubled_foreign_and_forged_outputs_are_named(worked_off: Settings) -> N
 
 
 def test_removed_ledger_entry_is_a_broken_link_and_a_gap(worked_off: Settings) -> None:
-    ledger = Topics(worked_off.topic_prefix).ledger
+    ledger = worked_off.topic_names.ledger
     gone: list[Any] = []
 
     def remove_second_of_a_lane(records: list[Any]) -> None:
@@ -214,7 +214,7 @@ def test_removed_ledger_entry_is_a_broken_link_and_a_gap(worked_off: Settings) -
 
 @pytest.mark.parametrize("which", [1, -1])
 def test_altered_ledger_entry_breaks_the_chain_even_at_its_end(worked_off: Settings, which: int) -> None:
-    ledger = Topics(worked_off.topic_prefix).ledger
+    ledger = worked_off.topic_names.ledger
 
     def change(records: list[Any]) -> None:
         lane = [index for index, record in enumerate(records) if record.key == records[0].key]
@@ -226,7 +226,7 @@ def test_altered_ledger_entry_breaks_the_chain_even_at_its_end(worked_off: Setti
 
 
 def test_forged_and_doubled_ledger_entries_are_named(worked_off: Settings) -> None:
-    ledger = Topics(worked_off.topic_prefix).ledger
+    ledger = worked_off.topic_names.ledger
 
     async def write() -> set[int]:
         entries = [record async for record in read_topics(worked_off, [ledger]) if record.partition == 2]
@@ -251,7 +251,7 @@ def test_forged_and_doubled_ledger_entries_are_named(worked_off: Settings) -> No
 def test_holes_of_transactions_and_expired_records_are_no_loss(settings: Settings) -> None:
     async def work_off() -> int:
         await apply_topics(settings)
-        topics, records = Topics(settings.topic_prefix), simulate(settings, 900, seed=13)
+        topics, records = settings.topic_names, simulate(settings, 900, seed=13)
         async with kafka.producer(settings, transactional_id=settings.topic_prefix + "publisher") as producer:
             for start in range(0, 900, 100):
                 await producer.begin_transaction()
@@ -271,7 +271,7 @@ def test_holes_of_transactions_and_expired_records_are_no_loss(settings: Setting
     assert result["holes"] > 0
 
     async def expire() -> None:
-        topics = Topics(settings.topic_prefix)
+        topics = settings.topic_names
         names = [topics.verification(Province.SICHUAN), topics.display(Province.SICHUAN)]
         async with kafka.admin(settings) as admin:
             await admin.delete_records({TopicPartition(name, 0): RecordsToDelete(before_offset=20) for name in names})
@@ -319,9 +319,7 @@ def test_an_audit_again_and_again_shows_at_metrics_what_the_last_one_found(worke
         assert time.time() - 2 < found["gateway_audit_due_timestamp_seconds"] < time.time() + 2
         assert {line["offsets"] for line in watching.lines() if "ok" in line} == {EVENTS}
 
-        asyncio.run(
-            append(worked_off, Topics(worked_off.topic_prefix).verification(Province.SICHUAN), 0, b"k", b"{}", [])
-        )
+        asyncio.run(append(worked_off, worked_off.topic_names.verification(Province.SICHUAN), 0, b"k", b"{}", []))
         watching.wait_for("audit.failed")
         found = scrape(port)
         assert found["gateway_audit_ok"] == 0

@@ -12,7 +12,6 @@ from aiokafka.admin import NewTopic
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
 from gateway.core.province import Province
 from gateway.operate.examples import display_event
 from gateway.operate.topics import apply_topics
@@ -48,13 +47,13 @@ def test_topics_plan_apply_and_refusal(settings: Settings) -> None:
     } == {"create"}
     assert gateway(settings, "topics", "apply").returncode == 0
     plans = [json.loads(line) for line in gateway(settings, "topics", "plan", "--format", "json").stdout.splitlines()]
-    assert {plan["topic"] for plan in plans} == set(Topics(settings.topic_prefix).all)
+    assert {plan["topic"] for plan in plans} == set(settings.topic_names.all)
     assert {plan["action"] for plan in plans} == {"fits"}
     assert gateway(settings, "topics", "apply").returncode == 0
 
 
 async def test_topic_with_other_partitions_is_refused_before_anything_is_done(settings: Settings) -> None:
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topic_names
     async with kafka.admin(settings) as admin:
         await admin.create_topics([NewTopic(topics.display(Province.SICHUAN), 3, 1)])
     for dry_run in (["--dry-run"], []):  # which ends as the real one does
@@ -66,7 +65,7 @@ async def test_topic_with_other_partitions_is_refused_before_anything_is_done(se
 
 
 async def test_topic_with_the_producers_time_is_set_right(settings: Settings) -> None:
-    name = Topics(settings.topic_prefix).display(Province.SICHUAN)
+    name = settings.topic_names.display(Province.SICHUAN)
     async with kafka.admin(settings) as admin:
         await admin.create_topics([NewTopic(name, 4, 1, topic_configs={"message.timestamp.type": "CreateTime"})])
     await asyncio.sleep(0.5)
@@ -126,7 +125,7 @@ def test_publish_to_topics_that_are_not_there_says_what_to_do(settings: Settings
 async def test_tail_shows_whatever_a_topic_holds(settings: Settings) -> None:
     """A province may send anything, and a rogue may write what only looks like the gateway's."""
     await apply_topics(settings)
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topic_names
     forged = [
         b'{"data":[]}',
         b'{"type":"cn.chuanyu.certificate.verified.v1","data":{}}',
@@ -151,7 +150,7 @@ async def test_tail_shows_whatever_a_topic_holds(settings: Settings) -> None:
     lines = [json.loads(line) for line in as_json.stdout.splitlines()]
     assert [lines.count(json.loads(value)) for value in [*forged, pretty, personal]] == [2] * 7
     assert as_json.stderr.count(b"@5: no JSON object") == 2
-    wanted = await asyncio.to_thread(gateway, settings, *options, "2", "--row", "5", "--code", "NOT_JSON")
+    wanted = await asyncio.to_thread(gateway, settings, *options, "2", "--row", "1/5", "--code", "NOT_JSON")
     assert (wanted.returncode, wanted.stdout) == (0, b"")
 
 
@@ -159,7 +158,7 @@ def test_ctrl_c_ends_with_130_and_without_a_word(settings: Settings) -> None:
     async def write_one() -> None:
         await apply_topics(settings)
         async with kafka.producer(settings) as producer:
-            await producer.send_and_wait(Topics(settings.topic_prefix).deadletter, value=b"{}")
+            await producer.send_and_wait(settings.topic_names.deadletter, value=b"{}")
 
     asyncio.run(write_one())
     tail = subprocess.Popen(

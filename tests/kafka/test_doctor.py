@@ -19,7 +19,7 @@ from gateway.adapters.kafka_admin import AccessAdmin
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.local_kafka.cluster import LocalCluster
 from gateway.adapters.settings import Settings, load_settings, packaged_config
-from gateway.adapters.topics import Topics
+from gateway.contract.topics import Topics
 from gateway.core.province import Province
 from gateway.operate.access import apply_access
 from gateway.operate.doctor import work

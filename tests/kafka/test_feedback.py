@@ -22,7 +22,7 @@ from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.own_signatures import load_record_check
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
+from gateway.contract.topics import LaneId
 from gateway.core.province import Province
 from gateway.feedback.problems import observe
 from gateway.feedback.run import prepare_topics
@@ -31,7 +31,7 @@ from gateway.operate.simulate import Simulated, Simulator
 from gateway.operate.topics import apply_topics
 from gateway.relay.horizon import Horizon
 from gateway.relay.transaction import MAX_BATCH_BYTES, send_in_transaction
-from gateway.relay.turn import LaneId, take_turn
+from gateway.relay.turn import take_turn
 from tests.kafka.harness import Worker, read_topics
 from tests.signing import settings_signing
 
@@ -69,7 +69,7 @@ class RelaysWork:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._topics = Topics(settings.topic_prefix)
+        self._topics = settings.topic_names
         self._recognition = load_recognition(settings.recognition_dir)
         self._offsets: Counter[LaneId] = Counter()
         self._horizons: dict[LaneId, Horizon] = {}
@@ -125,7 +125,7 @@ def rejected_events(settings: Settings, count: int, seed: int) -> list[Simulated
 
 async def expected_cases(settings: Settings) -> Counter[str]:
     """Case id → events, counted from the topics themselves, committed records only."""
-    topics, found = Topics(settings.topic_prefix), Counter()
+    topics, found = settings.topic_names, Counter()
     async for record in read_topics(settings, [*topics.rejections, topics.deadletter]):
         observation = observe(record.value, record.headers, topics.rejections.get(record.topic))
         found.update({problem.case_id for problem in observation.problems})
@@ -133,7 +133,7 @@ async def expected_cases(settings: Settings) -> Counter[str]:
 
 
 async def ledger_counts(settings: Settings) -> Counter[tuple[str, str]]:
-    topics, found = Topics(settings.topic_prefix), Counter()
+    topics, found = settings.topic_names, Counter()
     async for record in read_topics(settings, [topics.ledger]):
         data = json.loads(record.value)["data"]
         for item in data["counts"]:
@@ -320,6 +320,12 @@ async def test_a_burst_is_one_message_and_then_a_digest_and_a_mended_case_that_c
         await wait_for_state(follower, lambda state: state.history.steps[case.id][-1].change == "reopened")
         listed = gateway(settings, "feedback", "list", "--status", "pending", "--format", "json")
         assert [json.loads(line)["id"] for line in listed.splitlines()] == [case.id]
+        for row, expected in {"1/5": [case.id], "5": [case.id], "1/6": []}.items():
+            listed = gateway(settings, "feedback", "list", "--row", row, "--format", "json").splitlines()
+            assert [json.loads(line)["id"] for line in listed] == expected
+        assert (shown["batch"], shown["row"]) == (1, 5)
+        assert "has no row 9/5" in gateway(settings, "feedback", "list", "--row", "9/5", expect=2)
+        assert "1/5 道路运输证" in gateway(settings, "feedback", "show", case.id)
         told = gateway(settings, "feedback", "list")  # on 80 columns; what one copies stays in one piece
         assert case.id[:8] in told
         assert case.problem.code in told

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.adapters.settings import Settings
-from gateway.core.records import VERIFIED_TYPE
+from gateway.contract.verification import VERIFIED_TYPE
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import Account, audit, publish, wait_until_accounted, with_short_sessions, workers
 from tests.kafka.row6 import CHINA, amendment, copy_of_the_list, row_6_event

@@ -17,7 +17,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.local_kafka import LocalKafka
 from gateway.adapters.settings import Settings, load_settings, packaged_config
-from gateway.adapters.topics import Topics
 from gateway.operate.simulate import Simulator
 from gateway.operate.topics import apply_topics
 from gateway.relay.group import group_id_of
@@ -126,7 +125,7 @@ def test_metrics_are_what_the_topics_say_and_readiness_is_the_truth(own_broker: 
 
 async def _ledger(settings: Settings) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]], Counter[str]]:
     outcomes, reasons, transactions = Counter(), Counter(), Counter()
-    async for record in read_topics(settings, [Topics(settings.topic_prefix).ledger]):
+    async for record in read_topics(settings, [settings.topic_names.ledger]):
         data = json.loads(record.value)["data"]
         transactions[data["province"]] += 1
         for item in data["counts"]:

@@ -8,14 +8,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
+from gateway.contract.dead_letter import DEADLETTER_TYPE
+from gateway.contract.rejection import REJECTED_TYPE
+from gateway.contract.verification import VERIFIED_TYPE
 from gateway.core.province import Province
-from gateway.core.records import REJECTED_TYPE, VERIFIED_TYPE
+from gateway.operate.simulate import Simulated
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import audit, publish, read_topics, wait_until_accounted, with_short_sessions, workers
 from tests.kafka.row6 import CHINA, amendment, copy_of_the_list, row_6_event
 from tests.kafka.test_audit import simulate
+from tests.kafka.test_trace import permit
 from tests.signing import settings_signing
 
 
@@ -30,7 +37,7 @@ def redrive(settings: Settings, folder: Path, *options: str, expect: int = 0) ->
 
 
 async def ends(settings: Settings) -> int:
-    return len([record async for record in read_topics(settings, Topics(settings.topic_prefix).all)])
+    return len([record async for record in read_topics(settings, settings.topic_names.all)])
 
 
 async def test_rejected_events_go_through_once_under_the_amended_list(settings: Settings, tmp_path: Path) -> None:
@@ -55,7 +62,7 @@ async def test_rejected_events_go_through_once_under_the_amended_list(settings: 
         "--reason",
         "LIST_ROW_UNRESOLVED",
         "--row",
-        "6",
+        "1/6",
         "--id",
         *" --id ".join(f"row6-{n}" for n in range(70)).split(),
     )
@@ -76,7 +83,7 @@ async def test_rejected_events_go_through_once_under_the_amended_list(settings: 
     await assert_linked(settings)
     result = audit(settings, "--prove")
     assert (result["ok"], result["offsets"], result["redriven"], result["unsigned"]) == (True, 573, 53, 0)
-    # The relay goes on where it was, and knows that these ids have been.
+    # The relay goes on where it was, and knows that these events were forwarded.
     with workers(settings, 1) as (worker,):
         await publish(settings, settled)
         account = await wait_until_accounted(settings, 573 + 40 + 53, 60)
@@ -87,14 +94,16 @@ async def test_rejected_events_go_through_once_under_the_amended_list(settings: 
 
 async def assert_linked(settings: Settings) -> None:
     """Each redriven record names its input, its ledger entry and the rejection that it supersedes."""
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topic_names
     records, entries, redriven = {}, {}, []
     async for record in read_topics(settings, topics.all):
         headers = dict(record.headers)
         records[f"{record.topic}/{record.partition}/{record.offset}"] = record
-        if record.topic == topics.ledger and record.key.startswith(b"redrive-"):
+        if record.topic == topics.ledger:
             entry = json.loads(record.value)
-            entries[entry["id"]] = entry["data"]
+            if entry["data"]["redriven"] is not None:
+                entries[entry["id"]] = entry["data"]
+                assert record.key.decode() == f"{entry['data']['topic']}-{record.partition}"
         elif "chuanyu-redrive" in headers:
             redriven.append(record)
     assert len(redriven) == sum(entry["records"] for entry in entries.values()) == 53
@@ -107,8 +116,86 @@ async def assert_linked(settings: Settings) -> None:
         assert (now["data"]["event"], then["type"]) == (then["data"]["event"], REJECTED_TYPE)
         assert record.key == superseded.key
         if record.topic == topics.verification(Province.CHONGQING):
-            assert (now["type"], now["data"]["list"]["row"]) == (VERIFIED_TYPE, 6)
+            assert (now["type"], now["data"]["list"]["batch"], now["data"]["list"]["row"]) == (VERIFIED_TYPE, 1, 6)
+
+
+async def test_dead_letter_redriven_beside_a_running_worker_is_forwarded_once(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """The broker refused it; it is redriven while the worker runs, and published again: it is a duplicate then."""
+    settings, folder = with_short_sessions(settings), copy_of_the_list(tmp_path)
+    await apply_topics(settings)
+    small, large = permit(1, "small"), with_note(permit(2, "large"), "x" * 30_000)
+    await take_messages_of(settings, 20_000)
+    with workers(settings, 1) as (worker,):
+        await publish(settings, [large, small])
+        account = await wait_until_accounted(settings, 2, 60)
+        assert (account.outcome_count(VERIFIED_TYPE), account.outcome_count(DEADLETTER_TYPE)) == (1, 1)
+        await take_messages_of(settings, 1_000_000)
+        chosen = ("--reason", "REFUSED_BY_BROKER")
+        plan = redrive(settings, folder, *chosen, "--dry-run")
+        assert (plan["forward"], plan["written"]) == (1, 0)
+        assert not worker.events("lane.fenced")
+        done = redrive(settings, folder, *chosen)
+        assert (done["forward"], done["written"]) == (1, 1)
+        assert redrive(settings, folder, *chosen)["selected"] == 0
+        other = with_note(permit(2, "large"), "other content")
+        await publish(settings, [large, small, other])
+        account = await wait_until_accounted(settings, 2 + 1 + 3, 60)
+        assert len(worker.events("lane.fenced")) == 1
+        # It goes on as before.
+        await publish(settings, [large, permit(3, "next")])
+        account = await wait_until_accounted(settings, 2 + 1 + 3 + 2, 60)
+        assert worker.terminate(10) == 0
+    assert (account.outcome_count(VERIFIED_TYPE), account.duplicates) == (3, 3)
+    rejections = [each for outputs in account.outputs.values() for each in outputs if each["type"] == REJECTED_TYPE]
+    assert [[reason["code"] for reason in each["data"]["reasons"]] for each in rejections] == [["ID_REUSED"]]
+    result = audit(settings, "--prove")
+    assert (result["ok"], result["offsets"], result["redriven"]) == (True, 7, 1)
+    assert (result["proved"], result["unprovable"]) == (6, {"refused by the broker": 1})
+
+
+async def test_rejected_event_published_again_after_the_list_was_amended_is_forwarded(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, folder = with_short_sessions(settings), copy_of_the_list(tmp_path)
+    monkeypatch.setenv("GATEWAY_RECOGNITION", str(folder))
+    await apply_topics(settings)
+    now = datetime.datetime.now(CHINA)
+    events = [row_6_event(number, now) for number in range(5)]
+    corrected = [row_6_event(number, now - datetime.timedelta(seconds=1)) for number in range(5)]
+    with workers(settings, 1) as (worker,):
+        await publish(settings, [*events, *events])
+        account = await wait_until_accounted(settings, 10, 60)
+        assert account.outcome_count(REJECTED_TYPE) == 10
+        assert worker.terminate(10) == 0
+    (folder / "amendment-1.yaml").write_text(amendment(now.date()), encoding="utf-8")
+    with workers(settings, 1) as (worker,):
+        await publish(settings, [*corrected, *corrected])
+        account = await wait_until_accounted(settings, 20, 60)
+        assert (account.outcome_count(VERIFIED_TYPE), account.duplicates) == (5, 5)
+        assert worker.terminate(10) == 0
+    # What was forwarded in another form meanwhile is not forwarded once more by a redrive.
+    done = redrive(settings, folder, "--row", "6")
+    assert (done["selected"], done["forward"], done["reasons"]) == (10, 0, {"ID_REUSED": 10})
+    result = audit(settings, "--prove")
+    assert (result["ok"], result["proved"], result["unprovable"]) == (True, 10, {"other list edition": 10})
+
+
+def with_note(record: Simulated, note: str) -> Simulated:
+    """The event with an extension attribute more."""
+    return record._replace(value=json.dumps(json.loads(record.value) | {"note": note}, ensure_ascii=False).encode())
+
+
+async def take_messages_of(settings: Settings, size: int) -> None:
+    """Let the verification topics take messages of so many bytes."""
+    configs = {"max.message.bytes": str(size), "message.timestamp.type": "LogAppendTime"}
+    async with kafka.admin(settings) as admin:
+        for province in Province:
+            topic = settings.topic_names.verification(province)
+            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
 
 
 def test_somebody_has_to_say_which(settings: Settings, tmp_path: Path) -> None:
     assert "--all" in redrive(settings, copy_of_the_list(tmp_path), expect=2)["stderr"]
+    assert "no row 99" in redrive(settings, copy_of_the_list(tmp_path / "2"), "--row", "99", expect=2)["stderr"]

@@ -16,13 +16,14 @@ from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.local_kafka import LocalKafka
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
+from gateway.contract.dead_letter import DEADLETTER_TYPE
+from gateway.contract.rejection import REJECTED_TYPE
+from gateway.contract.topics import LaneId
+from gateway.contract.verification import VERIFIED_TYPE
 from gateway.core.decision import Outcome
 from gateway.core.province import Province
-from gateway.core.records import DEADLETTER_TYPE, REJECTED_TYPE, VERIFIED_TYPE
 from gateway.operate.simulate import Simulated, Simulator
 from gateway.operate.topics import apply_topics
-from gateway.relay.turn import LaneId
 from tests.kafka.harness import audit, publish, read_account, wait_until_accounted, with_short_sessions, workers
 
 LANES = 8
@@ -52,14 +53,16 @@ async def test_each_event_has_its_outcome_key_and_partition(settings: Settings) 
         assert account.duplicates == sum(each.expected is Outcome.DUPLICATE for each in records)
         rejected = worker.events("record.rejected")
         assert len(rejected) == account.outcome_count(REJECTED_TYPE)
-        assert {"code", "field", "row", "responsible_units", "trace_id", "messaging.kafka.offset"} <= rejected[0].keys()
+        assert {"code", "field", "batch", "row", "responsible_units", "trace_id", "messaging.kafka.offset"} <= rejected[
+            0
+        ].keys()
         log = worker.log.read_text(encoding="utf-8")
         assert "sm3:" not in log
         assert "**" not in log
         started = time.monotonic()
         assert worker.terminate(10) == 0
         assert time.monotonic() - started < 10
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topic_names
     async with kafka.consumer(settings) as consumer:
         partitions = await kafka.partitions_of(settings, [topics.verification(Province.CHONGQING)])
         consumer.assign(partitions)
@@ -105,7 +108,7 @@ async def test_workers_killed_and_frozen_lose_and_double_nothing(settings: Setti
 
 async def test_record_that_the_broker_refuses_becomes_a_dead_letter_and_loses_nothing(settings: Settings) -> None:
     await apply_topics(settings)
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topic_names
     small = {"max.message.bytes": "20000", "message.timestamp.type": "LogAppendTime"}
     async with kafka.admin(settings) as admin:
         for topic in (topics.verification(Province.CHONGQING), topics.verification(Province.SICHUAN)):
@@ -135,7 +138,7 @@ def replace_value(record: Simulated, event: dict[str, object]) -> Simulated:
 async def test_poisoned_lane_does_not_stop_the_others(settings: Settings) -> None:
     """The rejections of one province cannot be written at all; the other province's lanes go on, and it heals."""
     await apply_topics(settings)
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topic_names
     poisoned, healthy = topics.verification(Province.CHONGQING), Province.CHONGQING
     dead = topics.deadletter
     records = [each for each in simulate(settings, 1500, seed=4) if each.expected is Outcome.FORWARD]
@@ -172,9 +175,7 @@ async def test_a_flood_of_rejections_fills_neither_log_nor_memory(settings: Sett
         Simulated(Province.CHONGQING, None, b"garbage %d" % number, [], Outcome.DEAD_LETTER, ())
         for number in range(2000)
     ]
-    limits = {
-        "GATEWAY_LOG__REJECTIONS_BURST": "100", "GATEWAY_LOG__REJECTIONS_PER_S": "1", "GATEWAY_DUPLICATES__MAX_IDS": "500",
-    }  # fmt: skip
+    limits = {"GATEWAY_LOG__REJECTIONS_BURST": "100", "GATEWAY_LOG__REJECTIONS_PER_S": "1"}
     with workers(settings, 1, **limits) as (worker,):
         await publish(settings, [*flood, *garbage])
         account = await wait_until_accounted(settings, 5000, 60)
@@ -183,9 +184,6 @@ async def test_a_flood_of_rejections_fills_neither_log_nor_memory(settings: Sett
         for line in worker.events("log.withheld"):
             withheld[line["withheld"], line["code"]] += int(str(line["count"]))
         written = {name: len(worker.events(name)) for name in ("record.rejected", "record.dead_lettered")}
-        (forgetful,) = worker.events("horizon.truncated")
-    assert forgetful["setting"] == "duplicates.max_ids"
-    assert int(str(forgetful["remembered_ids"])) <= 2 * 500  # a turn is kept whole
     assert account.outcome_count(REJECTED_TYPE) == 3000
     assert account.outcome_count(DEADLETTER_TYPE) == 2000
     assert 100 <= written["record.rejected"] < 200
@@ -194,6 +192,22 @@ async def test_a_flood_of_rejections_fills_neither_log_nor_memory(settings: Sett
         ("record.rejected", "INVALID_EVENT"): 3000 - written["record.rejected"],
         ("record.dead_lettered", "NOT_JSON"): 2000 - written["record.dead_lettered"],
     }
+
+
+async def test_what_is_remembered_is_bounded_and_a_lane_says_when_it_forgets_before_its_time(
+    settings: Settings,
+) -> None:
+    await apply_topics(settings)
+    records = [each for each in simulate(settings, 6000, seed=13) if each.expected is Outcome.FORWARD]
+    with workers(settings, 1, GATEWAY_DUPLICATES__MAX_IDS="50") as (worker,):
+        await publish(settings, records)
+        await wait_until_accounted(settings, len(records), 60)
+        assert worker.terminate(20) == 0
+        forgetful = worker.events("horizon.truncated")
+    assert 1 <= len(forgetful) <= LANES  # each lane says so once
+    assert {line["setting"] for line in forgetful} == {"duplicates.max_ids"}
+    # Two generations, and a turn is kept whole.
+    assert all(int(str(line["remembered_ids"])) <= 2 * settings.relay.max_records for line in forgetful)
 
 
 async def test_duplicates_are_known_again_after_a_restart(settings: Settings) -> None:
@@ -207,7 +221,10 @@ async def test_duplicates_are_known_again_after_a_restart(settings: Settings) ->
         await publish(settings, records)
         account = await wait_until_accounted(settings, 2 * len(records), 60)
     account.assert_proper(2 * len(records))
-    assert account.duplicates == len(records)
+    # What was rejected is open: it is decided again, and rejected again.
+    forwarded = sum(each.expected is Outcome.FORWARD for each in records)
+    assert account.duplicates == forwarded == account.outcome_count(VERIFIED_TYPE)
+    assert account.outcome_count(REJECTED_TYPE) == 2 * (len(records) - forwarded)
 
 
 async def test_lost_group_offsets_do_not_send_anything_again(settings: Settings) -> None:
@@ -228,7 +245,7 @@ async def test_lost_group_offsets_do_not_send_anything_again(settings: Settings)
 async def test_offsets_set_by_hand_and_foreign_records_change_nothing(settings: Settings) -> None:
     """Somebody sets the group back to the beginning and writes garbage into the gateway's own topics."""
     await apply_topics(settings)
-    topics, records = Topics(settings.topic_prefix), simulate(settings, 400, seed=11)
+    topics, records = settings.topic_names, simulate(settings, 400, seed=11)
     with workers(settings, 1) as (worker,):
         await publish(settings, records)
         await wait_until_accounted(settings, len(records), 60)

@@ -16,9 +16,10 @@ import yaml
 from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
-from gateway.core.decision import Decision, Outcome, decide
+from gateway.core.decision import Decision, Forward, Outcome, Reject, codes_of, row_of
+from gateway.core.event import Valid
 from gateway.core.times import format_instant
+from gateway.decide import decide_bytes
 from gateway.operate.simulate import Simulator
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import publish, read_topics
@@ -67,9 +68,9 @@ async def test_replay_for_people_names_units_and_nobody_else(settings: Settings,
     done = await asyncio.to_thread(gateway, settings, "replay", "--list", str(folder), "--output", str(page))
     text, markdown = done.stdout.decode(), page.read_text(encoding="utf-8")
     assert done.returncode == 0
-    for words in ("判定将改变", "第 6 行", "通过 forward", "重庆市交通局", "CHANNEL_NOT_RECOGNISED", "500103"):
+    for words in ("判定将改变", "第 1/6 行", "通过 forward", "重庆市交通局", "CHANNEL_NOT_RECOGNISED", "500103"):
         assert words in text
-        assert words in markdown or words == "第 6 行"
+        assert words in markdown or words == "第 1/6 行"
     assert "events decided under two lists" in done.stderr.decode()
     assert not re.search(r"sm3:|张\*|\*\*|某\*", text + markdown + done.stderr.decode())
 
@@ -114,8 +115,8 @@ async def test_impact_counts_the_rows_that_differ(settings: Settings, tmp_path: 
     rows = {each["row"]: each for each in objects if each["kind"] == "impact"}
     assert sorted(rows) == [5, 6] == [each["row"] for each in objects if each["kind"] == "row"]
     expected = await expect(settings, folder)
-    touched = Counter(row for old, new in expected for row in {old.row, new.row} if row)
-    changed = Counter(new.row for old, new in expected if side(old) != side(new))
+    touched = Counter(row[1] for old, new in expected for row in {row_of(old), row_of(new)} if row)
+    changed = Counter(row[1] for old, new in expected if side(old) != side(new) and (row := row_of(new) or row_of(old)))
     assert {row: (each["events"], each["changed"]) for row, each in rows.items()} == {
         row: (touched[row], changed[row]) for row in (5, 6)
     }
@@ -152,21 +153,21 @@ async def prepare(settings: Settings, folder: Path) -> Path:
 
 
 async def expect(settings: Settings, folder: Path) -> list[tuple[Decision, Decision]]:
-    """Every event decided twice, by the decision alone, with every id that came on its partition remembered."""
+    """Every event decided twice, by the decision alone; under each list what it forwards is remembered."""
     lists = [load_recognition(settings.recognition_dir), load_recognition(folder)]
-    topics, seen, decisions = Topics(settings.topic_prefix), {}, []
+    topics, forwarded, decisions = settings.topic_names, ({}, {}), []
     async for record in read_topics(settings, topics.displays):
-        known = seen.setdefault((record.topic, record.partition), {})
-        both = [
-            decide(
+        both = []
+        for recognition, all_known in zip(lists, forwarded, strict=True):
+            known = all_known.setdefault((record.topic, record.partition), {})
+            decision = decide_bytes(
                 record.value, topics.displays[record.topic], record.timestamp, recognition,
-                key=record.key, headers=record.headers, seen=known,
-            )
-            for recognition in lists
-        ]  # fmt: skip
-        first = both[0]
-        if first.identity and first.reading and first.outcome is not Outcome.DUPLICATE:
-            known[first.identity] = (*known.get(first.identity, ()), first.reading.content_digest)
+                key=record.key, headers=record.headers, forwarded=known,
+            )  # fmt: skip
+            if isinstance(decision, Forward):
+                identity = decision.reading.identity
+                known[identity] = (*known.get(identity, ()), decision.reading.content_digest)
+            both.append(decision)
         decisions.append((both[0], both[1]))
     return decisions
 
@@ -184,29 +185,48 @@ def assert_is(result: dict[str, Any], expected: list[tuple[Decision, Decision]])
     closed = [new for old, new in changed if old.outcome is Outcome.FORWARD]
     assert (result["opened"], result["closed"]) == (len(opened), len(closed))
     same = [(old, new) for old, new in expected if side(old) == side(new)]
-    assert result["further_reasons"] == sum(old.codes != new.codes for old, new in same)
-    assert from_to(result["by_reason"], "reason") == counted([(old.codes[:1], new.codes[:1]) for old, new in changed])
-    units = [(old.responsible_units, new.responsible_units) for old, new in changed]
+    assert result["further_reasons"] == sum(codes_of(old) != codes_of(new) for old, new in same)
+    assert from_to(result["by_reason"], "reason") == counted(
+        [(codes_of(old)[:1], codes_of(new)[:1]) for old, new in changed]
+    )
+    units = [(units_of(old), units_of(new)) for old, new in changed]
     assert from_to(result["by_unit"], "unit") == counted(units)
-    regions = [[each.event.data.display.region_code for each in part if each.event] for part in (opened, closed)]
-    regions.insert(0, [new.event.data.display.region_code for _, new in changed if new.event])
+    regions = [
+        [code for each in part for code in region_of(each)] for part in ([new for _, new in changed], opened, closed)
+    ]
     for name, codes in zip(("changed", "opened", "closed"), regions, strict=True):
         assert {each["region"]: each[name] for each in result["by_region"] if each[name]} == Counter(codes)
         rows = {"changed": [new for _, new in changed], "opened": opened, "closed": closed}[name]
-        assert {each["row"]: each[name] for each in result["by_row"] if each[name]} == Counter(
-            each.row for each in rows
-        )
-    touched = Counter(row for old, new in expected for row in {old.row, new.row} if row)
-    assert {each["row"]: each["events"] for each in result["by_row"]} == touched
+        found = {(each["batch"], each["row"]): each[name] for each in result["by_row"] if each[name]}
+        assert found == Counter(row for each in rows if (row := row_of(each)))
+    touched = Counter(row for old, new in expected for row in {row_of(old), row_of(new)} if row)
+    assert {(each["batch"], each["row"]): each["events"] for each in result["by_row"]} == touched
 
 
-def side(decision: Decision) -> tuple[str, str | None, int | None]:
-    return decision.outcome.value, decision.codes[0].value if decision.codes else None, decision.row
+def side(decision: Decision) -> tuple[str, str | None, tuple[int, int] | None]:
+    codes = codes_of(decision)
+    return decision.outcome.value, codes[0].value if codes else None, row_of(decision)
+
+
+def units_of(decision: Decision) -> tuple[str, ...]:
+    return decision.units if isinstance(decision, Reject) else ()
+
+
+def region_of(decision: Decision) -> tuple[str, ...]:
+    reading = getattr(decision, "reading", None)
+    return (reading.event.data.display.region_code,) if isinstance(reading, Valid) else ()
 
 
 def kinds(result: dict[str, Any]) -> dict[Any, int]:
     return {
-        tuple((each[end]["outcome"], each[end]["reason"], each[end]["row"]) for end in ("from", "to")): each["count"]
+        tuple(
+            (
+                each[end]["outcome"],
+                each[end]["reason"],
+                (each[end]["batch"], each[end]["row"]) if each[end]["row"] else None,
+            )
+            for end in ("from", "to")
+        ): each["count"]
         for each in result["changes"]
     }
 
@@ -223,7 +243,7 @@ def counted(pairs: list[tuple[tuple[str, ...], tuple[str, ...]]]) -> dict[str, t
 
 async def all_ends(settings: Settings) -> dict[Any, int]:
     """Where every partition of every topic ends."""
-    partitions = await kafka.partitions_of(settings, list(Topics(settings.topic_prefix).all))
+    partitions = await kafka.partitions_of(settings, list(settings.topic_names.all))
     async with kafka.consumer(settings) as consumer:
         return dict(await consumer.end_offsets(partitions))
 

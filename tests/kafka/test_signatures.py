@@ -11,10 +11,10 @@ from pathlib import Path
 from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
+from gateway.contract.rejection import REJECTED_TYPE
+from gateway.contract.signing import without_signature
+from gateway.contract.verification import VERIFIED_TYPE
 from gateway.core.province import Province
-from gateway.core.records import REJECTED_TYPE, VERIFIED_TYPE
-from gateway.core.signing import without_signature
 from gateway.operate.simulate import Simulator
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import audit, publish, read_topics, wait_until_accounted, workers
@@ -46,7 +46,7 @@ def signed_events() -> dict[bytes, str | None]:
 async def test_required_signatures_are_verified_in_order_and_proved_again(settings: Settings, tmp_path: Path) -> None:
     settings = settings.model_copy(update={"signatures": settings_with(tmp_path, "required").signatures})
     await apply_topics(settings)
-    events, topic = signed_events(), Topics(settings.topic_prefix).display(Province.SICHUAN)
+    events, topic = signed_events(), settings.topic_names.display(Province.SICHUAN)
     with workers(settings, 1):
         async with kafka.producer(settings) as producer:
             for raw in events:
@@ -87,7 +87,7 @@ async def test_what_the_gateway_writes_is_signed_and_a_forger_is_found(settings:
         await publish(settings, records)
         account = await wait_until_accounted(settings, EVENTS, 60)
     account.assert_proper(EVENTS)
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topic_names
     result = audit(settings, "--prove")
     assert (result["ok"], result["unsigned"], result["proved"]) == (True, 0, EVENTS)
     assert audit(without, "--prove")["ok"]  # whoever does not ask for them is not disturbed by them

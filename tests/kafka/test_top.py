@@ -20,7 +20,6 @@ from pathlib import Path
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.local_kafka import LocalKafka
 from gateway.adapters.settings import Settings, load_settings, packaged_config
-from gateway.adapters.topics import Topics
 from gateway.core.province import Province
 from gateway.operate.simulate import Simulator
 from gateway.operate.topics import apply_topics
@@ -99,7 +98,7 @@ def terminal(settings: Settings) -> Iterator[Terminal]:
 
 async def _outcomes(settings: Settings) -> Counter[tuple[str, str]]:
     counts: Counter[tuple[str, str]] = Counter()
-    async for record in read_topics(settings, [Topics(settings.topic_prefix).ledger]):
+    async for record in read_topics(settings, [settings.topic_names.ledger]):
         data = json.loads(record.value)["data"]
         for item in data["counts"]:
             counts[data["province"], item["outcome"]] += item["count"]

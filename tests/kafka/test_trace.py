@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
 from gateway.core.province import Province
 from gateway.operate.simulate import Simulated
 from gateway.operate.topics import apply_topics
@@ -68,12 +67,16 @@ def trace(settings: Settings, *options: str, expect: int = 0, output: str = "jso
 
 
 def test_each_fate_has_its_story(worked_off: Settings) -> None:
-    topics = Topics(worked_off.topic_prefix)
+    topics = worked_off.topic_names
     story = trace(worked_off, "forwarded")
     first, repeated, reused = story["occurrences"]
     assert [each["outcome"] for each in story["occurrences"]] == ["forward", "duplicate", "reject"]
     assert [each["proved"] for each in story["occurrences"]] == ["yes", "yes", "yes"]
-    assert (first["row"], first["outputs"][0]["topic"]) == (5, topics.verification(Province.CHONGQING))
+    assert (first["batch"], first["row"], first["outputs"][0]["topic"]) == (
+        1,
+        5,
+        topics.verification(Province.CHONGQING),
+    )
     assert [(check["dimension"], check["result"]) for check in first["checks"]] == [
         (name, "match") for name in ("certificate", "issuer", "channel", "scenario", "scope")
     ]
@@ -107,7 +110,7 @@ def test_where_to_look_can_be_narrowed(worked_off: Settings) -> None:
 
 def test_what_has_no_id_is_traced_by_its_place(worked_off: Settings) -> None:
     async def dead_letter() -> str:
-        topic = Topics(worked_off.topic_prefix).deadletter
+        topic = worked_off.topic_names.deadletter
         letters = [json.loads(record.value)["data"] async for record in read_topics(worked_off, [topic])]
         origin = next(data["origin"] for data in letters if data["size"] == len(b"garbage"))
         return f"{origin['topic'].removeprefix(worked_off.topic_prefix)}/{origin['partition']}/{origin['offset']}"

@@ -20,7 +20,7 @@ from gateway.adapters.local_kafka.access import as_admin
 from gateway.adapters.local_kafka.jars import mirror_jars
 from gateway.adapters.secret_files import make_passwords
 from gateway.adapters.settings import Settings, load_settings, packaged_config
-from gateway.adapters.topics import Topics
+from gateway.contract.topics import Topics
 from gateway.core.province import Province
 from gateway.operate.access import apply_access
 from gateway.operate.simulate import Simulated, Simulator

@@ -10,7 +10,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from gateway.adapters.metrics import Metrics
-from gateway.adapters.topics import Topics
+from gateway.contract.topics import Topics
 from gateway.feedback.health import FeedbackMetrics
 from gateway.operate.audit.watch import AuditMetrics
 from tests.promql import metrics_of, recorded_by

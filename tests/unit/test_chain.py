@@ -7,11 +7,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.contract.ledger_entry import Entry, read_entry
+from gateway.contract.outputs import digest
 from gateway.operate.audit.chain import Chain
 from gateway.operate.audit.findings import Findings
 from gateway.relay.horizon import Horizon
-from gateway.relay.ledger import Entry, digest, read_entry
-from gateway.relay.relearn import Position
+from gateway.relay.recovery import Position
 from gateway.relay.turn import take_turn
 from tests.unit.test_turn import HOUR, LANE, LIST, TOPICS, Record, displays
 

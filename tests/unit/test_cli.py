@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from gateway.adapters.cores import usable_cores
 from gateway.core.province import Province
 from gateway.operate.examples import display_event
+from tests.unit.second_batch import CERTIFICATES, second_batch_content, second_batch_event
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,12 +47,40 @@ def test_check_decides_in_input_order_and_exits_zero() -> None:
     assert done.returncode == 0
     assert done.stderr == b""
     assert [json.loads(line) for line in done.stdout.splitlines()] == [
-        {"id": "example-sichuan-1", "province": "sichuan", "outcome": "forward", "row": 5, "reasons": []},
-        {"id": "example-chongqing-1", "province": "chongqing", "outcome": "forward", "row": 1, "reasons": []},
-        {"id": "example-sichuan-1", "province": "sichuan", "outcome": "duplicate", "row": None, "reasons": []},
-        {"id": "other", "province": "sichuan", "outcome": "reject", "row": 5, "reasons": ["CHANNEL_NOT_RECOGNISED"]},
-        {"id": None, "province": None, "outcome": "dead_letter", "row": None, "reasons": []},
-        {"id": "example-sichuan-1", "province": None, "outcome": "reject", "row": None, "reasons": ["INVALID_EVENT"]},
+        {"id": "example-sichuan-1", "province": "sichuan", "outcome": "forward", "batch": 1, "row": 5, "reasons": []},
+        {
+            "id": "example-chongqing-1",
+            "province": "chongqing",
+            "outcome": "forward",
+            "batch": 1,
+            "row": 1,
+            "reasons": [],
+        },
+        {
+            "id": "example-sichuan-1",
+            "province": "sichuan",
+            "outcome": "duplicate",
+            "batch": None,
+            "row": None,
+            "reasons": [],
+        },
+        {
+            "id": "other",
+            "province": "sichuan",
+            "outcome": "reject",
+            "batch": 1,
+            "row": 5,
+            "reasons": ["CHANNEL_NOT_RECOGNISED"],
+        },
+        {"id": None, "province": None, "outcome": "dead_letter", "batch": None, "row": None, "reasons": []},
+        {
+            "id": "example-sichuan-1",
+            "province": None,
+            "outcome": "reject",
+            "batch": None,
+            "row": None,
+            "reasons": ["INVALID_EVENT"],
+        },
     ]
 
 
@@ -76,13 +107,27 @@ def test_check_of_many_lines_is_one_horizon_in_input_order(tmp_path: Path) -> No
     """Several thousand lines are decided in as many processes as there are cores; a repetition is known all the same."""
     events = [display_event(Province.SICHUAN) | {"id": str(number % 5000)} for number in range(9000)]
     events[7000]["data"]["display"]["channel"] = "渝快办"
+    events[2500]["data"]["display"]["channel"] = "微信小程序"  # rejected, then mended under its id, then repeated
+    events += [events[7500], events[2500]]
     file = tmp_path / "events.ndjson"
     file.write_bytes(lines(*events))
     results = [json.loads(line) for line in gateway("check", str(file), "--format", "json").stdout.splitlines()]
     assert [result["id"] for result in results] == [event["id"] for event in events]
-    assert {result["outcome"] for result in results[:5000]} == {"forward"}
+    outcomes = {number: result["outcome"] for number, result in enumerate(results)}
+    assert {number for number in range(5000) if outcomes[number] != "forward"} == {2500}
+    assert results[2500]["reasons"] == ["CHANNEL_NOT_RECOGNISED"]
+    assert {number for number in range(5000, 9001) if outcomes[number] != "duplicate"} == {7000, 7500}
     assert results[7000]["reasons"] == ["ID_REUSED"]
-    assert {result["outcome"] for number, result in enumerate(results[5000:], 5000) if number != 7000} == {"duplicate"}
+    assert outcomes[7500] == "forward"
+    assert results[9001]["reasons"] == ["ID_REUSED", "CHANNEL_NOT_RECOGNISED"]
+
+
+def test_check_counts_an_id_within_its_holder() -> None:
+    event = display_event(Province.SICHUAN)
+    other = display_event(Province.SICHUAN)
+    other["data"]["holder"]["ref"] = "sm3:" + "0" * 64
+    done = gateway("check", "-", "--format", "json", stdin=lines(event, other, event))
+    assert [json.loads(line)["outcome"] for line in done.stdout.splitlines()] == ["forward", "forward", "duplicate"]
 
 
 def test_check_takes_province_and_received_at() -> None:
@@ -100,6 +145,7 @@ def test_check_in_text_says_why_in_chinese_and_shows_no_holder() -> None:
     text = done.stdout.decode()
     assert "亮证渠道不在清单该行所列渠道内" in text
     assert "四川省交通运输厅" in text
+    assert "row 1/5" in text
     assert "成都**" not in text
     assert "reject 1" in done.stderr.decode()
 
@@ -119,7 +165,11 @@ def test_check_works_in_an_empty_folder(tmp_path: Path) -> None:
         (["check", "-", "--list", "no-such-folder"], 78, "no-such-folder"),
         (["check", "-", "--province", "hubei"], 2, "hubei"),
         (["list", "show", "--date", "2026-02-30"], 2, "--date"),
-        (["list", "show", "--row", "99"], 2, "--row"),
+        (["list", "show", "--row", "99"], 2, "--row: the list has no row 99"),
+        (["list", "show", "--row", "2/5"], 2, "--row: the list has no row 2/5"),
+        (["list", "show", "--row", "1-5"], 2, "--row: 1-5 is no row"),
+        (["list", "show", "--row", "1/5", "--date", "2020-01-01"], 2, "--row: no row 1/5 is in force on 2020-01-01"),
+        (["tail", "sichuan.rejection", "--row", "99", "--bootstrap-servers", "127.0.0.1:1"], 2, "has no row 99"),
         (["list", "validate", "--config", "none.yaml"], 78, "none.yaml"),
         (["schema", "check", "no-such-folder"], 1, "gateway schema export"),
         (["topics", "plan", "--bootstrap-servers", "127.0.0.1:1"], 69, "127.0.0.1:1"),
@@ -155,7 +205,7 @@ def test_list_show_marks_unresolved_cells() -> None:
     assert "〔缺失〕" in text
     assert "〔推断〕" in text
     assert "20 rows in force" in text
-    row_19 = gateway("list", "show", "--date", "2026-11-23", "--row", "19", COLUMNS="200").stdout.decode()
+    row_19 = gateway("list", "show", "--date", "2026-11-23", "--row", "1/19", COLUMNS="200").stdout.decode()
     assert row_19.partition("rows in force")[0].count("〔缺失〕") == 4  # scenarios, matters, both sides of the scope
     rows = [json.loads(line) for line in gateway("list", "show", "--format", "json").stdout.splitlines()]
     assert [row["row"] for row in rows] == list(range(1, 21))
@@ -166,6 +216,23 @@ def test_list_show_marks_unresolved_cells() -> None:
         "note": None,
         "document": None,
     }
+
+
+def test_list_rows_are_named_with_their_batch_where_several_have_them(tmp_path: Path) -> None:
+    folder = tmp_path / "recognition"
+    shutil.copytree(ROOT / "config" / "recognition", folder)
+    (folder / "batch-2.yaml").write_text(yaml.safe_dump(second_batch_content(), allow_unicode=True), encoding="utf-8")
+    options = ("--list", str(folder), "--date", "2026-11-23", "--format", "json")
+    ambiguous = gateway("list", "show", "--row", "5", *options)
+    assert (ambiguous.returncode, ambiguous.stdout) == (2, b"")
+    assert "several batches have a row 5; say which: 1/5, 2/5" in ambiguous.stderr.decode()
+    shown = json.loads(gateway("list", "show", "--row", "2/5", *options).stdout)
+    assert (shown["batch"], shown["row"], shown["certificate"]["value"]) == (2, 5, CERTIFICATES[5])
+    assert json.loads(gateway("list", "show", "--row", "19", *options).stdout)["batch"] == 1
+    stdin = lines(display_event(Province.SICHUAN), second_batch_event(Province.SICHUAN))
+    decided = gateway("check", "-", "--list", str(folder), "--format", "json", stdin=stdin)
+    rows = [(each["batch"], each["row"]) for each in map(json.loads, decided.stdout.splitlines())]
+    assert rows == [(1, 5), (2, 5)]
 
 
 def test_list_validate_names_mistakes(tmp_path: Path) -> None:

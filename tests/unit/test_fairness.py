@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from gateway.contract.ledger_entry import Facets
 from gateway.relay import fairness
 from gateway.relay.fairness import GARBAGE_TURN_S, Gate, next_limit
-from gateway.relay.ledger import Facets
 from gateway.relay.turn import Turn
 
 
@@ -15,7 +15,7 @@ def turn_of(**counts: int) -> Turn:
     made = {}
     for name, count in counts.items():
         outcome, reason = ("reject", "INVALID_EVENT") if name == "invalid" else (name, None)
-        made[Facets(outcome, None, None, None, None, reason)] = count
+        made[Facets(outcome, None, None, None, None, None, reason)] = count
     return Turn(made, (), (), 0, "")
 
 

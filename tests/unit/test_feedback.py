@@ -9,29 +9,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.adapters.list_files import load_recognition
-from gateway.adapters.settings import packaged_config
-from gateway.adapters.topics import Topics
+from gateway.contract.feedback import CaseRecord, DigestRecord
+from gateway.contract.ledger_entry import Count, Entry
+from gateway.contract.topics import LaneId, Topics
+from gateway.core.dead_letter_codes import DeadLetterCode
 from gateway.core.province import COORDINATING_CENTRES, Province
+from gateway.core.recognition import RowRef
 from gateway.feedback.agents import next_in_line
 from gateway.feedback.announcer import due_messages
 from gateway.feedback.areas import ELSEWHERE, area_name, area_of, areas_of
 from gateway.feedback.cases import MAX_EXAMPLES, MAX_VALUES, OTHER_VALUES, Case, CaseCounter, Share, merge
 from gateway.feedback.days import KEPT_DAYS, REDRIVEN, DayShare, Place, count_entries, merge_days
-from gateway.feedback.history import Change, History, Status, case_message
+from gateway.feedback.history import Change, History, Status, case_message, digest_message
 from gateway.feedback.problems import Observation, Problem, observe
 from gateway.operate.examples import display_event
 from gateway.relay.horizon import Horizon
-from gateway.relay.ledger import Count, Entry
-from gateway.relay.turn import LaneId, take_turn
+from gateway.relay.turn import take_turn
+from tests.unit.second_batch import issuer_of, recognition_of_two, second_batch_event
 
-LIST = load_recognition(packaged_config() / "recognition")
+LIST_OF_TWO = recognition_of_two()
 NOON = 1_795_406_400_000  # 2026-11-23T12:00 in China
 DAY = 86_400_000
+ROW = RowRef(1, 5)
 
 
 def problem(value: str | None = "微信小程序", **changes: Any) -> Problem:
-    made = {"province": "sichuan", "code": "CHANNEL_NOT_RECOGNISED", "row": 5, "certificate": "道路运输证",
+    made = {"province": "sichuan", "code": "CHANNEL_NOT_RECOGNISED", "batch": 1, "row": 5, "certificate": "道路运输证",
             "field": "display.channel", "value": value, "accepted": ("天府通办",), "zh": "渠道", "en": "channel",
             "units": ("四川省交通运输厅", "重庆市交通局")}  # fmt: skip
     return Problem(**(made | changes))
@@ -124,8 +127,12 @@ def test_values_beyond_the_bound_are_one_case() -> None:
     assert {case.problem.value: case.count for case in cases}[OTHER_VALUES] == 50
 
 
-def entry(offset: int, *counts: tuple[str, str | None, int], received: int = NOON, redriven: Any = None) -> Entry:
-    items = tuple(Count(outcome, 5, "天府通办", "05-1", "500103", reason, count) for outcome, reason, count in counts)
+def entry(
+    offset: int, *counts: tuple[str, str | None, int], received: int = NOON, redriven: Any = None, batch: int = 1
+) -> Entry:
+    items = tuple(
+        Count(outcome, batch, 5, "天府通办", "05-1", "500103", reason, count) for outcome, reason, count in counts
+    )
     return Entry(
         Province.SICHUAN, "sichuan.display", 0, offset, offset, 1, items, 0, "", "", "", None, redriven, "", received
     )
@@ -140,9 +147,9 @@ def test_days_count_an_entry_once_and_a_redriven_event_as_recognised() -> None:
     (day,) = merge_days(shares.items())
     assert (day.province, day.date) == ("sichuan", "2026-11-23")
     assert day.places == Counter({
-        Place(5, "500103", "forward", None): 8,
-        Place(5, "500103", "reject", "STALE_EVENT"): 2,
-        Place(5, "500103", REDRIVEN, None): 1,
+        Place(ROW, "500103", "forward", None): 8,
+        Place(ROW, "500103", "reject", "STALE_EVENT"): 2,
+        Place(ROW, "500103", REDRIVEN, None): 1,
     })  # fmt: skip
     assert day.uses.total() == 11
 
@@ -160,8 +167,8 @@ def test_a_batch_of_entries_puts_each_share_once() -> None:
     count_entries(shares, 3, entries)
     assert shares.put == ["3/sichuan/2026-11-23", "3/sichuan/2026-11-24"]
     assert [(each.since, each.applied, each.places) for each in shares.values()] == [
-        (0, 49, {"5|500103|forward|": 50}),
-        (50, 99, {"5|500103|forward|": 50}),
+        (0, 49, {"1/5|500103|forward|": 50}),
+        (50, 99, {"1/5|500103|forward|": 50}),
     ]
     one_by_one: dict[str, DayShare] = {}
     for each in entries:
@@ -195,7 +202,7 @@ def test_a_case_is_opened_once_then_digested_and_reopened_only_when_it_comes_bac
     assert say(NOON, case(1)) == ["opened"]
     assert say(NOON + 1_000, case(900)) == []
     assert say(NOON + 61_000, case(10_000)) == ["digest", "digest"]  # one to each unit
-    assert history.told("重庆市交通局", case().id) == 10_000
+    assert history.reported("重庆市交通局", case().id) == 10_000
     assert say(NOON + 200_000, case(10_000)) == []
     for status in (Status.FED_BACK, Status.VERIFIED):
         history.take(
@@ -219,15 +226,19 @@ def test_foreign_records_are_no_observations(value: bytes | None) -> None:
     assert history.steps == {}
 
 
-def observed(**display: str) -> Observation:
-    made = display_event(Province.SICHUAN)
+def observed(made: dict[str, Any] | None = None, /, **display: str) -> Observation:
+    made = made or display_event(Province.SICHUAN)
     for path, text in display.items():
         section, _, name = path.partition("__")
         made["data"][section][name] = text
+    return observed_of(made["data"]["holder"]["ref"].encode(), json.dumps(made).encode())
+
+
+def observed_of(key: bytes, value: bytes) -> Observation:
     record = type("R", (), {"offset": 0, "timestamp": NOON - 4 * 3_600_000 + 3_000, "headers": [],
-                            "key": made["data"]["holder"]["ref"].encode(), "value": json.dumps(made).encode()})()  # fmt: skip
+                            "key": key, "value": value})()  # fmt: skip
     lane = LaneId(Province.SICHUAN, "sichuan.display", 0)
-    turn = take_turn(lane, [record], LIST, Horizon(10**9, 10), None, topics=Topics(), algorithm="sha256")
+    turn = take_turn(lane, [record], LIST_OF_TWO, Horizon(10**9, 10), None, topics=Topics(), algorithm="sha256")
     found = observe(turn.outputs[0].value, turn.outputs[0].headers, Province.SICHUAN)
     assert found is not None
     return found
@@ -246,6 +257,51 @@ def test_each_problem_goes_to_the_units_that_the_contract_names() -> None:
     values = {each.code: each.value for each in found.problems}
     assert values["CHANNEL_NOT_RECOGNISED"] == "微信小程序"
     assert values["CERTIFICATE_EXPIRED"] is None
+
+
+def test_a_dead_letter_goes_to_its_platform_in_the_words_of_its_code() -> None:
+    found = observed_of(b"", b"{")
+    (letter,) = found.problems
+    words = DeadLetterCode.NOT_JSON.entry
+    assert (found.event_id, found.origin) == (None, "sichuan.display/0/0")
+    assert (letter.code, letter.field, letter.units) == ("NOT_JSON", "event", (Province.SICHUAN.platform,))
+    assert letter.zh == words.zh
+    assert letter.en.startswith(f"{words.en}: ")
+    assert letter.words == words
+
+
+def test_a_row_of_another_batch_with_the_same_number_has_cases_of_its_own() -> None:
+    second = second_batch_event(Province.SICHUAN)
+    first = observed(display__channel="微信小程序")
+    other = observed(second, display__channel="微信小程序")
+    (one,), (two,) = first.problems, other.problems
+    assert (one.ref, two.ref) == (RowRef(1, 5), RowRef(2, 5))
+    assert one.case_id != two.case_id
+    assert two.certificate == second["data"]["certificate"]["type_name"]
+    assert two.units == tuple(issuer_of(province, 5) for province in Province)
+    cases = merge(counted([(0, first), (1, other), (2, other)]).items())
+    assert {each.problem.ref: each.count for each in cases} == {RowRef(1, 5): 1, RowRef(2, 5): 2}
+    # The bound on values is each row's own.
+    many = [observation(n, problem(f"渠道{n}", batch=n % 2 + 1)) for n in range(2 * MAX_VALUES)]
+    assert OTHER_VALUES not in {each.problem.value for each in merge(counted(list(enumerate(many))).items())}
+
+
+def test_messages_name_a_case_s_row_by_batch_and_number() -> None:
+    (made,) = merge(counted([(0, observation(0, problem(batch=2)))]).items())
+    message = case_message(made, Change.OPENED, Status.PENDING, NOON)
+    sent = CaseRecord.model_validate_json(message.value)
+    assert (sent.data.case.batch, sent.data.case.row) == (2, 5)
+    digest = DigestRecord.model_validate_json(digest_message("重庆市交通局", [(made, 0)], None, NOON).value)
+    assert [(each.batch, each.row, each.added) for each in digest.data.cases] == [(2, 5, 1)]
+
+
+def test_days_keep_the_batches_apart() -> None:
+    shares: dict[str, DayShare] = {}
+    entries = [(n, entry(n, ("forward", None, n), batch=n)) for n in (1, 2)]
+    count_entries(shares, 0, entries)
+    (day,) = merge_days(shares.items())
+    assert {place.row: count for place, count in day.places.items()} == {RowRef(1, 5): 1, RowRef(2, 5): 2}
+    assert {use.row: count for use, count in day.uses.items()} == {RowRef(1, 5): 1, RowRef(2, 5): 2}
 
 
 def test_areas_are_few_and_named() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.adapters.list_files import load_recognition
 from gateway.core.province import Province
+from gateway.core.recognition import RowRef
 from gateway.operate.lists.changes import CellChange, ListChanges, RowChange, compare
 from gateway.operate.lists.diff import to_objects
 from tests.unit.test_cli import gateway
@@ -47,7 +48,7 @@ def test_a_list_is_equal_to_itself_however_its_files_are_called(tmp_path: Path) 
 def test_settled_cell_says_old_new_provenance_and_document(tmp_path: Path) -> None:
     area = {"row": 6, "cell": "scope.chongqing", "value": {"text": "重庆全市范围内", "whole": True}}
     row = only_row(compared(tmp_path, change=amend(area)))
-    assert (row.batch, row.row, row.certificate, row.kind) == (1, 6, "道路运输从业资格证", "changed")
+    assert (row.ref, row.certificate, row.kind) == (RowRef(1, 6), "道路运输从业资格证", "changed")
     (cell,) = row.cells
     assert cell.name == "scope.chongqing"
     assert cell.before == {
@@ -162,7 +163,7 @@ def test_note_alone_is_a_difference_that_gains_nothing(tmp_path: Path) -> None:
 def test_row_that_ends_is_removed_from_the_day_after(tmp_path: Path) -> None:
     changes = compared(tmp_path, batch=batch(5, effective_until="2026-11-30"))
     row = only_row(changes)
-    assert (row.kind, row.row, row.gains) == ("removed", 5, {})
+    assert (row.kind, row.ref, row.gains) == ("removed", RowRef(1, 5), {})
     assert row.loses["channels"] == ("天府通办", "渝快办")
     assert row.closes == (Province.SICHUAN, Province.CHONGQING)
     assert all(cell.after is None for cell in row.cells)
@@ -206,7 +207,7 @@ def test_command_prints_one_object_a_change_and_exits_one(tmp_path: Path) -> Non
     }  # fmt: skip
     assert objects[2]["from"]["provenance"] != "read"
     text = gateway("list", "diff", str(old), str(new), "--date", DAY).stdout.decode()
-    assert "第 19 行" in text
+    assert "第 1/19 行 row 1/19" in text
     assert "试点范围·重庆 pilot area, Chongqing  依据 测试1号" in text
     assert "仅 B 有 only B has one" in text
 

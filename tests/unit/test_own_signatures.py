@@ -11,16 +11,18 @@ import pytest
 
 from gateway.adapters.own_signatures import RecordCheck, RecordSigner, load_record_check, load_record_signer
 from gateway.adapters.settings import Settings, load_settings
-from gateway.adapters.topics import Topics
+from gateway.contract.ledger_entry import LedgerEntry, has_outputs_digest, read_entry
+from gateway.contract.outputs import digest
+from gateway.contract.rejection import RejectionRecord
+from gateway.contract.signing import read_signed, record_message, without_signature
+from gateway.contract.topics import LaneId, Topics
+from gateway.contract.verification import VerificationRecord
 from gateway.core.province import Province
-from gateway.core.records import LedgerEntry, RejectionRecord, VerificationRecord
-from gateway.core.signing import read_signed, record_message, without_signature
 from gateway.errors import ConfigurationError
 from gateway.operate.examples import display_event
 from gateway.relay.closing import close_turn
 from gateway.relay.horizon import Horizon
-from gateway.relay.ledger import digest, has_outputs_digest, read_entry
-from gateway.relay.turn import DecidedTurn, LaneId, Turn, decide_turn, take_turn
+from gateway.relay.turn import DecidedTurn, Turn, decide_turn, take_turn
 from tests.signing import ALGORITHMS, make_own_key, settings_signing
 from tests.unit.test_turn import LIST, Record
 

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import packaged_config
-from gateway.core.building import build_dead_letter, build_record
-from gateway.core.decision import Outcome, decide
+from gateway.contract.display_event import read_event
+from gateway.core.decision import Outcome
+from gateway.core.event import UnreadableError
 from gateway.core.province import Province
-from gateway.core.reading import UnreadableError, read_event
+from gateway.decide import decide_bytes
 from gateway.operate.examples import display_event
+from tests.unit.written import record_of, said_by
 
 LIST = load_recognition(packaged_config() / "recognition")
 RECEIVED = 1_795_392_003_000
@@ -64,8 +66,9 @@ def with_name(event: dict[str, Any], place: str, name: str) -> str:
 
 def everything_out(raw: bytes, province: Province, headers: Any = (), key: Any = ...) -> tuple[Outcome, str]:
     """The outcome, and all text that anybody could get to see: records, what they hold in Base64, reasons, errors."""
-    decision = decide(raw, province, RECEIVED, LIST, headers=headers, key=key)
-    record = build_record(decision) or build_dead_letter(decision, raw, "sichuan.display", 3, 17, headers)
+    decision = decide_bytes(raw, province, RECEIVED, LIST, headers=headers, key=key)
+    record = record_of(decision, raw)
+    assert record is not None
     kept = base64.b64decode(json.loads(record)["data"].get("bytes_base64") or "")
     readings = [kept.decode(coding, "replace") for coding in CODINGS]
     if b"\\u" in kept:
@@ -74,8 +77,7 @@ def everything_out(raw: bytes, province: Province, headers: Any = (), key: Any =
         read_event(raw, headers, key=key)
     except UnreadableError as error:
         readings.append(f"{error} {error!r} {error.code}")
-    said = [f"{reason!r} {reason.zh} {reason.en}" for reason in decision.reasons]
-    return decision.outcome, "\n".join([record.decode(), *readings, str(decision.error), *said])
+    return decision.outcome, "\n".join([record.decode(), *readings, said_by(decision)])
 
 
 @settings(max_examples=300, deadline=None)

@@ -13,13 +13,16 @@ from pydantic import ValidationError
 
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import packaged_config
-from gateway.core import reading, strict_json
-from gateway.core.building import build_dead_letter, build_record
-from gateway.core.decision import Decision, Outcome, decide
-from gateway.core.event import DisplayEvent
-from gateway.core.plain import plain_event, valid_event
+from gateway.contract import strict_json
+from gateway.contract.display_event.fast_reader import read_event_fast, to_event, to_event_fast
+from gateway.contract.display_event.model import NO_CONTENT, DisplayEvent
+from gateway.contract.display_event.reader import read_event, read_event_plainly
+from gateway.core.decision import Decision, Duplicate, Forward, Outcome, codes_of, row_of
+from gateway.core.event import Event, Valid
 from gateway.core.province import Province
+from gateway.decide import decide_bytes
 from gateway.operate.examples import display_event
+from tests.unit.written import record_of, said_by
 
 LIST = load_recognition(packaged_config() / "recognition")
 RECEIVED = 1_795_392_003_000
@@ -86,10 +89,9 @@ def mutated_events(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def outputs(raw: bytes, province: Province | None, **options: Any) -> tuple[Decision, bytes]:
-    decision = decide(raw, province, RECEIVED, LIST, **options)
-    record = build_record(decision)
-    if record is None:
-        record = build_dead_letter(decision, raw, "sichuan.display", 3, 17, options.get("headers", ()))
+    decision = decide_bytes(raw, province, RECEIVED, LIST, **options)
+    record = record_of(decision, raw)
+    assert record is not None
     return decision, record
 
 
@@ -108,10 +110,12 @@ def test_any_json_has_an_outcome_and_the_same_bytes_again(
 ) -> None:
     raw = json.dumps(event).encode()
     first, record = outputs(raw, province, key=key)
-    assert first.outcome is not Outcome.DUPLICATE
+    assert not isinstance(first, Duplicate)
     assert json.loads(record)
     again, same_record = outputs(raw, province, key=key)
-    assert (again.outcome, again.codes, again.digest, same_record) == (first.outcome, first.codes, first.digest, record)
+    assert (type(again), codes_of(again), again.digest, same_record) == (
+        type(first), codes_of(first), first.digest, record,
+    )  # fmt: skip
 
 
 @given(JSON)
@@ -164,12 +168,10 @@ def test_spelling_does_not_matter(province: Province, variants: Any) -> None:
     for (section, name), variant in zip([*names, ("display", "verifier_name")], variants, strict=True):
         event["data"][section][name] = variant(event["data"][section][name])
     spelt, record = outputs(json.dumps(event, ensure_ascii=False).encode(), province)
-    assert (
-        (spelt.outcome, spelt.row, spelt.codes)
-        == (plain.outcome, plain.row, plain.codes)
-        == (Outcome.FORWARD, plain.row, ())
-    )
-    listed = plain.listing.verdict.issuer.canonical if plain.listing and plain.listing.verdict else None
+    assert isinstance(plain, Forward)
+    assert isinstance(spelt, Forward)
+    assert row_of(spelt) == row_of(plain)
+    listed = plain.listing.comparison.issuer.canonical
     assert json.loads(record)["data"]["certificate"]["issuer_name"] == listed
 
 
@@ -214,69 +216,231 @@ def test_no_output_holds_what_is_personal(
     decision, record = outputs(raw, province, headers=headers, key=key)
     assert decision.outcome in {Outcome.REJECT, Outcome.DEAD_LETTER}
     kept = json.loads(record)["data"].get("bytes_base64") or ""
-    said = [reason.field + reason.zh + reason.en + str(reason.found) for reason in decision.reasons]
-    everything = (
-        record.decode() + base64.b64decode(kept).decode("utf-8", "replace") + str(decision.error) + "".join(said)
-    )
+    everything = record.decode() + base64.b64decode(kept).decode("utf-8", "replace") + said_by(decision)
     assert secret not in everything
 
 
 @settings(max_examples=500, deadline=None)
 @given(mutated_events())
-def test_the_plain_reading_says_yes_only_where_the_models_do(event: dict[str, Any]) -> None:
-    """``gateway.core.plain`` is an optimisation of the models: never more lenient, and the same event where both say yes."""
+def test_the_fast_conversion_says_yes_only_where_the_models_do(event: dict[str, Any]) -> None:
+    """It is an optimisation of the models: never more lenient, and the same event where both say yes."""
     event = {
         name: value for name, value in event.items() if name in DisplayEvent.model_fields
     }  # extensions are looked at elsewhere
-    plain = plain_event(event)
+    fast = to_event_fast(event)
     try:
         DisplayEvent.model_validate(event)
     except ValidationError:
-        assert plain is None
+        assert fast is None
     else:
-        assert plain is None or msgspec.structs.replace(plain, datacontenttype=None) == valid_event(event)
+        assert fast is None or members_of(fast) | {"datacontenttype": None} == members_of(to_event(event))
 
 
+def members_of(event: Event) -> dict[str, Any]:
+    """The event's own members as plain values, whichever reader's structs hold them."""
+    members: dict[str, Any] = msgspec.to_builtins(event)
+    return {name: members[name] for name in Event.__struct_fields__}
+
+
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 EXTENSIONS = st.dictionaries(
-    st.sampled_from(["extension", "signature", "dataschema", "traceparent", "tracestate", "subject", "x13800138000", "Bad"]),
+    st.sampled_from(
+        ["extension", "signature", "signaturekey", "dataschema", "traceparent", "tracestate", "subject", "x13800138000", "Bad"]
+    ),
     st.none() | st.booleans() | st.integers(-(2**33), 2**33) | st.floats() | st.text(max_size=20) | st.just("a: b\\\"")
-    | st.just("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01") | st.just("tel 13800138000") | JSON,
-    max_size=4,
+    | st.just(TRACEPARENT) | st.just("tel 13800138000") | JSON,
+    max_size=5,
 )  # fmt: skip
+GOOD_EXTENSIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "subject": st.none() | st.text("ab: 四\"\\", max_size=8), "count": st.integers(-5, 5), "test": st.booleans(),
+        "signature": st.none() | st.just("0" * 128), "signaturekey": st.none() | st.just("sc-2026"),
+        "traceparent": st.none() | st.just(TRACEPARENT), "tracestate": st.none() | st.sampled_from(["a=1", "a:b=c"]),
+    },
+)  # fmt: skip
+OPTIONAL = [
+    (section, name)
+    for section, name in PATHS
+    if name in {"type_code", "identifier", "issuer_code", "valid_from", "valid_until", "name_masked"}
+    or name.startswith(("matter_", "verifier_"))
+]
+
+
+@st.composite
+def event_texts(draw: st.DrawFn, events: st.SearchStrategy[dict[str, Any]]) -> bytes:
+    """One of ``events`` as somebody writes it: members in any order, with or without blanks, escapes and a member twice."""
+    event = shuffled(draw, draw(events))
+    separators = draw(st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", " :\t")]))
+    text = json.dumps(event, ensure_ascii=draw(st.booleans()), separators=separators)
+    for character in draw(st.lists(st.sampled_from(':aqz"道1-'), max_size=2)):
+        text = in_escapes(text, character)
+    if draw(st.integers(0, 5)) == 0:
+        name = draw(st.sampled_from(["id", "time", "data", "type_name", "identifier", "ref", "subject", "tracestate"]))
+        value = draw(st.sampled_from(["null", '"x"', '":"', "{}", '"\\u003a"']))
+        text = text.replace(f'"{name}"', f'"{name}": {value}, "{name}"', 1)
+    return text.encode("utf-8", "surrogatepass")
+
+
+def shuffled(draw: st.DrawFn, value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {name: shuffled(draw, value[name]) for name in draw(st.permutations(list(value)))}
+
+
+def in_escapes(text: str, character: str) -> str:
+    """``text`` with ``character`` as an escape wherever it stands in a string (and is none already)."""
+    parts: list[str] = []
+    inside, escaped = False, False
+    for each in text:
+        if each == '"' and not escaped:
+            inside = not inside
+        escaped = each == "\\" and not escaped
+        parts.append(
+            f"\\u{ord(each):04x}"
+            if inside and each == character and each not in '"u' and not after_escape(parts)
+            else each
+        )
+    return "".join(parts)
+
+
+def after_escape(parts: list[str]) -> bool:
+    """Whether what comes next belongs to an escape that has begun."""
+    tail = "".join(parts[-5:])
+    return "\\" in tail
+
+
+@st.composite
+def events_with_extensions(draw: st.DrawFn) -> dict[str, Any]:
+    """An event that is often valid: optional members null, absent or there; a trace context, a signature, anything beside."""
+    event = draw(mutated_events()) if draw(st.booleans()) else copy.deepcopy(display_event(draw(PROVINCES)))
+    if isinstance(event.get("data"), dict):
+        for section, name in draw(st.lists(st.sampled_from(OPTIONAL), max_size=6)):
+            members = event["data"].get(section)
+            if isinstance(members, dict):
+                if draw(st.booleans()):
+                    members[name] = None
+                else:
+                    members.pop(name, None)
+    return event | draw(EXTENSIONS if draw(st.booleans()) else GOOD_EXTENSIONS)
 
 
 @settings(max_examples=1000, deadline=None)
-@given(mutated_events(), EXTENSIONS, st.booleans(), st.booleans(), st.none() | st.binary(max_size=70) | st.just(...))
-def test_the_short_way_reads_what_the_long_one_reads(
-    event: dict[str, Any], extensions: dict[str, Any], blanks: bool, ascii_only: bool, key: Any
-) -> None:
-    separators = (", ", ": ") if blanks else (",", ":")
-    text = json.dumps(event | extensions, ensure_ascii=ascii_only, separators=separators)
-    raw = text.encode("utf-8", "surrogatepass")
-    short = reading._read_plainly(raw, key)
-    if short is not None:
-        assert msgspec.to_builtins(short) == msgspec.to_builtins(reading._read_fully(raw, (), key))
+@given(event_texts(events_with_extensions()))
+def test_the_fast_reader_reads_what_the_plain_one_reads(raw: bytes) -> None:
+    fast = read_event_fast(raw)
+    if fast is None:  # no verdict
+        return
+    plain = read_event_plainly(raw)
+    assert isinstance(plain, Valid)
+    assert members_of(fast.event) == members_of(plain.event)
+    assert fast.wording is plain.wording
+    assert (fast.shown_at, fast.content_digest, fast.carried) == (plain.shown_at, plain.content_digest, plain.carried)
+    assert (fast.identity, fast.id, fast.source, fast.time) == (plain.identity, plain.id, plain.source, plain.time)
 
 
-def test_ordinary_events_go_the_short_way() -> None:
+@settings(max_examples=150, deadline=None)
+@given(event_texts(events_with_extensions()), st.none() | st.binary(max_size=70) | st.just(b"sm3:" + b"5c" * 32))
+def test_a_key_that_fits_changes_nothing_and_another_is_what_is_wrong(raw: bytes, key: bytes | None) -> None:
+    fast = read_event_fast(raw)
+    if fast is None:
+        return
+    reading = read_event(raw, key=key)
+    if key == fast.event.data.holder.ref.encode():
+        assert isinstance(reading, Valid)
+        assert members_of(reading.event) == members_of(fast.event)
+        assert reading.content_digest == fast.content_digest
+    else:
+        assert not isinstance(reading, Valid)
+        assert [problem.field for problem in reading.problems] == ["key"]
+
+
+def test_ordinary_events_go_the_fast_way() -> None:
     for province in Province:
         for extensions in (
             {},
             {"traceparent": None, "tracestate": "a=1"},
             {"subject": "四川：证照", "tracestate": "a:1"},
             {"signature": "0" * 128, "signaturekey": "sc-2026", "count": 3, "test": True, "dataschema": None},
+            {"datacontenttype": None},
         ):
-            event = json.dumps(display_event(province) | extensions, ensure_ascii=False)
-            assert reading._read_plainly(event.encode(), ...) is not None
+            event = display_event(province) | extensions
+            assert read_event_fast(json.dumps(event, ensure_ascii=False).encode()) is not None
+            without_nulls = {name: value for name, value in event.items() if value is not None}
+            for section in ("certificate", "holder", "display"):
+                members = without_nulls["data"][section]
+                without_nulls["data"][section] = {name: value for name, value in members.items() if value is not None}
+            assert read_event_fast(json.dumps(without_nulls, ensure_ascii=False).encode()) is not None
 
 
 @settings(max_examples=500, deadline=None)
-@given(mutated_events())
-def test_a_repeated_key_never_goes_the_short_way(event: dict[str, Any]) -> None:
+@given(mutated_events(), st.sampled_from(["null", '"x"', '{"a":1}']), st.booleans())
+def test_a_repeated_key_never_goes_the_fast_way(event: dict[str, Any], value: str, behind: bool) -> None:
     raw = json.dumps(event | {"subject": "a", "tracestate": "a=1"})
     for name in ("id", "time", "type_name", "identifier", "ref", "subject", "tracestate"):
-        doubled = raw.replace(f'"{name}":', f'"{name}": null, "{name}":', 1)
-        assert doubled == raw or reading._read_plainly(doubled.encode(), ...) is None
+        doubled = raw.replace(f'"{name}":', f'"{name}": {value}, "{name}":', 1)
+        if behind:
+            doubled = doubled.replace(f'"{name}": {value}, "{name}": null', f'"{name}": null, "{name}": {value}', 1)
+        assert doubled == raw or read_event_fast(doubled.encode()) is None
+
+
+TEXT_EXTENSIONS = st.dictionaries(
+    st.sampled_from(["subject", "partitionkey", "sequence"]), st.text('ab c:"\\四', min_size=1, max_size=6), max_size=3
+)
+
+
+def reading_of(raw: bytes, headers: Any = ()) -> Valid:
+    reading = read_event(raw, headers)
+    assert isinstance(reading, Valid)
+    return reading
+
+
+@settings(max_examples=150, deadline=None)
+@given(PROVINCES, TEXT_EXTENSIONS, st.data())
+def test_two_spellings_of_one_event_have_one_content(
+    province: Province, extensions: dict[str, Any], data: st.DataObject
+) -> None:
+    """Nulls or nothing, any signature, any trace context, any order, escapes, and binary mode: the same content."""
+    event = display_event(province) | extensions
+    del event["traceparent"]
+    digest = reading_of(json.dumps(event).encode()).content_digest
+    other = copy.deepcopy(event)
+    for section, name in data.draw(st.lists(st.sampled_from(OPTIONAL), max_size=8)):
+        members = other["data"][section]
+        if members.get(name) is None:
+            members[name] = None
+        if data.draw(st.booleans()) and members[name] is None:
+            del members[name]
+    for name in data.draw(st.lists(st.sampled_from(["subject", "partitionkey", "more"]), max_size=2)):
+        other.setdefault(name, None)
+    for name in data.draw(st.sets(st.sampled_from(sorted(NO_CONTENT)))):
+        other[name] = data.draw(
+            st.sampled_from([TRACEPARENT, "a", None]) if name != "traceparent" else st.just(TRACEPARENT)
+        )
+    separators = data.draw(st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", " :\t")]))
+    text = json.dumps(shuffled(data.draw, other), ensure_ascii=data.draw(st.booleans()), separators=separators)
+    text = in_escapes(text, data.draw(st.sampled_from("x:a四")))
+    assert reading_of(text.encode()).content_digest == digest
+    headers = [
+        (f"ce_{name}", value.encode())
+        for name, value in other.items()
+        if name not in {"data", "datacontenttype"} and value
+    ]
+    headers.append(("content-type", b"application/json"))
+    assert reading_of(json.dumps(other["data"]).encode(), headers).content_digest == digest
+
+
+@settings(max_examples=150, deadline=None)
+@given(PROVINCES, st.sampled_from([*OPTIONAL, ("", "subject"), ("", "id"), ("", "time")]), TEXT_EXTENSIONS)
+def test_another_value_is_other_content(province: Province, path: tuple[str, str], extensions: dict[str, Any]) -> None:
+    event = display_event(province) | extensions
+    digest = reading_of(json.dumps(event).encode()).content_digest
+    values = {
+        "type_code": "11100000000013338W019", "issuer_code": "9" * 17 + "X", "valid_from": "2019-02-03",
+        "valid_until": "2029-02-03", "name_masked": "某", "time": "2026-11-23T08:00:00.001+08:00",
+    }  # fmt: skip
+    put(event, path, values.get(path[1], "another"))
+    assert reading_of(json.dumps(event).encode()).content_digest != digest
 
 
 KEYS = st.sampled_from(['"a"', '"b"', '"\\u0061"', '"a:b"', '" a"'])
@@ -303,7 +467,7 @@ MEMBERS = st.lists(st.tuples(KEYS, st.sampled_from(["", " ", "\n"]), SCALARS), m
 
 @settings(max_examples=600, deadline=None)
 @given(MEMBERS, MEMBERS)
-def test_the_fast_reader_reads_what_the_plain_one_reads(outer: Any, inner: Any) -> None:
+def test_the_fast_json_reader_reads_what_the_plain_one_reads(outer: Any, inner: Any) -> None:
     """Duplicate keys, escapes, colons in strings: where both read the text they read the same."""
 
     def members(pairs: Any, more: str = "") -> str:

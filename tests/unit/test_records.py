@@ -14,20 +14,21 @@ from hypothesis import strategies as st
 
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import packaged_config
-from gateway.core.building import MAX_DEADLETTER_BYTES, build_dead_letter, build_record
-from gateway.core.decision import ENGINE_VERSION, Outcome, decide
+from gateway.contract.dead_letter import MAX_DEADLETTER_BYTES, DeadLetterRecord
+from gateway.contract.rejection import RejectionRecord
+from gateway.core.decision import ENGINE_VERSION, Decision, Duplicate, Forward, Outcome, Reject, row_of
+from gateway.core.event import Identity
 from gateway.core.province import Province
-from gateway.core.reading import Identity
-from gateway.core.reasons import MEANINGS, Code
-from gateway.core.records import DeadLetter, RejectionRecord, VerificationRecord
+from gateway.core.reasons import Code
+from gateway.decide import decide_bytes
 from gateway.operate.examples import display_event
 from gateway.operate.simulate import Simulator
+from tests.unit.written import MODELS, ORIGIN, record_of
 
 ROOT = Path(__file__).parents[2]
 LIST = load_recognition(packaged_config() / "recognition")
 RECEIVED = 1_795_392_003_000
 PROVINCES = st.sampled_from(Province)
-MODELS = {Outcome.FORWARD: VerificationRecord, Outcome.REJECT: RejectionRecord, Outcome.DEAD_LETTER: DeadLetter}
 ANYTHING = st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.lists(st.integers(), max_size=2)
 FIELDS = ["id", "source", "type", "time", "data", "extension", "certificate.type_name", "certificate.valid_from",
           "certificate.identifier", "holder.kind", "holder.ref", "holder.name_masked", "holder.more", "display.channel",
@@ -48,19 +49,23 @@ def raws(draw: st.DrawFn) -> bytes:
     return raw[: draw(st.integers(0, len(raw)))] if draw(st.integers(0, 9)) == 0 else raw
 
 
+def written_of(decision: Decision, raw: bytes) -> bytes:
+    record = record_of(decision, raw)
+    assert record is not None
+    return record
+
+
+def decided(event: dict[str, Any], received: int = RECEIVED, province: Province | None = Province.SICHUAN) -> Decision:
+    return decide_bytes(json.dumps(event).encode(), province, received, LIST)
+
+
 @settings(max_examples=400, deadline=None)
 @given(raws() | st.binary(max_size=50), PROVINCES, st.integers(0, 2 * 10**12))
 def test_output_keeps_its_model_and_says_what_was_decided(raw: bytes, province: Province, received: int) -> None:
-    decision = decide(raw, province, received, LIST)
-    record = build_record(decision)
-    assert (record is None) is (decision.outcome in {Outcome.DEAD_LETTER, Outcome.DUPLICATE})
-    written = MODELS[decision.outcome].model_validate_json(
-        record or build_dead_letter(decision, raw, "sichuan.display", 3, 17), strict=True
-    )
-    if isinstance(written, DeadLetter):
-        assert (written.data.origin.topic, written.data.origin.partition, written.data.origin.offset) == (
-            "sichuan.display", 3, 17,
-        )  # fmt: skip
+    decision = decide_bytes(raw, province, received, LIST)
+    written: Any = MODELS[decision.outcome].model_validate_json(written_of(decision, raw), strict=True)
+    if isinstance(written, DeadLetterRecord):
+        assert (written.data.origin.topic, written.data.origin.partition, written.data.origin.offset) == ORIGIN
         assert written.data.size == len(raw)
         assert written.data.input_digest == "sha256:" + hashlib.sha256(raw).hexdigest()
         assert (written.data.bytes_base64 is None) is (written.data.withheld is not None)
@@ -70,7 +75,7 @@ def test_output_keeps_its_model_and_says_what_was_decided(raw: bytes, province: 
         assert written.data.decision.input_digest == "sha256:" + hashlib.sha256(raw).hexdigest()
         assert written.data.decision.engine_version == ENGINE_VERSION
         assert written.id == decision.digest.removeprefix("sha256:")[:32]
-    if isinstance(written, RejectionRecord):
+    if isinstance(decision, Reject):
         order = list(Code)
         codes = [order.index(reason.code) for reason in written.data.reasons]
         assert codes == sorted(codes)  # the contract's order: the first is the primary one
@@ -80,20 +85,18 @@ def test_output_keeps_its_model_and_says_what_was_decided(raw: bytes, province: 
             fields = [reason.field for reason in written.data.reasons]
             assert len(set(fields)) == len(fields)
         for reason in written.data.reasons:
-            assert reason.message.zh.startswith(MEANINGS[reason.code].zh)
-            assert reason.message.en.startswith(MEANINGS[reason.code].en)
+            assert reason.message.zh.startswith(reason.code.entry.zh)
+            assert reason.message.en.startswith(reason.code.entry.en)
 
 
 def test_decision_digest_can_be_computed_again_from_what_is_on_record() -> None:
     """Input digest, list digest, engine version, outcome and reasons: each changes it, nothing else does."""
     event = display_event(Province.SICHUAN)
-    plain = decide(json.dumps(event).encode(), Province.SICHUAN, RECEIVED, LIST)
-    later = decide(json.dumps(event).encode(), Province.SICHUAN, RECEIVED + 1000, LIST)
+    plain, later = decided(event), decided(event, RECEIVED + 1000)
     assert plain.digest == later.digest  # the outcome is the same, and when it was received is not part of it
-    other = decide(json.dumps(event | {"id": "y"}).encode(), Province.SICHUAN, RECEIVED, LIST)
-    stale = decide(json.dumps(event).encode(), Province.SICHUAN, RECEIVED + 4 * 86_400_000, LIST)
+    other, stale = decided(event | {"id": "y"}), decided(event, RECEIVED + 4 * 86_400_000)
     assert len({plain.digest, other.digest, stale.digest}) == 3
-    record = json.loads(build_record(plain) or b"")["data"]
+    record = json.loads(written_of(plain, b""))["data"]
     parts = [
         record["decision"]["input_digest"],
         record["list"]["digest"],
@@ -109,20 +112,21 @@ def test_five_checks_are_always_explained_together() -> None:
         for field, value in [("channel", "x"), ("scenario", "x"), ("region_code", "110101")]:
             event = display_event(province)
             event["data"]["display"][field] = value
-            decision = decide(json.dumps(event).encode(), province, RECEIVED, LIST)
-            nearest = json.loads(build_record(decision) or b"")["data"]["nearest_row"]
+            decision = decided(event, province=province)
+            nearest = json.loads(written_of(decision, b""))["data"]["nearest_row"]
             assert [check["dimension"] for check in nearest["checks"]] == [
                 "certificate", "issuer", "channel", "scenario", "scope",
             ]  # fmt: skip
-            assert nearest["row"] == decision.row
+            assert (nearest["batch"], nearest["row"]) == row_of(decision)
 
 
 @pytest.mark.parametrize("unknown", [1, 99, 101, 5000])
 def test_rejection_stays_small_however_many_fields_are_wrong(unknown: int) -> None:
     event = display_event(Province.SICHUAN)
     event["data"]["display"] |= {f"a{number}": 0 for number in range(unknown)}
-    decision = decide(json.dumps(event).encode(), Province.SICHUAN, RECEIVED, LIST)
-    record = RejectionRecord.model_validate_json(build_record(decision) or b"")
+    decision = decided(event)
+    record = RejectionRecord.model_validate_json(written_of(decision, b""))
+    assert isinstance(decision, Reject)
     assert decision.codes == (Code.INVALID_EVENT,)
     assert len(record.data.reasons) == min(unknown, 101)
     assert len(record.model_dump_json()) < 100_000
@@ -135,8 +139,8 @@ def test_rejection_stays_small_however_many_fields_are_wrong(unknown: int) -> No
 @pytest.mark.parametrize(("size", "withheld"), [(MAX_DEADLETTER_BYTES, None), (MAX_DEADLETTER_BYTES + 1, "too large")])
 def test_dead_letter_holds_bytes_up_to_its_limit(size: int, withheld: str | None) -> None:
     raw = b"x" * size
-    decision = decide(raw, Province.SICHUAN, RECEIVED, LIST)
-    assert json.loads(build_dead_letter(decision, raw, "t", 0, 0))["data"]["withheld"] == withheld
+    decision = decide_bytes(raw, Province.SICHUAN, RECEIVED, LIST)
+    assert json.loads(written_of(decision, raw))["data"]["withheld"] == withheld
 
 
 def test_extension_attributes_never_overwrite_the_records_own() -> None:
@@ -147,7 +151,7 @@ def test_extension_attributes_never_overwrite_the_records_own() -> None:
         "last": True,
         "no": None,
     }
-    record = json.loads(build_record(decide(json.dumps(event).encode(), Province.SICHUAN, RECEIVED, LIST)) or b"")
+    record = json.loads(written_of(decided(event), b""))
     assert record["type"] == "cn.chuanyu.certificate.verified.v1"
     assert record["source"] == "urn:chuanyu:gateway"
     assert (record["subject"], record["sequence"], record["last"]) == ("s", 7, True)
@@ -157,23 +161,36 @@ def test_extension_attributes_never_overwrite_the_records_own() -> None:
 
 def test_without_a_province_the_source_says_it() -> None:
     for province in Province:
-        decision = decide(json.dumps(display_event(province)).encode(), None, RECEIVED, LIST)
-        assert (decision.outcome, decision.province) == (Outcome.FORWARD, province)
-    unknown = decide(json.dumps(display_event(Province.SICHUAN) | {"source": "urn:x"}).encode(), None, RECEIVED, LIST)
+        decision = decided(display_event(province), province=None)
+        assert isinstance(decision, Forward)
+        assert decision.province is province
+    unknown = decided(display_event(Province.SICHUAN) | {"source": "urn:x"}, province=None)
+    assert isinstance(unknown, Reject)
     assert (unknown.province, unknown.codes) == (None, (Code.INVALID_EVENT,))
-    assert build_record(unknown)
+    assert written_of(unknown, b"")
 
 
-def test_what_was_seen_is_only_read() -> None:
+def test_what_was_forwarded_is_only_read() -> None:
     raw = json.dumps(display_event(Province.SICHUAN)).encode()
-    first = decide(raw, Province.SICHUAN, RECEIVED, LIST)
-    assert first.reading is not None
-    seen: dict[Identity, tuple[str, ...]] = {
-        Identity(first.reading.source, first.reading.id): (first.reading.content_digest,)
-    }
-    before = dict(seen)
-    assert decide(raw, Province.SICHUAN, RECEIVED, LIST, seen=seen).outcome is Outcome.DUPLICATE
-    assert seen == before
+    first = decide_bytes(raw, Province.SICHUAN, RECEIVED, LIST)
+    assert isinstance(first, Forward)
+    forwarded: dict[Identity, tuple[str, ...]] = {first.reading.identity: (first.reading.content_digest,)}
+    before = dict(forwarded)
+    again = decide_bytes(raw, Province.SICHUAN, RECEIVED, LIST, forwarded=forwarded)
+    assert isinstance(again, Duplicate)
+    assert again.reading == first.reading
+    assert forwarded == before
+
+
+def test_the_beginning_of_a_digest_is_enough_to_know_the_content() -> None:
+    """The horizon keeps no more of each."""
+    event = display_event(Province.SICHUAN)
+    first = decided(event)
+    assert isinstance(first, Forward)
+    forwarded = {first.reading.identity: ("sha256:0000", first.reading.content_digest[:23])}
+    for changes, outcome in (({}, Outcome.DUPLICATE), ({"subject": "x"}, Outcome.REJECT)):
+        raw = json.dumps(event | changes).encode()
+        assert decide_bytes(raw, Province.SICHUAN, RECEIVED, LIST, forwarded=forwarded).outcome is outcome
 
 
 def digest_of_many(seed: int = 11, records: int = 1500) -> str:
@@ -181,10 +198,10 @@ def digest_of_many(seed: int = 11, records: int = 1500) -> str:
     simulator, digest = Simulator(LIST, seed), hashlib.sha256(LIST.digest.encode())
     for index in range(records):
         record: Any = simulator.next_event(RECEIVED + index)
-        decision = decide(record.value, record.province, RECEIVED + index, LIST, key=record.key, headers=record.headers)
-        digest.update(
-            build_record(decision) or build_dead_letter(decision, record.value, "t", 0, index, record.headers)
+        decision = decide_bytes(
+            record.value, record.province, RECEIVED + index, LIST, key=record.key, headers=record.headers
         )
+        digest.update(written_of(decision, record.value))
     return digest.hexdigest()
 
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
@@ -13,19 +12,21 @@ from openpyxl import load_workbook
 
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import load_settings, packaged_config
+from gateway.core.dead_letter_codes import DeadLetterCode
 from gateway.core.province import Province
 from gateway.core.reasons import Code
+from gateway.core.recognition import RowRef
 from gateway.errors import UsageError
 from gateway.feedback.cases import CaseCounter, Share
 from gateway.feedback.days import DayShare, day_key
 from gateway.feedback.history import Change, Status, case_message
 from gateway.feedback.page.server import STATIC
-from gateway.feedback.page.views import effectiveness
-from gateway.feedback.problems import DEAD_LETTERS_ZH, Observation, Problem
-from gateway.feedback.report.advice import ADVICE, DEAD_LETTERS_EN, meaning_of
+from gateway.feedback.page.views import cases, codes, effectiveness
+from gateway.feedback.problems import Observation, Problem
 from gateway.feedback.report.model import Flow, build_report
 from gateway.feedback.report.run import FORMS, form_of, make_report
 from gateway.feedback.state import FeedbackTopics, State
+from tests.unit.second_batch import CERTIFICATES, issuer_of, recognition_of_two
 
 LIST = load_recognition(packaged_config() / "recognition")
 MADE = "2026-11-23T04:00:00Z"
@@ -36,7 +37,7 @@ TRANSPORT, RIVAL = "四川省交通运输厅", "四川省公安厅"
 
 
 def problem(**changes: Any) -> Problem:
-    made = {"province": "sichuan", "code": "CHANNEL_NOT_RECOGNISED", "row": 5, "certificate": "道路运输证",
+    made = {"province": "sichuan", "code": "CHANNEL_NOT_RECOGNISED", "batch": 1, "row": 5, "certificate": "道路运输证",
             "field": "display.channel", "value": "微信小程序", "accepted": ("天府通办", "渝快办"), "zh": "亮证渠道不在清单该行所列渠道内",
             "en": "channel", "units": (TRANSPORT, "重庆市交通局")}  # fmt: skip
     return Problem(**(made | changes))
@@ -59,13 +60,13 @@ def state() -> State:
     for key, share in shares.items():
         made.put_share(key, share)
     days = {
-        ("sichuan", "2026-11-23"): {"5|500103|forward|": 90, "5|500105|reject|CHANNEL_NOT_RECOGNISED": 12, "5|500105|redriven|": 2,
-                                    "5|500103|duplicate|": 7, "1|500103|forward|": 1000, "6||reject|LIST_ROW_UNRESOLVED": 1},
-        ("chongqing", "2026-11-23"): {"5|510100|forward|": 5000},
-        ("sichuan", "2026-11-15"): {"5|500103|forward|": 40, "5|500105|reject|CHANNEL_NOT_RECOGNISED": 10},
+        ("sichuan", "2026-11-23"): {"1/5|500103|forward|": 90, "1/5|500105|reject|CHANNEL_NOT_RECOGNISED": 12, "1/5|500105|redriven|": 2,
+                                    "1/5|500103|duplicate|": 7, "1/1|500103|forward|": 1000, "1/6||reject|LIST_ROW_UNRESOLVED": 1},
+        ("chongqing", "2026-11-23"): {"1/5|510100|forward|": 5000},
+        ("sichuan", "2026-11-15"): {"1/5|500103|forward|": 40, "1/5|500105|reject|CHANNEL_NOT_RECOGNISED": 10},
     }  # fmt: skip
     for (province, date), places in days.items():
-        made.put_day(day_key(0, province, date), DayShare(places, {"5|天府通办|05-1": 90}, 0, 0))
+        made.put_day(day_key(0, province, date), DayShare(places, {"1/5|天府通办|05-1": 90}, 0, 0))
     return made
 
 
@@ -78,7 +79,7 @@ def test_a_units_own_displays_are_counted_and_compared_with_the_period_before(st
     (line,) = report.cases
     assert (line.in_period, line.before, line.case.count) == (10, 4, 14)
     assert line.listed == "天府通办；渝快办"
-    assert [row.number for row in report.rows] == [5, 6]
+    assert [str(row.ref) for row in report.rows] == ["1/5", "1/6"]
     assert dict(report.areas)["渝中区"] == Flow(90, 0)
     assert "万州区" in report.idle_areas
     assert not {"渝中区", "成都市"} & set(report.idle_areas)  # shown there; and not where they could be shown
@@ -90,7 +91,7 @@ def test_the_centres_see_everything_and_unresolved_rows_first(state: State) -> N
     report = build_report(state, LIST, None, "2026-11-17", "2026-11-23", MADE)
     assert report.now == Flow(92 + 1000 + 5000, 11)
     assert report.cases[0].case.problem.code == "LIST_ROW_UNRESOLVED"
-    assert report.unresolved[0].number == 6
+    assert report.unresolved[0].ref == (1, 6)
     assert report.unresolved[0].cost == 1
     assert len(report.rows) == 20
     assert {unit for unit, *_ in report.departments} == {TRANSPORT, "重庆市交通局", "四川省大数据中心"}
@@ -110,25 +111,83 @@ def test_a_unit_without_problems_has_a_report_that_says_so_and_an_unknown_one_is
 
 def test_effectiveness_says_what_unresolved_rows_cost(state: State) -> None:
     shown = effectiveness(state, LIST, Province.SICHUAN, "2026-11-17", "2026-11-23")
-    costs = {row["row"]: (row["unresolved"], row["cost"]) for row in shown["rows"]}
+    costs = {row["row"]: (row["unresolved"], row["cost"]) for row in shown["rows"] if row["batch"] == 1}
     assert costs[6] == (True, 1)  # the place is not known: it stands in no area
     assert costs[5] == (False, 0)
     assert costs[10] == (True, 0)
 
 
-def test_every_code_has_a_meaning_and_advice_and_can_be_chosen_on_the_page() -> None:
-    codes = {code.value for code in Code} | DEAD_LETTERS_ZH.keys()
-    offered = (STATIC / "filters.js").read_text(encoding="utf-8").partition("const CODES = [")[2].partition("]")[0]
-    assert re.findall(r"\w+", offered) == [*(code.value for code in Code), *DEAD_LETTERS_ZH]
-    assert ADVICE.keys() == codes
-    assert DEAD_LETTERS_EN.keys() == DEAD_LETTERS_ZH.keys()
-    assert all(meaning_of(code) != code for code in codes)
+def test_every_code_has_words_and_advice_and_can_be_chosen_on_the_page() -> None:
+    offered = codes()["items"]
+    assert [each["code"] for each in offered] == [*Code, *DeadLetterCode]
+    assert all(each["zh"] and each["en"] for each in offered)
+    assert all(problem(code=code).words.advice_zh for code in (*Code, *DeadLetterCode))
+    # The page's programs keep no list of codes of their own.
+    programs = "".join(file.read_text(encoding="utf-8") for file in STATIC.glob("*.js"))
+    assert not [code for code in (*Code, *DeadLetterCode) if code in programs]
+
+
+def two_batches(state: State) -> State:
+    """The same, and displays and a problem of the second batch's row 5."""
+    second = problem(batch=2, certificate=CERTIFICATES[5], units=(issuer_of(Province.SICHUAN, 5),))
+    shares: dict[str, Share] = {}
+    CaseCounter(shares, 2).count(
+        [(n, Observation(f"s{n}", NOON, f"sichuan.display/2/{n}", (second,))) for n in range(3)]
+    )
+    for key, share in shares.items():
+        state.put_share(key, share)
+    places = {"2/5|500103|forward|": 7, "2/5|500106|reject|CHANNEL_NOT_RECOGNISED": 3}
+    state.put_day(day_key(2, "sichuan", "2026-11-23"), DayShare(places, {"2/5|渝快办|05-1": 7}, 0, 0))
+    return state
+
+
+def test_rows_of_two_batches_with_one_number_are_reported_apart(state: State) -> None:
+    lists, period = recognition_of_two(), ("2026-11-17", "2026-11-23")
+    report = build_report(two_batches(state), lists, None, *period, MADE)
+    rows = {str(row.ref): row for row in report.rows}
+    assert len(report.rows) == len(rows) == 20 + len(CERTIFICATES)
+    assert (rows["1/5"].certificate, rows["2/5"].certificate) == ("道路运输证", CERTIFICATES[5])
+    assert (rows["1/5"].flow, rows["2/5"].flow) == (Flow(92 + 5000, 10), Flow(7, 3))
+    assert rows["2/5"].uses == (("渝快办", "05-1", 7),)
+    assert rows["2/6"].last is None
+    assert rows["2/6"].cost == 0
+    assert {(str(line.case.problem.ref), line.in_period) for line in report.cases} == {
+        ("1/5", 10),
+        ("1/6", 1),
+        ("2/5", 3),
+    }
+    assert report.now == Flow(92 + 1000 + 5000 + 7, 11 + 3)
+
+    # A unit has the displays and the rows of the certificates that it issues, and no others.
+    theirs = build_report(state, lists, issuer_of(Province.SICHUAN, 5), *period, MADE)
+    assert theirs.now == Flow(7, 3)
+    assert [str(row.ref) for row in theirs.rows] == ["2/5"]
+    assert build_report(state, lists, TRANSPORT, *period, MADE).now == Flow(92, 11)
+    for name, form in FORMS.items():
+        content = form.render(theirs)
+        if name != "xlsx":
+            assert "第2批第5行" in content.decode()
+            assert "第1批" not in content.decode()
+
+
+def test_effectiveness_and_the_pages_filters_keep_the_batches_apart(state: State) -> None:
+    shown = effectiveness(two_batches(state), recognition_of_two(), Province.SICHUAN, "2026-11-17", "2026-11-23")
+    rows = {(row["batch"], row["row"]): row for row in shown["rows"]}
+    assert rows[1, 5]["areas"]["500103"] == {"forwarded": 90, "refused": 0}
+    assert rows[2, 5]["areas"] == {"500103": {"forwarded": 7, "refused": 0}, "500106": {"forwarded": 0, "refused": 3}}
+    assert [use["channel"] for use in rows[2, 5]["uses"]] == ["渝快办"]
+    assert (rows[1, 6]["cost"], rows[2, 6]["cost"]) == (1, 0)
+    (case,) = cases(state, {}, RowRef(2, 5))["items"]
+    assert (case["batch"], case["row"], case["count"]) == (2, 5, 3)
+    assert cases(state, {}, None)["total"] == 3
 
 
 @pytest.fixture
 def hostile(state: State) -> State:
     """The same, with a problem that says something evil wherever words from outside can stand."""
-    evil = problem(value=HOSTILE, certificate=HOSTILE, accepted=(HOSTILE,), zh=HOSTILE, field=HOSTILE, row=None)
+    evil = problem(
+        value=HOSTILE, certificate=HOSTILE, accepted=(HOSTILE,), zh=HOSTILE, field=HOSTILE, batch=None, row=None
+    )
     shares: dict[str, Share] = {}
     CaseCounter(shares, 1).count([(0, Observation("=1+1" + HOSTILE, NOON, HOSTILE, (evil,)))])
     for key, share in shares.items():

@@ -12,10 +12,13 @@ from jsonschema.exceptions import ValidationError
 
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import packaged_config
-from gateway.adapters.topics import Topics
-from gateway.core.building import build_record
-from gateway.core.decision import Outcome, decide
+from gateway.contract.rejection import build_rejection
+from gateway.contract.topics import Topics
+from gateway.contract.verification import build_verification
+from gateway.core.decision import DeadLetter, Forward, Reject
+from gateway.core.event import Valid
 from gateway.core.province import Province
+from gateway.decide import decide_bytes
 from gateway.operate.examples import display_event
 from gateway.operate.schemas import MODELS, DriftError, check_schemas, export_schemas, json_schema
 from gateway.operate.simulate import Simulator
@@ -45,13 +48,13 @@ def test_simulated_events_and_their_records_are_valid() -> None:
     schemas = {name: validator(name) for name in MODELS}
     for _ in range(600):
         record = simulator.next_event(now)
-        decision = decide(record.value, record.province, now, LIST, key=record.key, headers=record.headers)
-        built = build_record(decision)
-        if decision.event is not None and not record.headers:
+        decision = decide_bytes(record.value, record.province, now, LIST, key=record.key, headers=record.headers)
+        if not isinstance(decision, DeadLetter) and isinstance(decision.reading, Valid) and not record.headers:
             schemas["display-event"].validate(json.loads(record.value))
-        if built is not None:
-            name = "verification-record" if decision.outcome is Outcome.FORWARD else "rejection-record"
-            schemas[name].validate(json.loads(built))
+        if isinstance(decision, Forward):
+            schemas["verification-record"].validate(json.loads(build_verification(decision)))
+        elif isinstance(decision, Reject):
+            schemas["rejection-record"].validate(json.loads(build_rejection(decision)))
 
 
 @pytest.mark.parametrize(

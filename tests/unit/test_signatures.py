@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tongsuopy.crypto.asymciphers import ec
 
 from gateway.adapters.signatures import NO_SIGNATURES, KeyRing, load_key_ring
+from gateway.contract.signing import read_signed, signed_message
 from gateway.core.province import Province
-from gateway.core.signing import Verdict, read_signed, signed_message
+from gateway.core.signature import SignatureStatus
 from gateway.errors import ConfigurationError
 from gateway.operate.examples import display_event
 from tests.signing import KEYS, SIGNERS, edwards_pem, event_signed_by, settings_with, sm2_pem
@@ -62,13 +63,13 @@ def test_the_standards_own_signatures_are_valid(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key_id", KEYS)
 def test_a_signed_event_is_valid_in_both_modes(ring: KeyRing, key_id: str) -> None:
     raw = event_signed_by(key_id)
-    assert ring.verdict(Province.SICHUAN, NOON, raw) is Verdict.VALID
+    assert ring.status(Province.SICHUAN, NOON, raw) is SignatureStatus.VALID
     event = json.loads(raw)
     data = json.dumps(event.pop("data")).encode()
     event["signature"] = SIGNERS[key_id](signed_message(event["id"], event["source"], event["time"], data))
     headers = [(f"ce_{name}", str(value).encode()) for name, value in event.items()]
-    assert ring.verdict(Province.SICHUAN, NOON, data, headers) is Verdict.VALID
-    assert ring.verdict(Province.SICHUAN, NOON, data + b" ", headers) is Verdict.INVALID
+    assert ring.status(Province.SICHUAN, NOON, data, headers) is SignatureStatus.VALID
+    assert ring.status(Province.SICHUAN, NOON, data + b" ", headers) is SignatureStatus.INVALID
 
 
 @given(st.data())
@@ -88,7 +89,7 @@ def test_any_change_of_what_is_signed_is_found(ring: KeyRing, data: st.DataObjec
     else:
         changed = raw.replace(json.dumps(event[place]).encode(), json.dumps(event[place] + "1").encode(), 1)
     assert changed != raw
-    assert ring.verdict(Province.SICHUAN, NOON, changed) is Verdict.INVALID
+    assert ring.status(Province.SICHUAN, NOON, changed) is SignatureStatus.INVALID
 
 
 @given(st.lists(st.binary(max_size=20), min_size=8, max_size=8))
@@ -103,8 +104,8 @@ def test_no_two_events_have_the_same_signed_bytes(parts: list[bytes]) -> None:
 @given(
     st.binary(max_size=300), st.lists(st.tuples(st.sampled_from(["ce_id", "ce_signature", "ce_source"]), st.binary()))
 )
-def test_bytes_of_any_kind_have_a_verdict(ring: KeyRing, raw: bytes, headers: list[tuple[str, bytes]]) -> None:
-    assert ring.verdict(Province.SICHUAN, NOON, raw, headers) is Verdict.MISSING or read_signed(raw, headers)
+def test_bytes_of_any_kind_have_a_status(ring: KeyRing, raw: bytes, headers: list[tuple[str, bytes]]) -> None:
+    assert ring.status(Province.SICHUAN, NOON, raw, headers) is SignatureStatus.MISSING or read_signed(raw, headers)
 
 
 def test_the_documents_example_is_what_is_signed() -> None:
@@ -119,20 +120,20 @@ def test_what_the_policy_makes_of_it(ring: KeyRing, tmp_path: Path) -> None:
     unsigned = json.dumps(display_event(Province.SICHUAN)).encode()
     wrong = event_signed_by("sichuan-1").replace(b'"500103"', b'"500105"')
     optional = load_key_ring(settings_with(tmp_path, "optional"))
-    assert ring.verdict(Province.SICHUAN, NOON, unsigned) is Verdict.MISSING
-    assert optional.verdict(Province.SICHUAN, NOON, unsigned) is Verdict.UNASKED
-    assert optional.verdict(Province.SICHUAN, NOON, wrong) is Verdict.INVALID
+    assert ring.status(Province.SICHUAN, NOON, unsigned) is SignatureStatus.MISSING
+    assert optional.status(Province.SICHUAN, NOON, unsigned) is SignatureStatus.UNASKED
+    assert optional.status(Province.SICHUAN, NOON, wrong) is SignatureStatus.INVALID
     for off in (NO_SIGNATURES, ring):  # Chongqing's are off in both
-        assert off.verdict(Province.CHONGQING, NOON, wrong) is Verdict.UNASKED
+        assert off.status(Province.CHONGQING, NOON, wrong) is SignatureStatus.UNASKED
     half = event_signed_by("sichuan-1").replace(b'"signature": "', b'"signature": "zz')
-    assert optional.verdict(Province.SICHUAN, NOON, half) is Verdict.INVALID
+    assert optional.status(Province.SICHUAN, NOON, half) is SignatureStatus.INVALID
 
 
 def test_keys_overlap_and_each_has_its_period(ring: KeyRing) -> None:
     day, old, new = 86_400_000, event_signed_by("sichuan-1"), event_signed_by("sichuan-2")
     for days, wanted in ((-60, "vu"), (0, "vv"), (60, "uv"), (500, "uu")):
-        found = [ring.verdict(Province.SICHUAN, NOON + days * day, raw) for raw in (old, new)]
-        assert found == [Verdict.VALID if each == "v" else Verdict.KEY_UNKNOWN for each in wanted], days
+        found = [ring.status(Province.SICHUAN, NOON + days * day, raw) for raw in (old, new)]
+        assert found == [SignatureStatus.VALID if each == "v" else SignatureStatus.KEY_UNKNOWN for each in wanted], days
 
 
 @dataclass(frozen=True)
@@ -142,12 +143,12 @@ class Record:
     headers: list[tuple[str, bytes]] = field(default_factory=list)
 
 
-def test_verdicts_come_in_the_records_order(ring: KeyRing) -> None:
+def test_statuses_come_in_the_records_order(ring: KeyRing) -> None:
     good = [event_signed_by("sichuan-1", id=f"e{number}") for number in range(20)]
     kinds = [good[number % 20] if number % 3 else good[number % 20].replace(b'"e', b'"f') for number in range(211)]
-    found = asyncio.run(ring.verdicts(Province.SICHUAN, [Record(raw) for raw in kinds]))
-    assert found == [Verdict.VALID if number % 3 else Verdict.INVALID for number in range(211)]
-    assert asyncio.run(ring.verdicts(Province.CHONGQING, [Record(b"")] * 3)) == [Verdict.UNASKED] * 3
+    found = asyncio.run(ring.statuses(Province.SICHUAN, [Record(raw) for raw in kinds]))
+    assert found == [SignatureStatus.VALID if number % 3 else SignatureStatus.INVALID for number in range(211)]
+    assert asyncio.run(ring.statuses(Province.CHONGQING, [Record(b"")] * 3)) == [SignatureStatus.UNASKED] * 3
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core import strict_json
+from gateway.contract import strict_json
+from gateway.contract.strict_json import MAX_DEPTH, NotJsonError, read
 from gateway.core.digest import canonical
-from gateway.core.strict_json import MAX_DEPTH, NotJsonError, read
 
 
 def outcome(reader: Any, raw: bytes) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,16 +12,19 @@ from hypothesis import strategies as st
 
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import packaged_config
-from gateway.adapters.topics import Topics
+from gateway.contract.headers import REMEMBERED_HEADER
+from gateway.contract.ledger_entry import LedgerEntry
+from gateway.contract.outputs import Output, digest, outputs_digest
+from gateway.contract.topics import LaneId, Topics
+from gateway.core.event import Identity
 from gateway.core.province import Province
-from gateway.core.reading import Identity
-from gateway.core.records import LedgerEntry
+from gateway.core.signature import SignatureStatus
+from gateway.core.times import format_instant
 from gateway.operate.examples import display_event
 from gateway.relay import horizon as horizons
 from gateway.relay import turn as turns
 from gateway.relay.horizon import Horizon
-from gateway.relay.ledger import Output, digest, outputs_digest
-from gateway.relay.turn import LaneId, Turn, take_turn
+from gateway.relay.turn import Turn, decide_turn, take_turn
 
 LIST = load_recognition(packaged_config() / "recognition")
 TOPICS = Topics("x.")
@@ -55,6 +59,33 @@ def turn(records: list[Record], horizon: Horizon | None = None, previous: str | 
     return take_turn(LANE, records, LIST, horizon, previous, topics=TOPICS, algorithm="sm3", **options)
 
 
+def outcomes(horizon: Horizon, *steps: tuple[dict[str, Any], int], signature: str = "unasked") -> list[str]:
+    """What becomes of events, each received so many milliseconds after NOW in a committed turn of its own."""
+    found = []
+    for offset, (event, after) in enumerate(steps):
+        record = Record(offset, json.dumps(event).encode(), event["data"]["holder"]["ref"].encode(), NOW + after)
+        status = SignatureStatus(signature)
+        done = decide_turn(LANE, [record], LIST, horizon, topics=TOPICS, signatures=[status])
+        horizon.keep()
+        found += [facets.reason or facets.outcome for facets in done.counts]
+    return found
+
+
+def outcomes_of(done: Turn) -> dict[str, int]:
+    """How many of a turn's records came to what."""
+    counts: Counter[str] = Counter()
+    for facets, count in done.counts.items():
+        counts[facets.outcome] += count
+    return dict(counts)
+
+
+def shown(after: int = 0, channel: str = "天府通办", **changes: Any) -> dict[str, Any]:
+    """A display so many milliseconds after NOW."""
+    event = display_event(Province.SICHUAN) | {"time": format_instant((NOW + after) * 1000)} | changes
+    event["data"]["display"]["channel"] = channel
+    return event
+
+
 def entry_of(done: Turn) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(done.outputs[-1].value)
     LedgerEntry.model_validate(content)
@@ -70,9 +101,10 @@ def test_entry_counts_what_became_of_every_record() -> None:
     done = turn(records)
     entry = entry_of(done)
     assert (entry["first_offset"], entry["last_offset"], entry["records"], entry["outputs"]) == (100, 110, 5, 4)
-    counted = {(item["outcome"], item["row"], item["reason"]): item["count"] for item in entry["counts"]}
+    counted = {(item["outcome"], item["batch"], item["row"], item["reason"]): item["count"] for item in entry["counts"]}
     assert counted == {
-        ("forward", 5, None): 2, ("reject", 5, "SOURCE_MISMATCH"): 1, ("dead_letter", None, None): 1, ("duplicate", None, None): 1,
+        ("forward", 1, 5, None): 2, ("reject", 1, 5, "SOURCE_MISMATCH"): 1,
+        ("dead_letter", None, None, None): 1, ("duplicate", None, None, None): 1,
     }  # fmt: skip
     assert done.next_offset == 111
     assert [output.topic for output in done.outputs] == [
@@ -111,7 +143,7 @@ def test_event_that_cannot_be_decided_becomes_a_dead_letter(monkeypatch: pytest.
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("13900000000")
 
-    monkeypatch.setattr(turns, "decide", fail)
+    monkeypatch.setattr(turns, "decide_bytes", fail)
     done = turn(displays({}))
     letter = json.loads(done.outputs[0].value)["data"]
     assert letter["error"] == {"code": "UNDECIDABLE", "message": "the decision failed with ZeroDivisionError"}
@@ -137,7 +169,7 @@ def test_record_without_value_is_a_dead_letter() -> None:
 
 
 def test_horizon_remembers_until_it_is_past_and_not_longer() -> None:
-    horizon, event = Horizon(HOUR, 100), Identity("s", "1")
+    horizon, event = Horizon(HOUR, 100), Identity("s", "1", "h")
     horizon.remember(event, A, NOW)
     assert horizon.at(NOW).get(event, ()) == (A_BEGINS,)
     horizon.keep()
@@ -147,13 +179,42 @@ def test_horizon_remembers_until_it_is_past_and_not_longer() -> None:
     assert horizon.at(NOW + 2 * HOUR).get(event, ()) == (B_BEGINS,)
 
 
-def test_horizon_keeps_every_content_of_an_id_from_its_first_coming() -> None:
-    horizon, event = Horizon(HOUR, 100), Identity("s", "1")
-    horizon.remember(event, A, NOW)
-    horizon.keep()
-    horizon.remember(event, B, NOW + HOUR // 2)
-    assert horizon.at(NOW + HOUR).get(event, ()) == (A_BEGINS, B_BEGINS)
-    assert horizon.at(NOW + HOUR + 1).get(event, ()) == ()
+def test_what_was_rejected_is_open_and_forwarded_when_it_comes_again_mended_under_its_id() -> None:
+    horizon = Horizon(72 * HOUR, 100)
+    wrong, mended = shown(channel="微信小程序"), shown()
+    assert outcomes(horizon, (wrong, 0), (wrong, 1), (mended, 2), (mended, 3), (wrong, 4)) == [
+        "CHANNEL_NOT_RECOGNISED", "CHANNEL_NOT_RECOGNISED", "forward", "duplicate", "ID_REUSED",
+    ]  # fmt: skip
+    broken, whole = shown(time="yesterday", id="another"), shown(id="another")
+    assert outcomes(horizon, (broken, 5), (whole, 6)) == ["INVALID_EVENT", "forward"]
+    assert len(horizon) == 2
+
+
+def test_an_event_signed_anew_is_forwarded_if_it_was_refused_and_a_duplicate_if_not() -> None:
+    horizon = Horizon(72 * HOUR, 100)
+    first, anew = (shown(signature=digit * 128, signaturekey=f"key-{digit}") for digit in "ab")
+    assert outcomes(horizon, (first, 0), signature="invalid") == ["SIGNATURE_INVALID"]
+    assert outcomes(horizon, (anew, 1), (first, 2), (shown(), 3), signature="valid") == [
+        "forward",
+        "duplicate",
+        "duplicate",
+    ]
+
+
+def test_an_id_stands_for_what_was_forwarded_under_it_until_that_is_past() -> None:
+    """A is forwarded; B, under A's id, is refused as often as it comes while A is remembered, and does not prolong that."""
+    horizon = Horizon(72 * HOUR, 100)
+    a, b = shown(), shown(2 * HOUR)
+    steps = [(a, 0), (b, 2 * HOUR), (b, 71 * HOUR), (b, 73 * HOUR), (b, 73 * HOUR + 1), (a, 73 * HOUR + 2)]
+    assert outcomes(horizon, *steps) == ["forward", "ID_REUSED", "ID_REUSED", "forward", "duplicate", "ID_REUSED"]
+
+
+def test_one_id_for_two_holders_is_two_events() -> None:
+    one, other = shown(), shown()
+    other["data"]["holder"]["ref"] = "sm3:" + "77" * 32
+    assert outcomes(Horizon(72 * HOUR, 100), (one, 0), (other, 1), (one, 2), (other, 3)) == [
+        "forward", "forward", "duplicate", "duplicate",
+    ]  # fmt: skip
 
 
 def test_aborted_turn_leaves_no_memory() -> None:
@@ -170,19 +231,17 @@ def test_aborted_turn_leaves_no_memory() -> None:
     st.integers(1, 5),
 )
 def test_horizon_agrees_with_a_plain_one(steps: list[tuple[int, str, int]], batch: int) -> None:
-    """Whatever is remembered when, and however many ids share a bucket: of each id, the contents within the horizon of its first."""
+    """Whatever is remembered when, and however many ids share a bucket: of each id, the contents within the horizon."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(horizons, "_BUCKETS", 2)
-        horizon, plain = Horizon(HOUR, 10_000), dict[Identity, tuple[int, tuple[str, ...]]]()
+        horizon, plain = Horizon(HOUR, 10_000), dict[Identity, list[tuple[int, str]]]()
         for number, (name, content, moment) in enumerate(sorted(steps, key=lambda step: step[2])):
-            event, begins = Identity("s", str(name)), f"sha256:{content * 18}"
-            first, contents = plain.get(event, (moment, ()))
-            if first < moment - HOUR:
-                first, contents = moment, ()
+            event, begins = Identity("s", str(name), "h"), f"sha256:{content * 18}"
+            contents = tuple(each for first, each in plain.get(event, ()) if first >= moment - HOUR)
             assert horizon.at(moment).get(event, ()) == contents
             if begins not in contents:
                 horizon.remember(event, f"sha256:{content * 64}", moment)
-                plain[event] = first, (*contents, begins)
+                plain.setdefault(event, []).append((moment, begins))
             if number % batch == 0:
                 horizon.keep()
 
@@ -194,13 +253,13 @@ def test_horizon_agrees_with_a_plain_one(steps: list[tuple[int, str, int]], batc
 def test_horizon_learns_what_another_had_pending(steps: list[tuple[int, str, int]], batch: int) -> None:
     horizon, learner = Horizon(HOUR, 20), Horizon(HOUR, 20)
     for number, (name, content, moment) in enumerate(sorted(steps, key=lambda step: step[2]), 1):
-        horizon.remember(Identity("s", str(name)), f"sha256:{content * 64}", moment)
+        horizon.remember(Identity("s", str(name), "h"), f"sha256:{content * 64}", moment)
         if number % batch == 0:
             learner.learn(horizon.pending)
             horizon.keep()
             learner.keep()
             for other in map(str, range(10)):
-                event = Identity("s", other)
+                event = Identity("s", other, "h")
                 assert learner.at(moment).get(event, ()) == horizon.at(moment).get(event, ())
     assert len(learner) <= len(horizon)
 
@@ -208,13 +267,13 @@ def test_horizon_learns_what_another_had_pending(steps: list[tuple[int, str, int
 def test_entry_says_what_its_turn_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     horizon = Horizon(HOUR, 100)
     entry = turn([*displays({}, {}, {"source": "urn:chuanyu:chongqing"}), Record(107, b"garbage")], horizon).outputs[-1]
-    remembered = dict(entry.headers)[turns.REMEMBERED_HEADER]
+    remembered = dict(entry.headers)[REMEMBERED_HEADER]
     assert remembered == horizon.pending
-    assert len(remembered) == 3 * horizons.COMING_BYTES  # not what is no event
+    assert len(remembered) == 2 * horizons.OCCURRENCE_BYTES  # what was forwarded, and nothing else
     horizon.keep()
-    assert dict(turn(displays({}), horizon).outputs[-1].headers)[turns.REMEMBERED_HEADER] == b""  # a repetition
+    assert dict(turn(displays({}), horizon).outputs[-1].headers)[REMEMBERED_HEADER] == b""  # a repetition
     monkeypatch.setattr(turns, "MOST_REMEMBERED", 1)
-    assert turns.REMEMBERED_HEADER not in dict(turn(displays({}, {})).outputs[-1].headers)
+    assert REMEMBERED_HEADER not in dict(turn(displays({}, {})).outputs[-1].headers)
     with pytest.raises(ValueError, match="no whole number"):
         horizon.learn(remembered[1:])
 
@@ -225,7 +284,7 @@ def test_remembered_ids_are_small() -> None:
     tracemalloc.start()
     try:
         for number in range(200_000):
-            horizon.remember(Identity("s", f"{number}"), contents[number % 1000], NOW)
+            horizon.remember(Identity("s", f"{number}", "h"), contents[number % 1000], NOW)
             if number % 1000 == 999:
                 horizon.keep()
         taken = tracemalloc.get_traced_memory()[0]
@@ -237,8 +296,8 @@ def test_remembered_ids_are_small() -> None:
 def test_horizon_is_bounded_and_says_when_it_had_to_forget() -> None:
     horizon = Horizon(HOUR, 1000)
     for number in range(5000):
-        horizon.remember(Identity("s", str(number)), A, NOW)
+        horizon.remember(Identity("s", str(number), "h"), A, NOW)
         horizon.keep()
     assert len(horizon) <= 1000
     assert horizon.truncated
-    assert horizon.get(Identity("s", "4999"), ()) == (A_BEGINS,)
+    assert horizon.get(Identity("s", "4999", "h"), ()) == (A_BEGINS,)

@@ -1,21 +1,25 @@
 """The recognition list (互认实施清单): its documents, its editions over time, and what it says of a display."""
 
 from gateway.core.recognition.document import Amendment, Batch, Provenance, Row
-from gateway.core.recognition.editions import Edition
-from gateway.core.recognition.listing import Dimension, Finding, RowIndex, Shown, Verdict
-from gateway.core.recognition.recognition import Listing, Recognition
+from gateway.core.recognition.editions import Edition, RowRef
+from gateway.core.recognition.listing import Comparison, Dimension, Match, RowIndex, Shown
+from gateway.core.recognition.recognition import Listed, Listing, Nearest, Recognition, Unlisted
 
 __all__ = [
     "Amendment",
     "Batch",
+    "Comparison",
     "Dimension",
     "Edition",
-    "Finding",
+    "Listed",
     "Listing",
+    "Match",
+    "Nearest",
     "Provenance",
     "Recognition",
     "Row",
     "RowIndex",
+    "RowRef",
     "Shown",
-    "Verdict",
+    "Unlisted",
 ]

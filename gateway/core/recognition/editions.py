@@ -4,7 +4,7 @@ import datetime
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -15,6 +15,16 @@ from gateway.errors import RecognitionListError
 _DAY = datetime.timedelta(days=1)
 
 
+class RowRef(NamedTuple):
+    """Names a row of the list: the number of its batch, and its own number there. People read ``1/5``."""
+
+    batch: int
+    row: int
+
+    def __str__(self) -> str:
+        return f"{self.batch}/{self.row}"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ListedRow:
     """A row of a batch as it stands in an edition."""
@@ -22,6 +32,11 @@ class ListedRow:
     batch: int
     row: Row
     rules: dict[str, UnitRule]
+
+    @property
+    def ref(self) -> RowRef:
+        """What names it."""
+        return RowRef(self.batch, self.row.row)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

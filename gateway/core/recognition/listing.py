@@ -28,8 +28,8 @@ class Shown(NamedTuple):
     verifier_name: str | None
 
 
-class Finding(StrEnum):
-    """How a value stands to the row's cell."""
+class Match(StrEnum):
+    """How a value compares with the row's cell."""
 
     MATCH = "match"
     MISMATCH = "mismatch"
@@ -44,13 +44,13 @@ class Dimension(msgspec.Struct, frozen=True, gc=False):
     cell: str
     found: str | None
     accepted: tuple[str, ...]
-    finding: Finding
+    match: Match
     canonical: str | None = None
     provenance: Provenance = Provenance.READ
 
 
-class Verdict(msgspec.Struct, frozen=True, gc=False):
-    """The five dimensions of a display against one row, in the contract's order."""
+class Comparison(msgspec.Struct, frozen=True, gc=False):
+    """A display compared with one row in five dimensions, in the contract's order."""
 
     certificate: Dimension
     issuer: Dimension
@@ -74,8 +74,7 @@ class RowIndex:
 
     def __init__(self, listed: ListedRow) -> None:
         self.listed = listed
-        self.batch = listed.batch
-        self.number = listed.row.row
+        self.ref = listed.ref
         self.names = frozenset(listed.row.names())
         self._issuers = {side: _by_name(listed.row.issuers.of(side).value or ()) for side in Province}
         self._channels = _by_name(listed.row.channels.value or ())
@@ -105,21 +104,26 @@ class RowIndex:
         return normalise(name) in self._issuers[province]
 
     def scenario(self, words: str) -> Scenario | None:
-        """The row's scenario of this code, text or alias."""
+        """Look up the row's scenario of this code, text or alias."""
         return self._scenarios.get(normalise(words))
 
-    def judge(self, shown: Shown) -> Verdict:
-        """Hold ``shown`` against this row."""
+    def scenario_text(self, code: str | None) -> str | None:
+        """Return the list's words for the scenario of this code."""
+        scenario = self._scenarios.get(normalise(code)) if code else None
+        return scenario.text if scenario else None
+
+    def compare(self, shown: Shown) -> Comparison:
+        """Compare ``shown`` with this row."""
         origin, place = shown.province, shown.province.other
-        return _verdict(
-            _judge_certificate(self, shown.type_name),
-            _judge_issuer(self, origin, shown.issuer_name),
-            _judge_channel(self, shown.channel),
-            _judge_scenario(self, shown.scenario),
-            self._judge_scope(shown, self.listed.row.scope.of(place), place),
+        return _comparison(
+            _compare_certificate(self, shown.type_name),
+            _compare_issuer(self, origin, shown.issuer_name),
+            _compare_channel(self, shown.channel),
+            _compare_scenario(self, shown.scenario),
+            self._compare_scope(shown, self.listed.row.scope.of(place), place),
         )
 
-    def judge_certificate(self, name: str) -> Dimension:
+    def compare_certificate(self, name: str) -> Dimension:
         """Whether the row lists the certificate."""
         cell = self.listed.row.certificate
         canonical = cell.value if normalise_certificate(name) in self.names else None
@@ -127,21 +131,21 @@ class RowIndex:
             "certificate", "certificate.type_name", "certificate", cell, name, self._accepted_name, canonical
         )
 
-    def judge_issuer(self, province: Province, name: str) -> Dimension:
+    def compare_issuer(self, province: Province, name: str) -> Dimension:
         """Whether it is one of the issuers of ``province``, from where the certificate is."""
         return _dimension(
             "issuer", "certificate.issuer_name", f"issuers.{province.value}", self.listed.row.issuers.of(province),
             name, self._accepted_issuers[province], self._issuers[province].get(normalise(name)),
         )  # fmt: skip
 
-    def judge_channel(self, name: str) -> Dimension:
+    def compare_channel(self, name: str) -> Dimension:
         """Whether it was shown through one of the row's channels."""
         return _dimension(
             "channel", "display.channel", "channels", self.listed.row.channels, name,
             self._accepted_channels, self._channels.get(normalise(name)),
         )  # fmt: skip
 
-    def judge_scenario(self, words: str) -> Dimension:
+    def compare_scenario(self, words: str) -> Dimension:
         """Whether it was shown in one of the row's scenarios."""
         scenario = self.scenario(words)
         return _dimension(
@@ -149,7 +153,7 @@ class RowIndex:
             self._accepted_scenarios, scenario.code if scenario else None,
         )  # fmt: skip
 
-    def _judge_scope(self, shown: Shown, cell: Cell[Scope], place: Province) -> Dimension:
+    def _compare_scope(self, shown: Shown, cell: Cell[Scope], place: Province) -> Dimension:
         scope = cell.value
         by_region = scope is None or scope.whole is not None
         found = shown.region_code if by_region else shown.verifier_name
@@ -170,18 +174,18 @@ class RowIndex:
 
 
 # Whole displays are many where the list is long; a row's certificates, issuers, channels and scenarios are few.
-_judge_certificate = lru_cache(maxsize=_REMEMBERED)(RowIndex.judge_certificate)
-_judge_issuer = lru_cache(maxsize=_REMEMBERED)(RowIndex.judge_issuer)
-_judge_channel = lru_cache(maxsize=_REMEMBERED)(RowIndex.judge_channel)
-_judge_scenario = lru_cache(maxsize=_REMEMBERED)(RowIndex.judge_scenario)
+_compare_certificate = lru_cache(maxsize=_REMEMBERED)(RowIndex.compare_certificate)
+_compare_issuer = lru_cache(maxsize=_REMEMBERED)(RowIndex.compare_issuer)
+_compare_channel = lru_cache(maxsize=_REMEMBERED)(RowIndex.compare_channel)
+_compare_scenario = lru_cache(maxsize=_REMEMBERED)(RowIndex.compare_scenario)
 
 
-def _verdict(
+def _comparison(
     certificate: Dimension, issuer: Dimension, channel: Dimension, scenario: Dimension, scope: Dimension
-) -> Verdict:
-    findings = [certificate.finding, issuer.finding, channel.finding, scenario.finding, scope.finding]
-    misses = len(findings) - findings.count(Finding.MATCH)
-    return Verdict(certificate, issuer, channel, scenario, scope, misses, settled=Finding.UNRESOLVED not in findings)
+) -> Comparison:
+    matches = [certificate.match, issuer.match, channel.match, scenario.match, scope.match]
+    misses = len(matches) - matches.count(Match.MATCH)
+    return Comparison(certificate, issuer, channel, scenario, scope, misses, settled=Match.UNRESOLVED not in matches)
 
 
 def _by_name(words: Iterable[str]) -> dict[str, str]:
@@ -192,10 +196,10 @@ def _dimension(
     name: str, field: str, cell_name: str, cell: Cell[Any], found: str | None,
     accepted: tuple[str, ...], canonical: str | None,
 ) -> Dimension:  # fmt: skip
-    matched = Finding.MATCH if canonical is not None else Finding.MISMATCH
-    finding = matched if cell.settled else Finding.UNRESOLVED
+    matched = Match.MATCH if canonical is not None else Match.MISMATCH
+    match = matched if cell.settled else Match.UNRESOLVED
     settled_words = accepted if cell.settled else ()
-    return Dimension(name, field, cell_name, found, settled_words, finding, canonical, cell.provenance)
+    return Dimension(name, field, cell_name, found, settled_words, match, canonical, cell.provenance)
 
 
 class NearestRow:

@@ -1,6 +1,7 @@
 """The recognition list (互认实施清单) as decisions use it: which row a display belongs to, on the day it was shown."""
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -8,23 +9,39 @@ from gateway.core.digest import canonical, sha256
 from gateway.core.names import normalise_certificate
 from gateway.core.recognition.document import Amendment, Batch
 from gateway.core.recognition.editions import Edition, compile_editions, edition_at
-from gateway.core.recognition.listing import NearestRow, RowIndex, Shown, Verdict
+from gateway.core.recognition.listing import Comparison, NearestRow, RowIndex, Shown
 
 _REMEMBERED = 65_536
 
 
-class Listing(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """What the list says of a display, ``shown``.
+class Listed(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """The certificate is listed: the row that lists it, and ``shown`` compared with that row.
 
-    ``row`` is the row that lists the certificate, None where none ever did; ``nearest`` is that row, or the one that
-    comes closest; ``verdict`` holds the display against it. ``in_effect`` is whether the row is in force on the day.
+    ``in_effect`` says whether the row is in force on the day of the display.
     """
 
     shown: Shown
-    row: RowIndex | None
-    nearest: RowIndex | None
-    verdict: Verdict | None
+    row: RowIndex
+    comparison: Comparison
     in_effect: bool
+
+
+class Nearest(NamedTuple):
+    """A row whose certificate has a similar name or issuer, and the display compared with it."""
+
+    row: RowIndex
+    comparison: Comparison
+
+
+class Unlisted(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """No row ever listed the certificate; ``nearest`` is the row that comes closest, if any does."""
+
+    shown: Shown
+    nearest: Nearest | None
+
+
+Listing = Listed | Unlisted
+"""What the list says of a display."""
 
 
 class Recognition:
@@ -48,14 +65,12 @@ class Recognition:
         today = self._indexes[id(self._edition_on(date))]
         name = normalise_certificate(shown.type_name)
         if rows := today.by_name.get(name):
-            row, verdict = _best(rows, shown)
-            return Listing(shown, row, row, verdict, in_effect=True)
+            return Listed(shown, *_best(rows, shown), in_effect=True)
         for edition in reversed(self.editions):  # not in force today: the newest words on it explain best
             if rows := self._indexes[id(edition)].by_name.get(name):
-                row, verdict = _best(rows, shown)
-                return Listing(shown, row, row, verdict, in_effect=False)
+                return Listed(shown, *_best(rows, shown), in_effect=False)
         nearest = today.nearest.find(shown)
-        return Listing(shown, None, nearest, nearest.judge(shown) if nearest else None, in_effect=False)
+        return Unlisted(shown, Nearest(nearest, nearest.compare(shown)) if nearest else None)
 
 
 class _Index:
@@ -68,7 +83,7 @@ class _Index:
                 self.by_name.setdefault(name, []).append(row)
 
 
-def _best(rows: list[RowIndex], shown: Shown) -> tuple[RowIndex, Verdict]:
+def _best(rows: list[RowIndex], shown: Shown) -> tuple[RowIndex, Comparison]:
     """Of the rows that list the certificate, the one with the fewest misses; the first of equals."""
-    judged = [(row, row.judge(shown)) for row in rows]
-    return min(judged, key=lambda pair: pair[1].misses)
+    compared = [(row, row.compare(shown)) for row in rows]
+    return min(compared, key=lambda pair: pair[1].misses)

@@ -11,9 +11,7 @@ from aiokafka.errors import KafkaError
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
 from gateway.errors import GatewayError
-from gateway.relay.group import group_id_of
 
 log = structlog.get_logger("gateway.feedback")
 
@@ -28,7 +26,7 @@ class Cluster:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._group = group_id_of(settings)
+        self._group = settings.groups[0]
         self.lag: dict[tuple[str, int], int] = {}
         self.committed: dict[tuple[str, int], int] = {}
         self.workers: list[dict[str, Any]] = []
@@ -46,7 +44,7 @@ class Cluster:
                 await asyncio.sleep(_EVERY_S)
 
     async def _keep_asking(self) -> None:
-        topics = Topics(self._settings.topic_prefix)
+        topics = self._settings.topic_names
         partitions = await kafka.partitions_of(self._settings, list(topics.displays))
         async with kafka.admin(self._settings) as admin, kafka.consumer(self._settings) as consumer:
             while True:

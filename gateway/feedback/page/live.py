@@ -12,12 +12,12 @@ from aiokafka.structs import ConsumerRecord
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
+from gateway.contract.headers import trace_id
+from gateway.contract.ledger_entry import read_entry
+from gateway.contract.rejection import REJECTED_TYPE
 from gateway.core.province import Province
-from gateway.core.records import REJECTED_TYPE
 from gateway.errors import GatewayError
 from gateway.feedback.problems import observe
-from gateway.relay.ledger import read_entry
 
 log = structlog.get_logger("gateway.feedback")
 
@@ -44,7 +44,7 @@ class Live:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._topics = Topics(settings.topic_prefix)
+        self._topics = settings.topic_names
         self._buckets: dict[int, Bucket] = {}
         self.rejections: deque[dict[str, Any]] = deque(maxlen=KEPT_REJECTIONS)
         self.seq = 0
@@ -126,6 +126,7 @@ def shown_rejection(record: ConsumerRecord, province: Province | None) -> dict[s
     data = content["data"]
     is_rejection = content["type"] == REJECTED_TYPE
     nearest = data["nearest_row"] if is_rejection else None
+    listed = nearest if nearest and nearest["listed"] else None
     first = observation.problems[0]
     return {
         "place": f"{record.topic}/{record.partition}/{record.offset}",
@@ -135,9 +136,10 @@ def shown_rejection(record: ConsumerRecord, province: Province | None) -> dict[s
         "province": first.province,
         "shown": data["event"]["time"] if is_rejection else None,
         "received": data["decision"]["received"] if is_rejection else data["received"],
-        "trace_id": _trace_id(content.get("traceparent")),
+        "trace_id": trace_id(content),
         "codes": list(dict.fromkeys(problem.code for problem in observation.problems)),
-        "row": nearest["row"] if nearest and nearest["listed"] else None,
+        "batch": listed and listed["batch"],
+        "row": listed and listed["row"],
         "units": list(dict.fromkeys(unit for problem in observation.problems for unit in problem.units)),
         "reasons": [
             {
@@ -149,7 +151,3 @@ def shown_rejection(record: ConsumerRecord, province: Province | None) -> dict[s
         "nearest_row": nearest,
         "list_digest": data.get("list_digest"),
     }  # fmt: skip
-
-
-def _trace_id(traceparent: object) -> str | None:
-    return traceparent.split("-")[1] if isinstance(traceparent, str) and traceparent.count("-") == 3 else None

@@ -15,6 +15,7 @@ from aiohttp import web
 from gateway.adapters.list_watch import ListWatch
 from gateway.adapters.settings import Settings
 from gateway.core.province import Province
+from gateway.core.recognition import RowRef
 from gateway.core.times import is_date
 from gateway.errors import ConfigurationError, GatewayError, UsageError
 from gateway.feedback.history import Status
@@ -33,6 +34,7 @@ _TICK_S = 1.0
 _BEATS = 15
 
 Trace = Callable[[str], Awaitable[dict[str, Any]]]
+FindRow = Callable[[str], RowRef]
 Report = Callable[[str | None, str | None, str | None, str], Awaitable[tuple[bytes, str]]]
 
 _HEADERS = {
@@ -48,7 +50,8 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the page's answers come from. ``trace`` and ``report`` are other commands' work, handed in."""
+    """Where the page's answers come from. ``trace``, ``report`` and ``find_row`` (``1/5``, or ``5``) are other commands' work,
+    handed in; they raise GatewayError."""
 
     settings: Settings
     follower: StateFollower
@@ -57,6 +60,7 @@ class Sources:
     cluster: Cluster
     trace: Trace
     report: Report
+    find_row: FindRow
 
 
 def read_token(settings: Settings) -> str | None:
@@ -82,6 +86,7 @@ def add_page(app: web.Application, sources: Sources) -> None:
     app.router.add_static("/static", STATIC)
     for path, handler in {
         "overview": page.overview,
+        "codes": page.codes,
         "rejections": page.rejections,
         "cases": page.cases,
         "list": page.list,
@@ -140,15 +145,22 @@ class _Page:
     async def overview(self, _: web.Request) -> web.Response:
         return _json(self._overview())
 
+    async def codes(self, _: web.Request) -> web.Response:
+        return _json(views.codes())
+
     async def rejections(self, request: web.Request) -> web.Response:
-        wanted = _wanted(request, "province", "row", "code", "unit")
+        wanted = _wanted(request, "province", "code", "unit")
         before = _number(request, "before")
         limit = min(_number(request, "limit") or 50, views.MOST)
-        return _json(views.rejections(self._from.live, wanted, before, limit))
+        return _json(views.rejections(self._from.live, wanted, self._row(request), before, limit))
 
     async def cases(self, request: web.Request) -> web.Response:
-        wanted = _wanted(request, "id", "status", "province", "row", "code", "unit")
-        return _json(views.cases(self._from.follower.state, wanted))
+        wanted = _wanted(request, "id", "status", "province", "code", "unit")
+        return _json(views.cases(self._from.follower.state, wanted, self._row(request)))
+
+    def _row(self, request: web.Request) -> RowRef | None:
+        text = request.query.get("row")
+        return self._from.find_row(text) if text else None
 
     async def list(self, request: web.Request) -> web.Response:
         return _json(views.recognition_list(self._from.watch.current, _date(request, "date") or today()))

@@ -8,15 +8,16 @@ from typing import Any
 from gateway.core.decision import Outcome
 from gateway.core.province import Province
 from gateway.core.reasons import Code
-from gateway.core.recognition import Recognition
+from gateway.core.recognition import Recognition, RowRef
 from gateway.core.recognition.document import Cell
 from gateway.feedback.areas import area_name, areas_of
 from gateway.feedback.cases import Case
-from gateway.feedback.days import REDRIVEN, Day
+from gateway.feedback.days import REDRIVEN, Day, Use
 from gateway.feedback.history import Status
 from gateway.feedback.listed import cells_of, words_of
 from gateway.feedback.page.cluster import Cluster
 from gateway.feedback.page.live import BUCKET_S, BUCKETS, Live
+from gateway.feedback.problems import WORDS
 from gateway.feedback.shown import case_as_json, today
 from gateway.feedback.state import State
 
@@ -75,39 +76,46 @@ def _flow(province: Province, buckets: Iterable[Any], days: Iterable[Day]) -> di
     return {"hour": hour, "today": {name: totals[name] for name in (*(each.value for each in Outcome), REDRIVEN)}}
 
 
-def rejections(live: Live, wanted: dict[str, str], before: int | None, limit: int) -> dict[str, Any]:
-    """The newest rejections that fit ``wanted`` (province, row, code, unit), from before ``before``."""
+def codes() -> dict[str, Any]:
+    """Every reason code, then every error code of dead letters, with what it means."""
+    return {"items": [{"code": code, "zh": words.zh, "en": words.en} for code, words in WORDS.items()]}
+
+
+def rejections(
+    live: Live, wanted: dict[str, str], row: RowRef | None, before: int | None, limit: int
+) -> dict[str, Any]:
+    """The newest rejections that fit ``wanted`` (province, code, unit) and ``row``, from before ``before``."""
     found = []
     for item in reversed(live.rejections):
-        if (before is None or item["seq"] < before) and _fits(item, wanted):
+        if (before is None or item["seq"] < before) and _fits(item, wanted, row):
             found.append(item)
             if len(found) == limit:
                 break
     return {"items": found, "kept": len(live.rejections), "seq": live.seq}
 
 
-def _fits(item: dict[str, Any], wanted: dict[str, str]) -> bool:
+def _fits(item: dict[str, Any], wanted: dict[str, str], row: RowRef | None) -> bool:
     return (
         wanted.get("province", item["province"]) == item["province"]
-        and wanted.get("row", str(item["row"])) == str(item["row"])
+        and (row is None or row == (item["batch"], item["row"]))
         and ("code" not in wanted or wanted["code"] in item["codes"])
         and ("unit" not in wanted or wanted["unit"] in item["units"])
     )
 
 
-def cases(state: State, wanted: dict[str, str]) -> dict[str, Any]:
-    """The cases that fit ``wanted`` (id, status, code, row, unit, province), the one last seen first."""
-    found = [case for case in state.cases.values() if _is_wanted(case, state, wanted)]
+def cases(state: State, wanted: dict[str, str], row: RowRef | None) -> dict[str, Any]:
+    """The cases that fit ``wanted`` (id, status, code, unit, province) and ``row``, the one last seen first."""
+    found = [case for case in state.cases.values() if _is_wanted(case, state, wanted, row)]
     return {"items": [case_as_json(case, state) for case in found[:MOST]], "total": len(found)}
 
 
-def _is_wanted(case: Case, state: State, wanted: dict[str, str]) -> bool:
+def _is_wanted(case: Case, state: State, wanted: dict[str, str], row: RowRef | None) -> bool:
     problem = case.problem
     return (
         wanted.get("id", case.id) == case.id
         and wanted.get("status", state.standing(case).status.value) == state.standing(case).status.value
         and wanted.get("code", problem.code) == problem.code
-        and wanted.get("row", str(problem.row)) == str(problem.row)
+        and row in {None, problem.ref}
         and wanted.get("province", problem.province) == problem.province
         and ("unit" not in wanted or wanted["unit"] in problem.units)
     )
@@ -138,10 +146,10 @@ def _cell(cell: Cell[Any]) -> dict[str, Any]:
 
 def effectiveness(state: State, recognition: Recognition, province: Province, first: str, last: str) -> dict[str, Any]:
     """Rows × areas of ``province``'s certificates shown on the other side, from day ``first`` to ``last``; and how."""
-    cells: dict[tuple[int, str], Counter[str]] = {}
+    cells: dict[tuple[RowRef, str], Counter[str]] = {}
     unlisted = 0
-    cost: Counter[int | None] = Counter()  # by row: refused because of its unresolved cells
-    uses: Counter[tuple[int, str, str]] = Counter()
+    cost: Counter[RowRef | None] = Counter()  # refused because of the row's unresolved cells
+    uses: Counter[Use] = Counter()
     for day in state.days:
         if day.province != province.value or not first <= day.date <= last:
             continue
@@ -150,20 +158,20 @@ def effectiveness(state: State, recognition: Recognition, province: Province, fi
                 cells.setdefault((place.row, place.area), Counter())[place.outcome] += count
             unlisted += count if place.reason == Code.CERTIFICATE_NOT_LISTED else 0
             cost[place.row] += count if place.reason == Code.LIST_ROW_UNRESOLVED else 0
-        for use, count in day.uses.items():
-            uses[use.row, use.channel, use.scenario] += count
+        uses.update(day.uses)
     areas = sorted({area for _, area in cells})
     rows = [
         {
+            "batch": listed.batch,
             "row": listed.row.row,
             "certificate": listed.row.certificate.value,
             "unresolved": bool(listed.row.unresolved()),
-            "cost": cost[listed.row.row],
-            "areas": {area: _shown(cells[listed.row.row, area]) for area in areas if (listed.row.row, area) in cells},
+            "cost": cost[listed.ref],
+            "areas": {area: _shown(cells[listed.ref, area]) for area in areas if (listed.ref, area) in cells},
             "uses": [
-                {"channel": channel, "scenario": scenario, "count": count}
-                for (row, channel, scenario), count in uses.most_common(MOST)
-                if row == listed.row.row
+                {"channel": use.channel, "scenario": use.scenario, "count": count}
+                for use, count in uses.most_common(MOST)
+                if use.row == listed.ref
             ],
         }
         for listed in recognition.edition_on(last).rows

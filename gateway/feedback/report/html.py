@@ -6,7 +6,17 @@ from pathlib import Path
 
 from gateway.feedback.report.charts import area_chart, reason_chart, trend_chart
 from gateway.feedback.report.model import Report
-from gateway.feedback.report.words import CASE_HEADS, ROW_HEADS, case_cells, idle_areas, made_at, row_cells, summary
+from gateway.feedback.report.words import (
+    CASE_HEADS,
+    ROW_HEADS,
+    UNRESOLVED_HEADS,
+    case_cells,
+    idle_areas,
+    made_at,
+    row_cells,
+    summary,
+    unresolved_cells,
+)
 
 _STYLE = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
 _TERMS = (
@@ -67,14 +77,10 @@ def _charts(report: Report) -> Iterable[str]:
 
 def _unresolved(report: Report) -> Iterable[str]:
     yield "<h2>未定的清单行（请优先处理）</h2>"
-    rows = [
-        (row.number, row.certificate or "（名称缺失）", "、".join(row.unresolved), row.cost)
-        for row in report.unresolved
-    ]
     yield _table(
         "这些单元格在公布文本中缺失或系推断，须以修订文件确认，此前一律退回",
-        ("清单行", "电子证照", "未定单元格", "本期退回（件）"),
-        rows,
+        UNRESOLVED_HEADS,
+        map(unresolved_cells, report.unresolved),
     )
 
 

@@ -4,7 +4,17 @@ import re
 from collections.abc import Iterable, Sequence
 
 from gateway.feedback.report.model import Report
-from gateway.feedback.report.words import CASE_HEADS, ROW_HEADS, case_cells, idle_areas, made_at, row_cells, summary
+from gateway.feedback.report.words import (
+    CASE_HEADS,
+    ROW_HEADS,
+    UNRESOLVED_HEADS,
+    case_cells,
+    idle_areas,
+    made_at,
+    row_cells,
+    summary,
+    unresolved_cells,
+)
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
 
@@ -19,11 +29,7 @@ def render_markdown(report: Report) -> bytes:
         *(f"- {_plain(text)}" for text in summary(report)),
     ]
     if report.unit is None:
-        rows = [
-            (row.number, row.certificate or "（名称缺失）", "、".join(row.unresolved), row.cost)
-            for row in report.unresolved
-        ]
-        lines += _section("未定的清单行（请优先处理）", ("清单行", "电子证照", "未定单元格", "本期退回（件）"), rows)
+        lines += _section("未定的清单行（请优先处理）", UNRESOLVED_HEADS, map(unresolved_cells, report.unresolved))
     lines += _section("需要处理的问题", CASE_HEADS, map(case_cells, report.cases))
     days = [(day, flow.recognised, flow.refused) for day, flow in report.trend if flow.shown]
     lines += _section("每日亮证情况", ("日期", "通过（件）", "退回（件）"), days)

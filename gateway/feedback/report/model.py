@@ -9,15 +9,15 @@ from difflib import get_close_matches
 from gateway.core.decision import Outcome
 from gateway.core.province import COORDINATING_CENTRES, Province
 from gateway.core.reasons import Code
-from gateway.core.recognition import Recognition
+from gateway.core.recognition import Recognition, RowRef
 from gateway.core.recognition.document import Row
+from gateway.core.recognition.editions import ListedRow
 from gateway.errors import UsageError
 from gateway.feedback.areas import area_name, areas_of
 from gateway.feedback.cases import Case
 from gateway.feedback.days import REDRIVEN, Day, Place
 from gateway.feedback.history import Standing, Status
 from gateway.feedback.listed import CELL_NAMES, cells_of, words_of
-from gateway.feedback.report.advice import ADVICE, meaning_of
 from gateway.feedback.state import State
 
 CENTRES = "、".join(COORDINATING_CENTRES)
@@ -59,7 +59,7 @@ class CaseLine:
 class RowLine:
     """A row of the list: its displays in the period, where, and how. ``last`` is the day of the last one, if any is known."""
 
-    number: int
+    ref: RowRef
     certificate: str | None
     flow: Flow
     areas: tuple[str, ...]
@@ -104,7 +104,7 @@ class Report:
     @property
     def unresolved(self) -> tuple[RowLine, ...]:
         """Rows with cells that are inferred or missing, the dearest first."""
-        return tuple(sorted((row for row in self.rows if row.unresolved), key=lambda row: (-row.cost, row.number)))
+        return tuple(sorted((row for row in self.rows if row.unresolved), key=lambda row: (-row.cost, row.ref)))
 
     @property
     def idle(self) -> tuple[RowLine, ...]:
@@ -135,7 +135,7 @@ def build_report(state: State, recognition: Recognition, unit: str | None, first
     if unit in COORDINATING_CENTRES:
         unit = None
     before = _period_before(first, last)
-    rows = [listed.row for listed in recognition.edition_on(last).rows]
+    rows = recognition.edition_on(last).rows
     is_theirs = _scope(unit, rows)
     now = [day for day in state.days if first <= day.date <= last]
     earlier = [day for day in state.days if before[0] <= day.date <= before[1]]
@@ -149,22 +149,27 @@ def build_report(state: State, recognition: Recognition, unit: str | None, first
         _reasons(cases),
         _areas(now, is_theirs),
         _idle_areas(now, is_theirs, rows),
-        tuple(_row_line(row, state.days, now, unit) for row in rows if _lists(unit, row)),
+        tuple(_row_line(row, state.days, now, unit) for row in rows if _lists(unit, row.row)),
         _departments(cases) if unit is None else (),
     )  # fmt: skip
 
 
-_Scope = Callable[[str, int | None], bool]
+_Scope = Callable[[str, RowRef | None], bool]
 
 
-def _scope(unit: str | None, rows: Iterable[Row]) -> _Scope:
+def _scope(unit: str | None, rows: Iterable[ListedRow]) -> _Scope:
     """Which province's displays of which row are the unit's: all, its platform's, or those of certificates that it issues."""
     if unit is None:
         return lambda _, __: True
     for province in Province:
         if unit == province.platform:
             return lambda published, _, mine=province.value: published == mine  # type: ignore[misc]
-    issued = {(province.value, row.row) for row in rows for province in Province if unit in _issuers(row, province)}
+    issued = {
+        (province.value, listed.ref)
+        for listed in rows
+        for province in Province
+        if unit in _issuers(listed.row, province)
+    }
     return lambda published, row: (published, row) in issued
 
 
@@ -203,17 +208,17 @@ def _areas(days: Iterable[Day], is_theirs: _Scope) -> tuple[tuple[str, Flow], ..
     return tuple(sorted(flows.items(), key=lambda item: (-item[1].shown, item[0])))
 
 
-def _idle_areas(days: Iterable[Day], is_theirs: _Scope, rows: Iterable[Row]) -> tuple[str, ...]:
+def _idle_areas(days: Iterable[Day], is_theirs: _Scope, rows: Iterable[ListedRow]) -> tuple[str, ...]:
     shown = {place.area for day in days for place in day.places if is_theirs(day.province, place.row)}
-    numbers = [row.row for row in rows]
-    sides = [province.other for province in Province if any(is_theirs(province.value, number) for number in numbers)]
+    refs = [listed.ref for listed in rows]
+    sides = [province.other for province in Province if any(is_theirs(province.value, ref) for ref in refs)]
     return tuple(area_name(area) for side in sides for area in areas_of(side) if area not in shown)
 
 
 def _cases(
-    state: State, rows: Iterable[Row], unit: str | None, period: tuple[str, str], before: tuple[str, str]
+    state: State, rows: Iterable[ListedRow], unit: str | None, period: tuple[str, str], before: tuple[str, str]
 ) -> tuple[CaseLine, ...]:
-    by_number = {row.row: row for row in rows}
+    by_ref = {listed.ref: listed.row for listed in rows}
     lines = []
     for case in state.cases.values():
         in_period, standing = case.in_days(*period), state.standing(case)
@@ -222,14 +227,10 @@ def _cases(
         if not in_period and standing.status is Status.VERIFIED:
             continue
         problem = case.problem
-        row = by_number.get(problem.row or 0)
+        row = by_ref.get(problem.ref) if problem.ref else None
         listed = "；".join(problem.accepted) or _cell_words(row, problem.field)
-        lines.append(
-            CaseLine(
-                case, standing, in_period, case.in_days(*before), meaning_of(problem.code),
-                ADVICE[problem.code].zh if problem.code in ADVICE else "", listed,
-            )
-        )  # fmt: skip
+        words = problem.words
+        lines.append(CaseLine(case, standing, in_period, case.in_days(*before), words.zh, words.advice_zh, listed))
     first = {Code.LIST_ROW_UNRESOLVED.value} if unit is None else set()
     return tuple(
         sorted(
@@ -246,31 +247,27 @@ def _cell_words(row: Row | None, field: str) -> str:
 
 
 def _reasons(cases: Iterable[CaseLine]) -> tuple[tuple[str, str, int], ...]:
-    counts: Counter[str] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for line in cases:
-        counts[line.case.problem.code] += line.in_period
-    return tuple((code, meaning_of(code), count) for code, count in counts.most_common() if count)
+        counts[line.case.problem.code, line.meaning] += line.in_period
+    return tuple((code, meaning, count) for (code, meaning), count in counts.most_common() if count)
 
 
-def _row_line(row: Row, days: list[Day], now: list[Day], unit: str | None) -> RowLine:
-    is_theirs = _scope(unit, [row])
+def _row_line(listed: ListedRow, days: list[Day], now: list[Day], unit: str | None) -> RowLine:
+    row, ref, is_theirs = listed.row, listed.ref, _scope(unit, [listed])
 
     def admits(place: Place) -> bool:
-        return place.row == row.row
+        return place.row == ref
 
-    seen = [
-        day.date
-        for day in days
-        if any(place.row == row.row and is_theirs(day.province, row.row) for place in day.places)
-    ]
+    seen = [day.date for day in days if is_theirs(day.province, ref) and any(map(admits, day.places))]
     uses: Counter[tuple[str, str]] = Counter()
     for day in now:
         for use, count in day.uses.items():
-            if use.row == row.row and is_theirs(day.province, row.row):
+            if use.row == ref and is_theirs(day.province, ref):
                 uses[use.channel, use.scenario] += count
-    areas = {place.area for day in now for place in day.places if place.row == row.row and place.area}
+    areas = {place.area for day in now for place in day.places if admits(place) and place.area}
     return RowLine(
-        row.row,
+        ref,
         row.certificate.value,
         _flow(now, is_theirs, admits),
         tuple(sorted(area_name(area) for area in areas)),
@@ -279,7 +276,7 @@ def _row_line(row: Row, days: list[Day], now: list[Day], unit: str | None) -> Ro
         tuple(CELL_NAMES[name] for name, cell in cells_of(row).items() if not cell.settled),
         sum(
             count for day in now for place, count in day.places.items()
-            if place.row == row.row and place.reason == Code.LIST_ROW_UNRESOLVED and is_theirs(day.province, row.row)
+            if admits(place) and place.reason == Code.LIST_ROW_UNRESOLVED and is_theirs(day.province, ref)
         ),
     )  # fmt: skip
 

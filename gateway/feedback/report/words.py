@@ -4,6 +4,7 @@ import datetime
 
 from gateway.core.times import parse_instant
 from gateway.feedback.history import Step
+from gateway.feedback.listed import row_in_chinese
 from gateway.feedback.report.model import CaseLine, Flow, Report, RowLine
 
 _CHINA = datetime.timezone(datetime.timedelta(hours=8))
@@ -32,6 +33,7 @@ CASE_HEADS = (
     "首次与最近",
     "示例事件",
 )
+UNRESOLVED_HEADS = ("清单行", "电子证照", "未定单元格", "本期退回（件）")
 ROW_HEADS = ("清单行", "电子证照", "通过（件）", "退回（件）", "实际使用的渠道与场景", "亮证地区", "最近一次亮证")
 
 
@@ -70,7 +72,7 @@ def case_cells(line: CaseLine) -> tuple[str | int, ...]:
     """A case as a line of the table ``CASE_HEADS``."""
     problem = line.case.problem
     where = {"sichuan": "四川证照", "chongqing": "重庆证照"}.get(problem.province or "", "")
-    certificate = f"第{problem.row}行 {problem.certificate or ''}".strip() if problem.row else ""
+    certificate = f"{row_in_chinese(problem.ref)} {problem.certificate or ''}".strip() if problem.ref else ""
     detail = "" if problem.zh == line.meaning else f"（{problem.zh.removeprefix(line.meaning).lstrip('：')}）"
     return (
         status_words(line),
@@ -98,9 +100,14 @@ def row_cells(row: RowLine) -> tuple[str | int, ...]:
     """A row of the list as a line of the table ``ROW_HEADS``."""
     uses = "\n".join(f"{channel} · {scenario}（{count:,}）" for channel, scenario, count in row.uses)
     return (
-        row.number, row.certificate or "（名称缺失）", row.flow.recognised, row.flow.refused, uses or "—",
+        row_in_chinese(row.ref), row.certificate or "（名称缺失）", row.flow.recognised, row.flow.refused, uses or "—",
         "、".join(row.areas) or "—", row.last or "从未",
     )  # fmt: skip
+
+
+def unresolved_cells(row: RowLine) -> tuple[str | int, ...]:
+    """A row with unresolved cells as a line of the table ``UNRESOLVED_HEADS``."""
+    return row_in_chinese(row.ref), row.certificate or "（名称缺失）", "、".join(row.unresolved), row.cost
 
 
 def field_name(field: str) -> str:

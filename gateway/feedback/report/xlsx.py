@@ -7,12 +7,22 @@ from typing import Any
 import xlsxwriter
 
 from gateway.feedback.report.model import Report
-from gateway.feedback.report.words import CASE_HEADS, ROW_HEADS, case_cells, idle_areas, made_at, row_cells, summary
+from gateway.feedback.report.words import (
+    CASE_HEADS,
+    ROW_HEADS,
+    UNRESOLVED_HEADS,
+    case_cells,
+    idle_areas,
+    made_at,
+    row_cells,
+    summary,
+    unresolved_cells,
+)
 
 _WIDTHS = {
     "状态": 14, "问题": 34, "证照（清单行）": 24, "问题取值": 20, "清单原文": 30, "示例事件": 26, "如何处理": 60,
     "首次与最近": 17, "电子证照": 26, "实际使用的渠道与场景": 36, "亮证地区": 30, "最近一次亮证": 14,
-    "未定单元格": 40, "责任单位": 32,
+    "未定单元格": 40, "清单行": 14, "责任单位": 32,
 }  # fmt: skip
 
 
@@ -25,11 +35,7 @@ def render_xlsx(report: Report) -> bytes:
     sheets = _Sheets(book)
     _summary(book, report)
     if report.unit is None:
-        rows = [
-            (row.number, row.certificate or "（名称缺失）", "、".join(row.unresolved), row.cost)
-            for row in report.unresolved
-        ]
-        sheets.add("未定的清单行", ("清单行", "电子证照", "未定单元格", "本期退回（件）"), rows)
+        sheets.add("未定的清单行", UNRESOLVED_HEADS, map(unresolved_cells, report.unresolved))
     sheets.add("问题", CASE_HEADS, map(case_cells, report.cases))
     days = [(day, flow.recognised, flow.refused) for day, flow in report.trend]
     sheets.add_chart("每日", ("日期", "通过（件）", "退回（件）"), days, {"type": "column", "subtype": "stacked"})

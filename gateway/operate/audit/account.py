@@ -2,8 +2,8 @@
 
 import hashlib
 
+from gateway.contract.outputs import Written, output_parts
 from gateway.operate.audit.findings import Block, StreamAccount
-from gateway.relay.ledger import Written, output_parts
 
 RECORDS_A_BLOCK = 1000
 
@@ -19,7 +19,7 @@ class Accountant:
         self._in_block = 0
 
     def add(self, origin: int, record: Written) -> None:
-        """The next record, of input offset ``origin``; the topic's own name is digested, not the copy's."""
+        """Take the next record, of input offset ``origin``; the topic's own name is digested, not the copy's."""
         account = self.account
         self._hash.update(b"".join(output_parts(record, self._topic)))
         account.first_origin = origin if account.first_origin is None else account.first_origin
@@ -30,7 +30,7 @@ class Accountant:
             self.close()
 
     def close(self) -> StreamAccount:
-        """End the block; the account as it stands."""
+        """End the block; return the account as it stands."""
         if self._in_block and self.account.last_origin is not None:
             value = f"{self._algorithm}:{self._hash.hexdigest()}"
             self.account.blocks.append(Block(self.account.last_origin, self._in_block, value))

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 from aiokafka.structs import ConsumerRecord
 
+from gateway.contract.ledger_entry import Entry
+from gateway.contract.outputs import digest
 from gateway.operate.audit.findings import Findings
-from gateway.relay.ledger import Entry, digest
 
 Link = tuple[ConsumerRecord, Entry]
 _MOST_HELD = 100
@@ -25,7 +26,7 @@ class Chain:
     _held: list[Link] = field(default_factory=list)
 
     def feed(self, record: ConsumerRecord, entry: Entry) -> list[Link]:
-        """The entries that are now known to belong to the chain, in order."""
+        """Take the next entry; return those that are now known to belong to the chain, in order."""
         if self.last is None and not self._held:
             if entry.previous is not None and not self.starts_anywhere:
                 self.findings.add("broken_link", record, "the first entry says that there was one before it")
@@ -44,7 +45,7 @@ class Chain:
         return self.rest() if len(self._held) > _MOST_HELD else []
 
     def rest(self) -> list[Link]:
-        """The entries held back, which nothing contradicts: something before them is missing."""
+        """Return the entries held back, which nothing contradicts: something before them is missing."""
         held, self._held = self._held, []
         before: ConsumerRecord | None = None
         for record, entry in held:
@@ -55,5 +56,10 @@ class Chain:
 
 
 def _follows(entry: Entry, before: ConsumerRecord) -> bool:
-    algorithm = (entry.previous or "").partition(":")[0]
-    return algorithm in {"sm3", "sha256"} and entry.previous == digest(algorithm, [before.value])
+    return is_digest_of(entry.previous, before)
+
+
+def is_digest_of(text: str | None, record: ConsumerRecord) -> bool:
+    """Tell whether ``text`` is the digest of an entry's ``record``; not so either if it names no algorithm."""
+    algorithm = (text or "").partition(":")[0]
+    return algorithm in {"sm3", "sha256"} and text == digest(algorithm, [record.value])

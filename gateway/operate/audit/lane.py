@@ -14,19 +14,19 @@ from gateway.adapters.own_signatures import load_record_check
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.topic_reader import Span, find_spans, read_spans
-from gateway.adapters.topics import Topics
+from gateway.contract.headers import Origin, origin_of
+from gateway.contract.ledger_entry import Entry, has_outputs_digest, read_entry
+from gateway.contract.topics import LaneId
 from gateway.core.province import Province
 from gateway.core.recognition import Recognition
 from gateway.operate.audit.account import Accountant
-from gateway.operate.audit.chain import Chain
+from gateway.operate.audit.chain import Chain, is_digest_of
 from gateway.operate.audit.findings import LaneReport
 from gateway.operate.audit.prover import Prover
 from gateway.operate.audit.redriven import Redriven
 from gateway.operate.audit.stream import Stream, see_new_ends
 from gateway.relay.group import group_id_of
-from gateway.relay.ledger import Entry, digest, has_outputs_digest, read_entry
-from gateway.relay.relearn import Position, committed_position, horizon_from_outputs
-from gateway.relay.turn import LaneId, origin_of
+from gateway.relay.recovery import Position, committed_position, horizon_from_outputs
 
 Ranked = tuple[int, ConsumerRecord]
 _FETCH_BYTES = 4_194_304
@@ -68,7 +68,7 @@ class LaneAudit:
 
     def __post_init__(self) -> None:
         self.report = LaneReport(self.lane.province.value, self.lane.topic, self.lane.partition)
-        self._topics = Topics(self.settings.topic_prefix)
+        self._topics = self.settings.topic_names
         self._covered = -1
         self._prover: Prover | None = None
         self._input: Stream | None = None
@@ -76,14 +76,15 @@ class LaneAudit:
         self._accounts: dict[str, Accountant] = {}
         self._consumer: AIOKafkaConsumer | None = None
         self._committed: Position | None = None
-        self._head: str | None = None
+        self._has_vouched = False
+        """Whether the digest that the group committed is that of an entry where it says that the lane stands."""
         self._redriven = Redriven(self.report.findings)
         self._signatures = load_record_check(self.settings)
         # What no lane can be made out of is reported by one of the two that share a partition.
         self._reports_strangers = self.lane.province is Province.SICHUAN
 
     async def run(self) -> LaneReport:
-        """Audit; the report. Raises BrokerUnreachableError."""
+        """Audit; return the report. Raises BrokerUnreachableError."""
         p, topics, province = self.lane.partition, self._topics, self.lane.province
         ledger, source = TopicPartition(topics.ledger, p), TopicPartition(self.lane.topic, p)
         outputs = [
@@ -120,7 +121,12 @@ class LaneAudit:
             if self.scope.until is None:
                 await self._check_head(entries, ledger)
                 await self._look_behind_the_last_entry(entries, ledger)
-            self._redriven.finish(complete=self.scope.since is None and self.scope.until is None)
+            is_complete = self.scope.since is None and self.scope.until is None
+            if is_complete and self._redriven.has_strangers:
+                # A redrive that was committed since the ledger's end was read is no stranger.
+                async for _, entry in self._newest_entries(entries, ledger):
+                    self._redriven.pardon(entry)
+            self._redriven.finish(complete=is_complete)
         self.report.redriven = self._redriven.records
         self.report.streams = [account.close() for account in self._accounts.values()]
         return self.report
@@ -128,30 +134,32 @@ class LaneAudit:
     async def _follow_ledger(self, consumer: AIOKafkaConsumer, ledger: TopicPartition, span: Span) -> None:
         findings = self.report.findings
         starts_anywhere = self.scope.since is not None or span.log_start > 0
-        key = str(self.lane).encode()
-        chains = {key: Chain(findings, starts_anywhere), b"redrive-" + key: Chain(findings, starts_anywhere)}
+        chain, key = Chain(findings, starts_anywhere), str(self.lane).encode()
         async for _, records in read_spans(consumer, {ledger: span}):
             for record in records:
-                chain, entry = chains.get(record.key), read_entry(record.value)
-                if entry is None or record.key not in _keys_of(entry) or entry.partition != record.partition:
+                entry = read_entry(record.value)
+                if entry is None or record.key != _key_of(entry) or entry.partition != record.partition:
                     if self._reports_strangers:
                         findings.add("foreign", record, "a ledger record that is no entry of a lane")
                         findings.counts["broken_link"] += 1
                     continue
-                if chain is None:
+                if record.key != key:
                     continue  # the other province's
                 for link in chain.feed(record, entry):
                     await self._account_for(*link, starts_anywhere=starts_anywhere)
             self._progress(len(records))
-        for chain in chains.values():
-            for link in chain.rest():
-                await self._account_for(*link, starts_anywhere=starts_anywhere)
+        for link in chain.rest():
+            await self._account_for(*link, starts_anywhere=starts_anywhere)
 
     async def _account_for(self, record: ConsumerRecord, entry: Entry, *, starts_anywhere: bool) -> None:
         report = self.report
         self._check_signature(record)
         if entry.redriven is not None:
+            # It stands in the chain, and moves the lane's position nowhere.
+            if self._prover is not None:
+                self._prover.remember_redriven(await self._collect_redriven(entry))
             self._redriven.expect(record, entry)
+            self._ask_committed(record)
             return
         is_first = report.entries == 0
         if is_first:
@@ -169,26 +177,28 @@ class LaneAudit:
         await self._check_turn(
             record, entry, skip_outputs=overlap > 0 and not is_first, may_begin_earlier=is_first and starts_anywhere
         )
-        if self._committed is not None and self._committed.next_offset == entry.last_offset + 1:
-            self._head = digest((self._committed.previous or entry.outputs_digest).partition(":")[0], [record.value])
         self._covered = max(self._covered, entry.last_offset)
         report.last_offset = self._covered
+        self._ask_committed(record)
+
+    def _ask_committed(self, record: ConsumerRecord) -> None:
+        """See whether the group committed ``record``, the last entry so far, with where the lane stands after it."""
+        committed = self._committed
+        if committed is not None and committed.next_offset == self._covered + 1:
+            self._has_vouched = self._has_vouched or is_digest_of(committed.previous, record)
 
     async def _check_head(self, entries: AIOKafkaConsumer, ledger: TopicPartition) -> None:
         """The chain's last link has none after it; the digest that the group committed with its offset vouches for it."""
         committed, deadline = self._committed, time.monotonic() + _SETTLE_S
-        if committed is None or committed.previous is None or committed.previous == self._head:
+        if committed is None or committed.previous is None or self._has_vouched:
             return
-        if self._head is None and self.scope.since is not None and not self.report.entries:
+        if self.scope.since is not None and not self.report.entries:
             return  # committed before what is looked at
         # The group's offset may be seen a moment before the entry that was committed with it.
-        while self._head is None and time.monotonic() < deadline:
-            algorithm = committed.previous.partition(":")[0]
+        while time.monotonic() < deadline:
             async for record, entry in self._newest_entries(entries, ledger):
-                if (
-                    entry.last_offset + 1 == committed.next_offset
-                    and digest(algorithm, [record.value]) == committed.previous
-                ):
+                stands_there = entry.redriven is not None or entry.last_offset + 1 == committed.next_offset
+                if stands_there and is_digest_of(committed.previous, record):
                     return
             await asyncio.sleep(0.5)
         detail = f"the group committed {self.lane}@{committed.next_offset} with a ledger entry that is not here as it was written"
@@ -266,8 +276,22 @@ class LaneAudit:
         self._progress(len(found))
         return sorted(found.items())
 
+    async def _collect_redriven(self, entry: Entry) -> list[ConsumerRecord]:
+        """Return the outputs of a redrive's entry: they stand behind those of the turn before it, so that they were read."""
+        deadline = time.monotonic() + _SETTLE_S
+        while (
+            len(outputs := self._redriven.outputs_of(entry)) < entry.outputs
+            and self._may_still_come()
+            and time.monotonic() < deadline
+        ):
+            await see_new_ends(self._consumer, self._outputs)
+            for stream in self._outputs:
+                await stream.look_further(-1)
+            await asyncio.sleep(0.1)
+        return outputs
+
     def _may_still_come(self) -> bool:
-        """Whether the log's end is so near that a transaction's outputs may not all be visible yet."""
+        """Tell whether the log's end is so near that a transaction's outputs may not all be visible yet."""
         return not any(stream.has_more for stream in self._outputs)
 
     def _sort_in(
@@ -347,8 +371,8 @@ class LaneAudit:
             return None
         if not is_ours:
             return None
-        if not self._redriven.takes(record, origin[2]):
-            return origin[2]
+        if not self._redriven.takes(record, origin.offset):
+            return origin.offset
         if record.timestamp >= (self.scope.since or 0):
             self._check_signature(record)
         return None
@@ -357,7 +381,7 @@ class LaneAudit:
         if problem := self._signatures.problem(record):
             self.report.findings.add("unsigned", record, problem)
 
-    def _is_of_other(self, record: ConsumerRecord, origin: tuple[str, int, int]) -> bool:
+    def _is_of_other(self, record: ConsumerRecord, origin: Origin) -> bool:
         """Only dead letters of both provinces stand in one topic."""
         other = self._topics.display(self.lane.province.other)
         return record.topic == self._topics.deadletter and origin[:2] == (other, self.lane.partition)
@@ -367,7 +391,6 @@ class LaneAudit:
         self.on_read(records)
 
 
-def _keys_of(entry: Entry) -> tuple[bytes, bytes]:
-    """The keys that an entry's record may have: its lane's, and that of the lane's redrives."""
-    lane = f"{entry.topic}-{entry.partition}".encode()
-    return lane, b"redrive-" + lane
+def _key_of(entry: Entry) -> bytes:
+    """Return the key of an entry's record: its lane."""
+    return f"{entry.topic}-{entry.partition}".encode()

@@ -2,57 +2,33 @@
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import msgspec
 from aiokafka.structs import ConsumerRecord
 
 from gateway.adapters.signatures import NO_SIGNATURES, KeyRing
-from gateway.adapters.topics import Topics
-from gateway.core.decision import ENGINE_VERSION, Decision, Outcome
+from gateway.contract.dead_letter import read_dead_letter
+from gateway.contract.ledger_entry import Entry, facets_of
+from gateway.contract.outputs import build_output
+from gateway.contract.rejection import read_rejection
+from gateway.contract.signing import without_signature
+from gateway.contract.topics import LaneId, Topics
+from gateway.contract.verification import read_verification
+from gateway.core.dead_letter_codes import DeadLetterCode
+from gateway.core.decision import ENGINE_VERSION, Decision, Forward, Reject
 from gateway.core.recognition import Recognition
-from gateway.core.signing import without_signature
 from gateway.operate.audit.findings import LaneReport
 from gateway.relay.horizon import Horizon
-from gateway.relay.ledger import Entry, Facets, facets_of
-from gateway.relay.relearn import remember_output
-from gateway.relay.turn import LaneId, build_output, decide_record, destinations_of
-
-
-class _Ref(msgspec.Struct):
-    digest: str | None = None
-
-
-class _Made(msgspec.Struct):
-    engine_version: str = ENGINE_VERSION
-
-
-class _Error(msgspec.Struct):
-    code: str
-
-
-class _Data(msgspec.Struct):
-    list: _Ref | None = None
-    list_digest: str | None = None
-    decision: _Made | None = None
-    error: _Error | None = None
-
-
-class _Output(msgspec.Struct):
-    """Of an output, what says why it may differ without anybody having altered it."""
-
-    data: _Data
-
-
-_decode = msgspec.json.Decoder(_Output).decode
+from gateway.relay.recovery import remember_output
+from gateway.relay.turn import decide_record
 
 
 @dataclass(slots=True)
 class Prover:
     """Proves a lane's turns in order; ``share`` of its records (0…1), or those of the entries ``only`` (their first offsets).
 
-    ``horizon`` is what the lane remembered before the first turn.
+    ``horizon`` is what the lane remembered before the first turn: the events that it had forwarded.
     """
 
     lane: LaneId
@@ -69,7 +45,6 @@ class Prover:
         *, all_of_it: bool,
     ) -> None:  # fmt: skip
         """Decide ``inputs`` again, compare with ``outputs`` (by input offset) and with the entry's counts (at ``place``)."""
-        destinations = destinations_of(self.lane, self.topics)
         chosen = self.share if self.only is None else float(entry.first_offset in self.only)
         if all_of_it:
             chosen = 1.0
@@ -81,24 +56,32 @@ class Prover:
             if chosen and (chosen >= 1 or dice.random() < chosen):
                 decision = decide_record(
                     self.lane, record, self.recognition, self.horizon,
-                    self.key_ring.verdict_on(self.lane.province, record),
+                    self.key_ring.status_on(self.lane.province, record),
                 )  # fmt: skip
-                topic = destinations.get(decision.outcome)
-                self._compare(entry, record, decision, topic, actual)
+                self._compare(entry, record, decision, actual)
                 decisions.append(decision)
-            if actual is not None and actual.topic != self.topics.deadletter:
-                remember_output(self.horizon, actual)
+            if actual is not None:
+                self._remember(actual)
         self.horizon.keep()
         if len(decisions) == entry.records and unprovable == self.report.unprovable.total():
             counts = Counter(map(facets_of, decisions))
-            if counts != {Facets(*msgspec.structs.astuple(each)[:-1]): each.count for each in entry.counts}:
+            if counts != {each.facets: each.count for each in entry.counts}:
                 self.report.findings.add("altered", place, "the entry's counts are not those of its decisions")
 
-    def _compare(
-        self, entry: Entry, record: ConsumerRecord, decision: Decision, topic: str | None, actual: ConsumerRecord | None
-    ) -> None:
+    def remember_redriven(self, outputs: Iterable[ConsumerRecord]) -> None:
+        """Remember what a redrive forwarded, where its entry stands in the chain."""
+        for output in outputs:
+            self._remember(output)
+        self.horizon.keep()
+
+    def _remember(self, output: ConsumerRecord) -> None:
+        if output.topic == self.topics.verification(self.lane.province.other):
+            remember_output(self.horizon, output)
+
+    def _compare(self, entry: Entry, record: ConsumerRecord, decision: Decision, actual: ConsumerRecord | None) -> None:
         findings = self.report.findings
-        if topic is None:
+        expected = build_output(self.lane, record, decision, self.topics)
+        if expected is None:
             if actual is None:
                 self.report.proved += 1
             else:
@@ -110,12 +93,10 @@ class Prover:
             if entry.engine_version != ENGINE_VERSION:
                 self.report.unprovable["engine version"] += 1
                 return
-            detail = (
-                f"input offset {record.offset} was decided {decision.outcome.value}, but {topic} has no record of it"
-            )
+            outcome = decision.outcome.value
+            detail = f"input offset {record.offset} was decided {outcome}, but {expected.topic} has no record of it"
             findings.add("missing", record, detail)
             return
-        expected = build_output(self.lane, record, decision, topic)
         # A signature is not made again: whether it is the gateway's is another question (see LaneAudit).
         value = without_signature(actual.value or b"")
         if (expected.topic, expected.key, expected.value) == (actual.topic, actual.key, value) and (
@@ -129,15 +110,18 @@ class Prover:
             findings.add(kind, actual, f"input offset {record.offset} gives other bytes: {decision.outcome.value}")
 
     def _why_it_may_differ(self, decision: Decision, actual: ConsumerRecord) -> str | None:
-        try:
-            data = _decode(actual.value or b"").data
-        except msgspec.MsgspecError:
+        """Say why the output may differ without anybody having altered it; None where nothing says so."""
+        if letter := read_dead_letter(actual.value):
+            refused = letter.data.error.code is DeadLetterCode.REFUSED_BY_BROKER
+            return "refused by the broker" if refused else None
+        if verification := read_verification(actual.value):
+            engine_version, list_digest = verification.data.decision.engine_version, verification.data.list.digest
+        elif rejection := read_rejection(actual.value):
+            engine_version, list_digest = rejection.data.decision.engine_version, rejection.data.list_digest or ""
+        else:
             return None
-        if data.error is not None:
-            return "refused by the broker" if data.error.code == "REFUSED_BY_BROKER" else None
-        if data.decision is not None and data.decision.engine_version != ENGINE_VERSION:
+        if engine_version != ENGINE_VERSION:
             return "engine version"
-        recorded = data.list.digest if data.list is not None else data.list_digest
-        if decision.outcome is not Outcome.DEAD_LETTER and recorded != decision.list_digest:
+        if isinstance(decision, Forward | Reject) and list_digest != (decision.list_digest or ""):
             return "other list edition"
         return None

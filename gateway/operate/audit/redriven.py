@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from aiokafka.structs import ConsumerRecord
 
+from gateway.contract.headers import REDRIVE_HEADER
+from gateway.contract.ledger_entry import Entry, has_outputs_digest
 from gateway.operate.audit.findings import Findings
-from gateway.relay.ledger import Entry, has_outputs_digest
-from gateway.relay.turn import REDRIVE_HEADER
 
 
 @dataclass(slots=True)
@@ -20,7 +20,7 @@ class Redriven:
     _entries: dict[str, tuple[ConsumerRecord, Entry]] = field(default_factory=dict)
 
     def takes(self, record: ConsumerRecord, origin: int) -> bool:
-        """Whether ``record``, of input offset ``origin``, is such an output; then it is kept here."""
+        """Tell whether ``record``, of input offset ``origin``, is such an output; then it is kept here."""
         redrive = next(
             (value.decode("ascii", "replace") for name, value in record.headers if name == REDRIVE_HEADER), None
         )
@@ -34,8 +34,21 @@ class Redriven:
             self._settle(redrive)
         return True
 
+    def outputs_of(self, entry: Entry) -> list[ConsumerRecord]:
+        """Return what is here of the outputs of a redrive's entry, in input order; ask before it is expected."""
+        return [record for _, record in sorted(self._outputs.get(entry.id, {}).items())]
+
+    @property
+    def has_strangers(self) -> bool:
+        """Whether there are outputs whose entry has not come."""
+        return not self._outputs.keys() <= self._entries.keys()
+
+    def pardon(self, entry: Entry) -> None:
+        """Let go of the outputs of an entry behind what is audited."""
+        self._outputs.pop(entry.id, None)
+
     def expect(self, record: ConsumerRecord, entry: Entry) -> None:
-        """A redrive's ledger entry."""
+        """Take a redrive's ledger entry."""
         self._entries[entry.id] = (record, entry)
         self.records += entry.records
         self._settle(entry.id)

@@ -18,11 +18,10 @@ from gateway.adapters.own_signatures import load_record_check
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.topic_reader import find_spans
-from gateway.adapters.topics import Topics
+from gateway.contract.topics import LaneId, Topics, lanes_of
 from gateway.operate.audit.findings import KINDS, Finding, LaneReport
 from gateway.operate.audit.lane import LaneAudit, Scope
 from gateway.operate.lane_pool import count_read, run_lanes
-from gateway.relay.turn import LaneId, lanes_of
 
 _SHOWN = 20
 
@@ -50,7 +49,7 @@ def audit(settings: Settings, scope: Scope, output: Literal["text", "json"]) -> 
 
 async def _survey(settings: Settings) -> tuple[list[LaneId], int]:
     """The lanes, and about how many records there are to be read."""
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topic_names
     names = [name for name in topics.all if name != topics.feedback]
     partitions = await kafka.partitions_of(settings, names)
     async with kafka.consumer(settings) as consumer:

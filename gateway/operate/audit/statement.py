@@ -16,6 +16,7 @@ from rich.console import Console
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
 from gateway.adapters.topic_reader import find_spans, read_spans
+from gateway.contract.headers import REDRIVE_HEADER, origin_of
 from gateway.core.decision import ENGINE_VERSION
 from gateway.core.digest import canonical, sha256
 from gateway.core.times import format_instant
@@ -23,7 +24,6 @@ from gateway.errors import UsageError
 from gateway.operate.audit.account import Accountant
 from gateway.operate.audit.findings import Findings, LaneReport
 from gateway.operate.audit.lane import Scope
-from gateway.relay.turn import REDRIVE_HEADER, origin_of
 
 
 class _Part(BaseModel):
@@ -240,13 +240,13 @@ async def _compare_partition(consumer: AIOKafkaConsumer, name: str, item: Output
                 continue
             if (
                 any(header == REDRIVE_HEADER for header, _ in record.headers)
-                or not item.first_origin <= origin[2] <= item.last_origin
+                or not item.first_origin <= origin.offset <= item.last_origin
             ):
                 continue
-            while origin[2] > block.through:
+            while origin.offset > block.through:
                 _compare_block(partition, item, block, held, findings)
                 held, block = [], next(blocks)
-            held.append((origin[2], record))
+            held.append((origin.offset, record))
             compared += 1
     _compare_block(partition, item, block, held, findings)
     for left in blocks:

@@ -7,7 +7,6 @@ from gateway.adapters.access import CLUSTER, Grant, Kind, Role, needed_grants
 from gateway.adapters.kafka_admin import AccessAdmin
 from gateway.adapters.kafka_requests import may_open_transactions, raw_client
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
 from gateway.core.province import Province
 from gateway.operate.access import plan_access
 from gateway.operate.doctor.finding import Account, Finding, Patient, fine, problem, unchecked
@@ -85,7 +84,7 @@ def _expected(settings: Settings, role: Role) -> dict[Resource, set[str]]:
     """What is asked about, for every role alike, and what ``role`` is to be allowed there."""
     own = [f"{settings.topic_prefix}{province.value}-doctor" for province in Province]
     resources = [
-        *((Kind.TOPIC, name) for name in (*Topics(settings.topic_prefix).all, *settings.changelogs)),
+        *((Kind.TOPIC, name) for name in (*settings.topic_names.all, *settings.changelogs)),
         *((Kind.GROUP, name) for name in (*settings.groups, *own)),
         *((Kind.TRANSACTIONAL_ID, name) for name in (*(f"{group}-doctor" for group in settings.groups), *own)),
         (Kind.CLUSTER, CLUSTER),

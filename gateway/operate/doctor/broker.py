@@ -13,7 +13,6 @@ from aiokafka.errors import KafkaError
 from gateway.adapters import kafka
 from gateway.adapters.access import Kind, Role, needed_grants
 from gateway.adapters.kafka_requests import broker_ids, offered, raw_client
-from gateway.adapters.topics import Topics
 from gateway.core.province import Province
 from gateway.operate.doctor.finding import Finding, Patient, fine, problem, unchecked
 from gateway.operate.topics import plan_topics
@@ -87,7 +86,7 @@ async def check_topics(patient: Patient) -> list[Finding]:
     visible = {
         grant.name for grant in needed_grants(patient.settings)
         if grant.kind is Kind.TOPIC and account.role in {None, grant.role}
-    } or set(Topics(patient.settings.topic_prefix).all)  # fmt: skip
+    } or set(patient.settings.topic_names.all)  # fmt: skip
     plans = await plan_topics(account.settings)
     findings = []
     for plan in plans:
@@ -145,7 +144,7 @@ async def check_retention(patient: Patient) -> list[Finding]:
     configs = await _configs(patient)
     if isinstance(configs, Finding):
         return [configs]
-    topics, horizon_ms = Topics(patient.settings.topic_prefix), patient.settings.duplicates.horizon_ms
+    topics, horizon_ms = patient.settings.topic_names, patient.settings.duplicates.horizon_ms
     memory = [*map(topics.verification, Province), *map(topics.rejection, Province)]
     kept = {name: _kept_ms(config) for name, config in configs.items()}
     findings = []
@@ -182,7 +181,7 @@ def _hours(ms: float) -> str:
 async def _configs(patient: Patient) -> dict[str, dict[str, str]] | Finding:
     """The configuration of each topic that is there; or why it is not known."""
     account = patient.able(Role.OPERATOR) or patient.own
-    names = Topics(patient.settings.topic_prefix).all
+    names = patient.settings.topic_names.all
     async with kafka.admin(account.settings) as admin:
         present = sorted(set(await admin.list_topics()) & set(names))
         found: dict[str, dict[str, str]] = {}

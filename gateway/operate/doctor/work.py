@@ -13,7 +13,6 @@ from gateway.adapters.access import Role
 from gateway.adapters.kafka_requests import find_transactions, raw_client, read_clock
 from gateway.adapters.settings import Settings
 from gateway.adapters.topic_reader import Span, find_spans, read_spans
-from gateway.adapters.topics import Topics
 from gateway.operate.doctor.finding import Finding, Patient, fine, problem, unchecked
 
 _TOLERATED_MS = 5_000
@@ -69,7 +68,7 @@ async def check_transactions(patient: Patient) -> list[Finding]:
 
 
 def _lane_ids(settings: Settings) -> re.Pattern[str]:
-    displays = "|".join(re.escape(topic) for topic in Topics(settings.topic_prefix).displays)
+    displays = "|".join(re.escape(topic) for topic in settings.topic_names.displays)
     return re.compile(rf"{re.escape(settings.groups[0])}-({displays})-\d+")
 
 
@@ -94,12 +93,12 @@ async def check_lag(patient: Patient) -> list[Finding]:
     if account is None:
         return [unchecked("groups", f"{patient.own.name} may not see them", _AS_OPERATOR)]
     relay, feedback = settings.groups
-    displays = await kafka.partitions_of(account.settings, list(Topics(settings.topic_prefix).displays))
+    displays = await kafka.partitions_of(account.settings, list(settings.topic_names.displays))
     async with kafka.admin(account.settings) as admin, kafka.consumer(account.settings) as consumer:
         lanes = await _group(admin, relay)
         findings = await _standing(consumer, relay, lanes, dict.fromkeys(displays, 0) | _of(lanes, displays))
         counting = await _group(admin, feedback)
-        read = {each: at for each, at in counting.committed.items() if each.topic in Topics(settings.topic_prefix).all}
+        read = {each: at for each, at in counting.committed.items() if each.topic in settings.topic_names.all}
         if read:
             findings += await _standing(consumer, feedback, counting, read)
         else:

@@ -9,13 +9,16 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
+from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings
+from gateway.core.recognition import RowRef
 from gateway.feedback.cases import Case
 from gateway.feedback.history import Status
 from gateway.feedback.marking import find_case, mark
 from gateway.feedback.rebuild import rebuild
 from gateway.feedback.shown import case_as_json, time_as_text, today
 from gateway.feedback.state import State, read_state
+from gateway.operate.rows import require_rows
 
 Output = Literal["text", "json"]
 
@@ -26,7 +29,7 @@ class CaseFilter:
 
     status: Status | None = None
     code: str | None = None
-    row: int | None = None
+    row: RowRef | None = None
     unit: str | None = None
 
     def admits(self, case: Case, state: State) -> bool:
@@ -35,13 +38,19 @@ class CaseFilter:
         return (
             self.status in {None, state.standing(case).status}
             and self.code in {None, problem.code}
-            and self.row in {None, problem.row}
+            and self.row in {None, problem.ref}
             and (self.unit is None or self.unit in problem.units)
         )
 
 
+def find_row(settings: Settings, text: str) -> RowRef:
+    """Find the row of the list that ``--row`` names. Raises UsageError."""
+    (row,) = require_rows("--row", load_recognition(settings.recognition_dir), text)
+    return row
+
+
 def list_cases(settings: Settings, which: CaseFilter, output: Output) -> int:
-    """Print the cases, the one last seen first; returns the exit code."""
+    """Print the cases, the one last seen first; return the exit code."""
     state = asyncio.run(read_state(settings))
     cases = [case for case in state.cases.values() if which.admits(case, state)]
     if output == "json":
@@ -68,7 +77,7 @@ def list_cases(settings: Settings, which: CaseFilter, output: Output) -> int:
         problem = case.problem
         status, value = state.standing(case).status.zh, problem.value or problem.field
         table.add_row(
-            case.id[:8], status, str(case.count), _trend(case), time_as_text(case.last)[:16], str(problem.row or ""),
+            case.id[:8], status, str(case.count), _trend(case), time_as_text(case.last)[:16], str(problem.ref or ""),
             problem.code, value, "、".join(problem.units),
         )  # fmt: skip
     if cases:
@@ -85,7 +94,8 @@ def _trend(case: Case) -> str:
 def show_case(settings: Settings, case_id: str, output: Output) -> int:
     """Print one case with its history and examples; returns the exit code. Raises UsageError."""
     state = asyncio.run(read_state(settings))
-    content = case_as_json(find_case(state, case_id), state)
+    case = find_case(state, case_id)
+    content, ref = case_as_json(case, state), case.problem.ref
     if output == "json":
         _print_json(content)
         return 0
@@ -95,7 +105,7 @@ def show_case(settings: Settings, case_id: str, output: Output) -> int:
     console.print(f"  {content['message']['en']}")
     lines = {
         "原因 reason": content["code"],
-        "清单 list row": f"第{content['row']}行 {content['certificate'] or ''}" if content["row"] else None,
+        "清单 list row": f"{ref} {content['certificate'] or ''}" if ref else None,
         "字段 field": content["field"],
         "取值 value": content["value"],
         "清单原文 accepted": "；".join(content["accepted"]),

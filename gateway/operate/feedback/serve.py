@@ -11,7 +11,7 @@ from mode import Service
 
 from gateway.adapters.list_watch import ListWatch
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
+from gateway.core.recognition import RowRef
 from gateway.errors import GatewayError
 from gateway.feedback.health import add_health
 from gateway.feedback.page.cluster import Cluster
@@ -20,6 +20,7 @@ from gateway.feedback.page.server import Sources, add_page
 from gateway.feedback.report.run import form_of, make_report
 from gateway.feedback.run import run_feedback
 from gateway.feedback.state import StateFollower
+from gateway.operate.rows import require_rows
 
 _TRACE_S = 120
 
@@ -32,7 +33,7 @@ def serve_feedback(settings: Settings) -> int:
         if not settings.web.enabled:
             return
         live, cluster = Live(settings), Cluster(settings)
-        add_health(app, follower, cluster, Topics(settings.topic_prefix))
+        add_health(app, follower, cluster, settings.topic_names)
         one_at_a_time = asyncio.Semaphore(1)
 
         async def trace(event_id: str) -> dict[str, Any]:
@@ -44,7 +45,11 @@ def serve_feedback(settings: Settings) -> int:
             made = make_report(follower.state, watch.current, unit, since, until, datetime.datetime.now(datetime.UTC))
             return await asyncio.to_thread(form.render, made), form.media_type
 
-        add_page(app.web.web_app, Sources(settings, follower, watch, live, cluster, trace, report))
+        def find_row(text: str) -> RowRef:
+            (row,) = require_rows("row", watch.current, text)
+            return row
+
+        add_page(app.web.web_app, Sources(settings, follower, watch, live, cluster, trace, report, find_row))
 
         @app.service
         class PageService(Service):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from gateway.core.names import normalise, normalise_certificate
 from gateway.core.province import Province
-from gateway.core.recognition import Edition, Recognition, Row
+from gateway.core.recognition import Edition, Recognition, Row, RowRef
 from gateway.core.recognition.document import Cell, UnitRule
 from gateway.core.recognition.editions import ListedRow
 
@@ -61,8 +61,7 @@ class RowChange:
     ``opens`` and ``closes``: the issuing provinces whose certificates can pass by this row only after, or only before.
     """
 
-    batch: int
-    row: int
+    ref: RowRef
     certificate: str | None
     kind: str  # added | removed | changed
     cells: tuple[CellChange, ...]
@@ -116,7 +115,7 @@ def _compare_rules(before: Edition, after: Edition) -> Iterable[RuleChange]:
 
 
 def _compare_rows(before: Edition, after: Edition) -> Iterable[RowChange]:
-    old, new = ({(each.batch, each.row.row): each for each in edition.rows} for edition in (before, after))
+    old, new = ({each.ref: each for each in edition.rows} for edition in (before, after))
     for key in sorted(old.keys() | new.keys()):
         change = compare_rows(old.get(key), new.get(key))
         if change is not None:
@@ -134,7 +133,7 @@ def compare_rows(before: ListedRow | None, after: ListedRow | None) -> RowChange
     kind = "changed" if old and new else "added" if new else "removed"
     passed, passes = _passing(old), _passing(new)
     return RowChange(
-        listed.batch, listed.row.row, listed.row.certificate.value, kind, changed,
+        listed.ref, listed.row.certificate.value, kind, changed,
         gains=_more(new, old), loses=_more(old, new),
         opens=tuple(each for each in passes if each not in passed),
         closes=tuple(each for each in passed if each not in passes),

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.adapters.settings import Settings
-from gateway.core.recognition import Provenance
+from gateway.core.recognition import Provenance, RowRef
 from gateway.core.recognition.document import UnitRule
 from gateway.core.times import format_instant, is_date
 from gateway.errors import UsageError
@@ -60,11 +60,10 @@ def measure(settings: Settings, before: Path, after: Path, changes: ListChanges,
     """
     since = time.time_ns() // 1_000_000 - days * _DAY_MS
     result = summarise(replay(settings, Question(after, before, since, examples=0)), load(before), load(after))
-    counted = {(each["batch"], each["row"]): each for each in result["by_row"]}
+    counted = {RowRef(each["batch"], each["row"]): each for each in result["by_row"]}
     nothing = {"events": 0, "changed": 0, "opened": 0, "closed": 0}
-    rows: dict[tuple[int, int], dict[str, Any]] = {
-        (row.batch, row.row): {"batch": row.batch, "row": row.row, "certificate": row.certificate, **nothing}
-        for row in changes.rows
+    rows: dict[RowRef, dict[str, Any]] = {
+        row.ref: {**row.ref._asdict(), "certificate": row.certificate, **nothing} for row in changes.rows
     }
     rows |= {key: each for key, each in counted.items() if key in rows or each["changed"]}
     totals = {name: result[name] for name in ("events", "changed", "opened", "closed")}
@@ -89,7 +88,7 @@ def to_objects(changes: ListChanges, impact: dict[str, Any] | None) -> Iterable[
         sides = {"from": _plain_rule(rule.before), "to": _plain_rule(rule.after)}
         yield {"kind": "rule", "batch": rule.batch, "rule": rule.name, **sides}
     for row in changes.rows:
-        place = {"batch": row.batch, "row": row.row}
+        place = row.ref._asdict()
         yield {
             "kind": "row", **place, "certificate": row.certificate, "change": row.kind, "gains": row.gains, "loses": row.loses,
             "opens": [each.value for each in row.opens], "closes": [each.value for each in row.closes],
@@ -144,10 +143,7 @@ def _print(changes: ListChanges, before: Path, after: Path) -> None:
 
 
 def _print_row(console: Console, row: RowChange) -> None:
-    batch = "" if row.batch == 1 else f"第{row.batch}批 batch {row.batch} "
-    console.print(
-        f"\n{batch}第 {row.row} 行 row {row.row}  {row.certificate or '〔缺失〕'}  {_KINDS[row.kind]}", style="bold"
-    )
+    console.print(f"\n第 {row.ref} 行 row {row.ref}  {row.certificate or '〔缺失〕'}  {_KINDS[row.kind]}", style="bold")
     for province in row.opens:
         console.print(f"  {province.chinese}签发、{province.other.chinese}亮证：可以互认 can pass now", style="green")
     for province in row.closes:
@@ -207,7 +203,6 @@ def _print_impact(impact: dict[str, Any]) -> None:
     for heading in ("涉及事件\nevents", "判定改变\nchanged", "新增通过\nforwarded then", "不再通过\nno longer"):
         table.add_column(Text(heading), justify="right")
     for row in impact["rows"]:
-        place = str(row["row"]) if row["batch"] == 1 else f"{row['batch']}/{row['row']}"
         counts = [f"{row[name]:,}" for name in ("events", "changed", "opened", "closed")]
-        table.add_row(place, Text(row["certificate"] or "〔缺失〕"), *counts)
+        table.add_row(str(RowRef(row["batch"], row["row"])), Text(row["certificate"] or "〔缺失〕"), *counts)
     Console(highlight=False).print(table)

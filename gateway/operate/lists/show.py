@@ -16,17 +16,19 @@ from gateway.core.recognition.document import Cell, Sides
 from gateway.core.recognition.editions import ListedRow
 from gateway.core.times import is_date
 from gateway.errors import UsageError
+from gateway.operate.rows import require_rows
 
 _MARK = {Provenance.READ: "", Provenance.INFERRED: "〔推断〕", Provenance.MISSING: "〔缺失〕"}
 
 
-def show_list(recognition: Recognition, date: str, row: int | None, output: Literal["text", "json"]) -> int:
+def show_list(recognition: Recognition, date: str, row: str | None, output: Literal["text", "json"]) -> int:
     """Print the rows in force on ``date`` (YYYY-MM-DD, UTC+8); returns the exit code. Raises UsageError."""
     if not is_date(date):
         raise UsageError(f"--date: {date} is no calendar date, YYYY-MM-DD")
     edition = recognition.edition_on(date)
-    rows = [each for each in edition.rows if row in {None, each.row.row}]
-    if row is not None and not rows:
+    wanted = require_rows("--row", recognition, row) if row is not None else None
+    rows = [each for each in edition.rows if wanted is None or each.ref in wanted]
+    if wanted is not None and not rows:
         raise UsageError(f"--row: no row {row} is in force on {date}")
     if output == "json":
         for listed in rows:
@@ -39,7 +41,7 @@ def show_list(recognition: Recognition, date: str, row: int | None, output: Lite
         return 0
     console = Console()
     console.print(_table(rows, date))
-    unresolved = [listed.row.row for listed in rows if listed.row.unresolved()]
+    unresolved = [listed.ref for listed in rows if listed.row.unresolved()]
     console.print(f"{len(rows)} rows in force on {date}; list digest {edition.digest}", highlight=False, soft_wrap=True)
     if unresolved:
         numbers = ", ".join(map(str, unresolved))
@@ -58,7 +60,7 @@ def _table(rows: list[ListedRow], date: str) -> Table:
         row = listed.row
         scenarios = [f"{each.code} {each.text}" for each in row.scenarios.value or ()]
         table.add_row(
-            str(row.row),
+            str(listed.ref),
             _mark(row.certificate, [row.certificate.value or ""]),
             _sides(row.issuers),
             _mark(row.channels, row.channels.value or ()),

@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
+from gateway.contract.display_event import read_event
+from gateway.core.event import Invalid, UnreadableError
 from gateway.core.province import Province
-from gateway.core.reading import UnreadableError, read_event
-from gateway.core.reasons import MEANINGS, Code
+from gateway.core.reasons import Code, reason_of
 
 
 class Problem(NamedTuple):
@@ -38,11 +39,12 @@ def find_problems(event: bytes, province: Province) -> list[Problem]:
         reading = read_event(event)
     except UnreadableError as error:
         return [Problem(error.code, "event", "无法读取为事件：", str(error))]
-    problems = [
-        Problem(reason.code.value, reason.field, *(reason.detail or (reason.zh, reason.en)))
-        for reason in reading.problems
-    ]
-    if not problems and reading.source != province.source:
-        meaning = MEANINGS[Code.SOURCE_MISMATCH]
-        problems.append(Problem(Code.SOURCE_MISMATCH.value, "source", meaning.zh, meaning.en))
-    return problems
+    if isinstance(reading, Invalid):
+        reasons = [reason_of(Code.INVALID_EVENT, problem, province) for problem in reading.problems]
+        return [
+            Problem(reason.code.value, reason.field, *(reason.detail or (reason.zh, reason.en))) for reason in reasons
+        ]
+    if reading.source != province.source:
+        entry = Code.SOURCE_MISMATCH.entry
+        return [Problem(entry.code, "source", entry.zh, entry.en)]
+    return []

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from gateway.adapters.strict_yaml import NotYamlError, line_of, read_yaml
-from gateway.core.event import EVENT_TYPE, Certificate, Display, Holder
+from gateway.contract.display_event.model import EVENT_TYPE, Certificate, Display, Holder
+from gateway.contract.strict_json import NotJsonError, read
 from gateway.core.province import Province
-from gateway.core.strict_json import NotJsonError, read
 from gateway.errors import ConfigurationError
 from gateway.operate.publish.checking import NotMappedError, Problem
 

@@ -14,7 +14,6 @@ from rich.console import Console
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
 from gateway.core.province import Province
 from gateway.operate.files import require_inputs
 from gateway.operate.publish.desk import Desk, Invalid
@@ -59,7 +58,7 @@ async def publish(
     With ``dry_run`` they go to standard output instead. Returns the exit code: 1 where a line was refused. Raises GatewayError.
     """
     desk = Desk(province, mapping, invalid, output)
-    topic = Topics(settings.topic_prefix).display(province)
+    topic = settings.topic_names.display(province)
     require_inputs(files)
     if invalid is not Invalid.REFUSE:
         sent, keyless = await _deliver(settings, topic, desk.events(files), dry_run=dry_run)

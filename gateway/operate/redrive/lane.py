@@ -1,14 +1,18 @@
-"""Puts one lane's rejected and dead-lettered events through again, beside the lane and without touching its position."""
+"""Puts one lane's rejected and dead-lettered events through again: takes the lane over, and writes into its own chain.
+
+Whoever holds the lane's transactional id is the lane, so nothing can be forwarded beside a redrive: a running worker is
+fenced, pauses, opens the lane anew, and learns from the ledger what the redrive forwarded.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
-from aiokafka.structs import ConsumerRecord
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from gateway.adapters import kafka
 from gateway.adapters.kafka_stop import cut_off
@@ -16,65 +20,31 @@ from gateway.adapters.own_signatures import load_record_signer
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.topic_reader import Span, find_spans, read_spans
-from gateway.adapters.topics import Topics
-from gateway.core.decision import Decision, Outcome, decide
-from gateway.core.reading import Identity
-from gateway.core.recognition import Recognition
+from gateway.contract.dead_letter import read_dead_letter
+from gateway.contract.headers import CONTENT_TYPE, REDRIVE_HEADER, REMEMBERED_HEADER, SUPERSEDES_HEADER, origin_of
+from gateway.contract.ledger_entry import EntrySpan, build_entry, entry_id, facets_of
+from gateway.contract.outputs import Output, build_output, digest, outputs_digest
+from gateway.contract.rejection import read_rejection
+from gateway.contract.topics import LaneId
+from gateway.contract.verification import read_verification
+from gateway.core.decision import DeadLetter, Decision, Duplicate, Forward
+from gateway.core.event import Identity, Valid
+from gateway.core.recognition import Recognition, RowRef
+from gateway.decide import decide_bytes
 from gateway.errors import GatewayError
 from gateway.relay.group import group_id_of
-from gateway.relay.ledger import Output, build_entry, digest, entry_id, facets_of, outputs_digest, read_entry
-from gateway.relay.ledger import Span as EntrySpan
+from gateway.relay.horizon import Horizon
+from gateway.relay.lane import transactional_id
+from gateway.relay.recovery import Position, committed_position, position_from_ledger
 from gateway.relay.transaction import MAX_BATCH_BYTES, REFUSED, send_in_transaction
-from gateway.relay.turn import (
-    CONTENT_TYPE,
-    REDRIVE_HEADER,
-    SUPERSEDES_HEADER,
-    LaneId,
-    build_output,
-    destinations_of,
-    origin_of,
-)
 
 Result = Literal["forward", "reject", "unchanged", "duplicate", "dead_letter", "expired", "refused"]
 _CHUNK = 10_000
-"""Candidates that are decided together: what is known of their ids costs a pass over the lane's outputs."""
+"""Candidates that are decided together: what was forwarded under their ids costs a pass over the lane's outputs."""
 _MOST_IN_A_TRANSACTION = 500
+_MOST_TAKEOVERS = 5
 
-
-class _Event(msgspec.Struct):
-    id: str
-    source: str
-
-
-class _Code(msgspec.Struct):
-    code: str
-
-
-class _Row(msgspec.Struct):
-    row: int
-    listed: bool
-
-
-class _Made(msgspec.Struct):
-    content_digest: str
-
-
-class _Data(msgspec.Struct):
-    """Of an output, what a redrive needs to know."""
-
-    event: _Event | None = None
-    reasons: tuple[_Code, ...] = ()
-    error: _Code | None = None
-    nearest_row: _Row | None = None
-    responsible_units: tuple[str, ...] = ()
-    decision: _Made | None = None
-
-
-class _Output(msgspec.Struct):
-    data: _Data
-
-
-_decode = msgspec.json.Decoder(_Output).decode
+_Contents = dict[Identity, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +58,7 @@ class Candidate:
     rejected_at: int
     event_id: str | None
     codes: frozenset[str]
-    row: int | None
+    row: RowRef | None
     units: frozenset[str]
 
     @property
@@ -103,87 +73,111 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Redecided:
     """What became of a candidate: ``result``, and the new decision where there is one."""
 
     candidate: Candidate
     result: Result
     decision: Decision | None = None
-    record: ConsumerRecord | None = None
 
 
-@dataclass(slots=True)
-class _Known:
-    """What the lane's outputs say of one identity: content digests by input offset, and which were forwarded."""
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A candidate that gives a new record: its input record and the decision on it."""
 
-    contents: dict[int, str] = field(default_factory=dict)
-    forwarded: dict[int, str] = field(default_factory=dict)
+    candidate: Candidate
+    result: Result
+    decision: Decision
+    record: ConsumerRecord
+
+    @property
+    def redecided(self) -> Redecided:
+        return Redecided(self.candidate, self.result, self.decision)
 
 
 @dataclass
 class LaneRedrive:
-    """The redrive of ``lane``: of the candidates that ``admits`` lets through."""
+    """The redrive of ``lane``: of the candidates that ``admits`` lets through; ``report`` is called with each result."""
 
     settings: Settings
     lane: LaneId
     recognition: Recognition
     admits: Callable[[Candidate], bool]
+    report: Callable[[Redecided], None]
 
     def __post_init__(self) -> None:
-        topics, p = Topics(self.settings.topic_prefix), self.lane.partition
+        topics, p = self.settings.topic_names, self.lane.partition
         self._topics = topics
+        self._group_id = group_id_of(self.settings)
         self._key_ring, self._signer = load_key_ring(self.settings), load_record_signer(self.settings)
         self._verification = TopicPartition(topics.verification(self.lane.province.other), p)
         self._refusals = [TopicPartition(topics.rejection(self.lane.province), p), TopicPartition(topics.deadletter, p)]
         self._source = TopicPartition(self.lane.topic, p)
-        self._ledger = TopicPartition(topics.ledger, p)
-        self._key = f"redrive-{self.lane}"
-        self._previous: str | None = None
         self._producer: AIOKafkaProducer | None = None
+        self._position: Position | None = None
+        # Reported already, by place; and what a transaction held of which nobody knows whether it was committed.
+        self._reported: set[bytes] = set()
+        self._written = 0
+        self._in_doubt: list[_Change] = []
 
-    async def run(self, tell: Callable[[Again], None], *, write: bool) -> int:
-        """Decide the candidates again, and ``write`` what changes; each result is told. Returns how many were written.
+    async def run(self, *, write: bool) -> int:
+        """Decide the candidates again, and ``write`` what changes; returns how many were written.
 
-        Raises GatewayError where the broker fails in the middle: whole transactions before it stand, and count as redriven.
+        Only who writes takes the lane over. Raises GatewayError where the broker fails in the middle, or where the lane's own
+        worker takes it back again and again: whole transactions before that stand, and count as redriven.
         """
-        written = 0
         try:
-            if write:
-                await self._start_producer()
-            async with kafka.consumer(self.settings) as consumer:
-                consumer.assign([self._source, self._ledger, self._verification, *self._refusals])
-                candidates = await self._find_candidates(consumer)
-                self._previous = await self._previous_entry(consumer) if candidates else None
-                for start in range(0, len(candidates), _CHUNK):
-                    chunk = await self._with_inputs(consumer, candidates[start : start + _CHUNK])
-                    changed = []
-                    for again in await self._decide_again(consumer, chunk):
-                        if again.result in {"forward", "reject"} and write:
-                            changed.append(again)
-                        else:
-                            tell(again)
-                    for first in range(0, len(changed), _MOST_IN_A_TRANSACTION):
-                        written += await self._send(changed[first : first + _MOST_IN_A_TRANSACTION], tell)
-        except ProducerFenced:
-            raise GatewayError(f"another redrive of {self.lane} is at work; let it end, then run this again") from None
+            for _ in range(_MOST_TAKEOVERS):
+                try:
+                    await self._redrive(write=write)
+                except ProducerFenced:
+                    # The lane's worker has opened it again, or another redrive is at work.
+                    await self._stop_producer()
+                else:
+                    return self._written
         except KafkaError as error:
-            message = f"{self.lane}: the broker failed ({type(error).__name__}) after {written} events were redriven"
+            message = (
+                f"{self.lane}: the broker failed ({type(error).__name__}) after {self._written} events were redriven"
+            )
             raise GatewayError(f"{message}; run this again for the rest") from None
         finally:
             await self._stop_producer()
-        return written
+        message = f"{self.lane} was taken back {_MOST_TAKEOVERS} times, after {self._written} events were redriven"
+        raise GatewayError(f"{message}; let another redrive end, or stop the workers, then run this again for the rest")
 
-    async def _start_producer(self) -> None:
+    async def _redrive(self, *, write: bool) -> None:
+        # Before anything is read: what the lane had pending has then ended, and nobody adds to it.
+        position = await self._take_over() if write else None
+        async with kafka.consumer(self.settings) as consumer:
+            consumer.assign([self._source, self._verification, *self._refusals])
+            candidates = await self._find_candidates(consumer)
+            if candidates and write and position is None:
+                raise GatewayError(f"{self.lane}: neither group nor ledger says where it stands; run its worker first")
+            for start in range(0, len(candidates), _CHUNK):
+                changes = await self._decide_again(consumer, candidates[start : start + _CHUNK])
+                if not write:
+                    self._report_all(changes)
+                    continue
+                for first in range(0, len(changes), _MOST_IN_A_TRANSACTION):
+                    await self._send(changes[first : first + _MOST_IN_A_TRANSACTION])
+
+    async def _take_over(self) -> Position | None:
+        """Fence whoever works the lane, then read where it stands; in any other order its last commit could be missed."""
         self._producer = AIOKafkaProducer(
             **kafka.client_options(self.settings),
-            transactional_id=f"{group_id_of(self.settings)}-{self._key}",
+            transactional_id=transactional_id(self._group_id, self.lane),
             transaction_timeout_ms=self.settings.relay.transaction_timeout_ms,
             max_batch_size=MAX_BATCH_BYTES,
         )
         await self._producer.start()
-        # Fences another redrive of the lane, and ends what it left: only then is what it wrote known for sure.
+        # begin_transaction waits for InitProducerId, which ends what the last owner had pending and fences it.
         await self._producer.begin_transaction()
         await self._producer.abort_transaction()
+        position = await committed_position(self.settings, self._group_id, self.lane)
+        if position is None or position.previous is None:
+            position = await position_from_ledger(self.settings, self._topics, self.lane) or position
+        self._position = position
+        return position
 
     async def _stop_producer(self) -> None:
         producer, self._producer = self._producer, None
@@ -191,7 +185,7 @@ class LaneRedrive:
             await cut_off(producer)
 
     async def _find_candidates(self, consumer: AIOKafkaConsumer) -> list[Candidate]:
-        """Those that are selected and that no later redrive has superseded, by input offset."""
+        """Find those that are selected, that no later redrive has superseded and that were not reported; by input offset."""
         found: list[Candidate] = []
         superseded: set[bytes] = set()
         spans = await find_spans(consumer, [*self._refusals, self._verification])
@@ -204,143 +198,161 @@ class LaneRedrive:
                     and self.admits(candidate)
                 ):
                     found.append(candidate)
-        standing = [each for each in found if each.place not in superseded]
-        return sorted(standing, key=lambda each: each.origin)
+        in_doubt, self._in_doubt = self._in_doubt, []
+        self._confirm([change for change in in_doubt if change.candidate.place in superseded])
+        known = superseded | self._reported
+        return sorted((each for each in found if each.place not in known), key=lambda each: each.origin)
 
     def _candidate(self, record: ConsumerRecord) -> Candidate | None:
         origin = origin_of(record.headers)
         if origin is None or origin[:2] != (self.lane.topic, self.lane.partition):
             return None  # the other province's dead letter, or nobody's
-        try:
-            data = _decode(record.value or b"").data
-        except msgspec.MsgspecError:
-            return None
-        codes = [reason.code for reason in data.reasons] + ([data.error.code] if data.error else [])
-        row = data.nearest_row.row if data.nearest_row is not None and data.nearest_row.listed else None
-        return Candidate(
-            record.topic, record.partition, record.offset, origin[2], record.timestamp,
-            data.event.id if data.event else None, frozenset(codes), row, frozenset(data.responsible_units),
-        )  # fmt: skip
+        place = (record.topic, record.partition, record.offset, origin.offset, record.timestamp)
+        if rejection := read_rejection(record.value):
+            data, nearest = rejection.data, rejection.data.nearest_row
+            row = RowRef(nearest.batch, nearest.row) if nearest is not None and nearest.listed else None
+            codes = frozenset(reason.code.value for reason in data.reasons)
+            return Candidate(*place, data.event.id, codes, row, frozenset(data.responsible_units))
+        if letter := read_dead_letter(record.value):
+            return Candidate(*place, None, frozenset({letter.data.error.code.value}), None, frozenset())
+        return None
 
-    async def _previous_entry(self, consumer: AIOKafkaConsumer) -> str | None:
-        previous = None
-        async for _, records in read_spans(consumer, await find_spans(consumer, [self._ledger])):
-            for record in records:
-                if record.key == self._key.encode() and read_entry(record.value) is not None:
-                    previous = digest(self.settings.ledger.digest, [record.value])
-        return previous
+    async def _decide_again(self, consumer: AIOKafkaConsumer, candidates: Sequence[Candidate]) -> list[_Change]:
+        """Decide the candidates by their input records; report those that give no new record, and return the others."""
+        inputs = await self._read_inputs(consumer, candidates)
+        first = {offset: self._decide(record, {}) for offset, record in inputs.items()}
+        identities = {identity for each in first.values() if (identity := _identity(each))}
+        forwarded = await self._read_forwarded(consumer, identities)
+        changes = []
+        for candidate in candidates:
+            record = inputs.get(candidate.origin)
+            if record is None:
+                self._report_all([Redecided(candidate, "expired")])
+                continue
+            decision = first[candidate.origin]
+            if _identity(decision) in forwarded:
+                decision = self._decide(record, forwarded)
+            result = _result(candidate, decision)
+            if isinstance(decision, Forward):
+                identity = decision.reading.identity
+                forwarded[identity] = (*forwarded.get(identity, ()), decision.reading.content_digest)
+            if result in {"forward", "reject"}:
+                changes.append(_Change(candidate, result, decision, record))
+            else:
+                self._report_all([Redecided(candidate, result, decision)])
+        return changes
 
-    async def _with_inputs(self, consumer: AIOKafkaConsumer, candidates: Sequence[Candidate]) -> list[Again]:
-        """The candidates with their input records; those without are ``expired``."""
+    async def _read_inputs(
+        self, consumer: AIOKafkaConsumer, candidates: Sequence[Candidate]
+    ) -> dict[int, ConsumerRecord]:
+        """Read the candidates' input records, as far as they are kept; by offset."""
         kept = (await find_spans(consumer, [self._source]))[self._source]
         wanted, inputs = {each.origin for each in candidates}, dict[int, ConsumerRecord]()
         first, end = (max(kept.log_start, offset) for offset in (candidates[0].origin, candidates[-1].origin + 1))
-        async for _, records in read_spans(consumer, {self._source: Span(kept.log_start, first, end)}):
+        async for _, records in read_spans(consumer, {self._source: Span(kept.log_start, first, min(end, kept.end))}):
             inputs.update((record.offset, record) for record in records if record.offset in wanted)
-        return [Again(each, "expired", record=inputs.get(each.origin)) for each in candidates]
+        return inputs
 
-    async def _decide_again(self, consumer: AIOKafkaConsumer, chunk: Iterable[Again]) -> list[Again]:
-        there = [each for each in chunk if each.record is not None]
-        first = {each.candidate.origin: self._decide(each.record, {}) for each in there if each.record is not None}
-        identities = {decision.identity for decision in first.values() if decision.identity}
-        known = await self._what_is_known(consumer, identities)
-        results = []
-        for each in chunk:
-            if each.record is None:
-                results.append(each)
-                continue
-            decision = first[each.candidate.origin]
-            if decision.identity and decision.reading:
-                others = known.setdefault(decision.identity, _Known())
-                earlier = {text for offset, text in others.contents.items() if offset < each.candidate.origin}
-                if decision.reading.content_digest in others.forwarded.values():
-                    results.append(Again(each.candidate, "duplicate", decision, each.record))
-                    continue
-                if earlier - {decision.reading.content_digest}:
-                    # Other content came under this id before: that still stands against it.
-                    seen = {decision.identity: tuple(earlier - {decision.reading.content_digest})}
-                    decision = self._decide(each.record, seen)
-                if decision.outcome is Outcome.FORWARD and decision.reading:
-                    others.forwarded[each.candidate.origin] = decision.reading.content_digest
-            results.append(Again(each.candidate, _result(each.candidate, decision), decision, each.record))
-        return results
-
-    def _decide(self, record: ConsumerRecord, seen: Mapping[Identity, tuple[str, ...]]) -> Decision:
+    def _decide(self, record: ConsumerRecord, forwarded: Mapping[Identity, tuple[str, ...]]) -> Decision:
         # Received when it first was: a decision does not depend on when it is made again.
-        return decide(
+        return decide_bytes(
             record.value or b"", self.lane.province, record.timestamp, self.recognition,
-            key=record.key, headers=record.headers, seen=seen,
-            signature=self._key_ring.verdict_on(self.lane.province, record),
+            key=record.key, headers=record.headers, forwarded=forwarded,
+            signature=self._key_ring.status_on(self.lane.province, record),
         )  # fmt: skip
 
-    async def _what_is_known(self, consumer: AIOKafkaConsumer, identities: set[Identity]) -> dict[Identity, _Known]:
-        """What the lane has written of ``identities``."""
-        known: dict[Identity, _Known] = {}
-        spans = await find_spans(consumer, [self._verification, self._refusals[0]])
-        async for partition, records in read_spans(consumer, spans):
+    async def _read_forwarded(self, consumer: AIOKafkaConsumer, identities: set[Identity]) -> _Contents:
+        """Read which contents the lane has forwarded under ``identities``: all that is kept, not only the horizon."""
+        forwarded: _Contents = {}
+        async for _, records in read_spans(consumer, await find_spans(consumer, [self._verification])):
             for record in records:
-                origin = origin_of(record.headers)
-                try:
-                    data = _decode(record.value or b"").data
-                except msgspec.MsgspecError:
+                if (sent := read_verification(record.value)) is None:
                     continue
-                if origin is None or data.event is None or data.decision is None:
-                    continue
-                identity = Identity(data.event.source, data.event.id)
+                identity = Identity(sent.data.event.source, sent.data.event.id, sent.data.holder.ref)
                 if identity in identities:
-                    entry = known.setdefault(identity, _Known())
-                    entry.contents[origin[2]] = data.decision.content_digest
-                    if partition == self._verification:
-                        entry.forwarded[origin[2]] = data.decision.content_digest
-        return known
+                    forwarded[identity] = (*forwarded.get(identity, ()), sent.data.decision.content_digest)
+        return forwarded
 
-    async def _send(self, changed: list[Again], tell: Callable[[Again], None]) -> int:
+    async def _send(self, changes: Sequence[_Change]) -> None:
         """Write one transaction; where the broker refuses a record, its halves, down to the one that it refuses."""
-        assert self._producer is not None  # noqa: S101 — run() started it
-        outputs, entry = self._build(changed)
+        assert self._producer is not None and self._position is not None  # noqa: S101, PT018 — _redrive took the lane over
+        position = self._position
+        outputs, entry = self._build(changes, position)
+        entry_digest = digest(self.settings.ledger.digest, [entry.value])
+        offsets = {self._source: OffsetAndMetadata(position.next_offset, entry_digest)}
+        self._in_doubt = list(changes)
         try:
-            await send_in_transaction(self._producer, [*outputs, entry], self.lane.partition, {}, "")
+            await send_in_transaction(self._producer, [*outputs, entry], self.lane.partition, offsets, self._group_id)
         except REFUSED:
+            self._in_doubt = []
             await self._stop_producer()
-            await self._start_producer()
-            if len(changed) == 1:
-                tell(Again(changed[0].candidate, "refused", changed[0].decision))
-                return 0
-            half = len(changed) // 2
-            return await self._send(changed[:half], tell) + await self._send(changed[half:], tell)
-        self._previous = digest(self.settings.ledger.digest, [entry.value])
-        for again in changed:
-            tell(again)
-        return len(changed)
+            if await self._take_over() != position:
+                raise ProducerFenced from None  # its worker had it in between: everything is to be read anew
+            if len(changes) == 1:
+                self._report_all([Redecided(changes[0].candidate, "refused", changes[0].decision)])
+                return
+            half = len(changes) // 2
+            await self._send(changes[:half])
+            await self._send(changes[half:])
+            return
+        self._in_doubt = []
+        self._position = Position(position.next_offset, entry_digest)
+        self._confirm(changes)
 
-    def _build(self, changed: Sequence[Again]) -> tuple[list[Output], Output]:
-        records = [again.record for again in changed if again.record is not None]
-        decisions = [again.decision for again in changed if again.decision is not None]
+    def _confirm(self, changes: Sequence[_Change]) -> None:
+        """Report what was written, and count it."""
+        self._written += len(changes)
+        self._report_all(changes)
+
+    def _report_all(self, results: Iterable[Redecided | _Change]) -> None:
+        for each in results:
+            self._reported.add(each.candidate.place)
+            self.report(each.redecided if isinstance(each, _Change) else each)
+
+    def _build(self, changes: Sequence[_Change], position: Position) -> tuple[list[Output], Output]:
+        """Build the outputs and the entry that accounts for them, the next one in the lane's chain."""
+        lane, records, algorithm = self.lane, [change.record for change in changes], self.settings.ledger.digest
         span = EntrySpan(
-            self.lane.province, self.lane.topic, self.lane.partition, records[0].offset, records[-1].offset, len(records),
+            lane.province, lane.topic, lane.partition, records[0].offset, records[-1].offset, len(records),
             records[-1].timestamp,
         )  # fmt: skip
-        redrive, destinations = entry_id(span, self._previous).encode(), destinations_of(self.lane, self._topics)
+        redrive = (REDRIVE_HEADER, entry_id(span, position.previous).encode())
+        horizon = Horizon(self.settings.duplicates.horizon_ms, self.settings.duplicates.max_ids)
         outputs = []
-        for again, record, decision in zip(changed, records, decisions, strict=True):
-            output = build_output(self.lane, record, decision, destinations[decision.outcome])
-            headers = (*output.headers, (REDRIVE_HEADER, redrive), (SUPERSEDES_HEADER, again.candidate.place))
+        for change in changes:
+            if isinstance(change.decision, Forward):
+                reading = change.decision.reading
+                horizon.remember(reading.identity, reading.content_digest, change.record.timestamp)
+            output = build_output(lane, change.record, change.decision, self._topics)
+            assert output is not None  # noqa: S101 — a duplicate is no change
+            headers = (*output.headers, redrive, (SUPERSEDES_HEADER, change.candidate.place))
             outputs.append(msgspec.structs.replace(output, headers=headers, value=self._signed(output.value)))
         entry = build_entry(
-            span, Counter(map(facets_of, decisions)), len(outputs),
-            outputs_digest(self.settings.ledger.digest, outputs), self.recognition.digest, self._previous,
+            span, Counter(facets_of(change.decision) for change in changes), len(outputs),
+            outputs_digest(algorithm, outputs), self.recognition.digest, position.previous,
             redriven=[record.offset for record in records],
         )  # fmt: skip
-        return outputs, Output(self._topics.ledger, self._key.encode(), self._signed(entry), (CONTENT_TYPE,))
+        headers = (CONTENT_TYPE, (REMEMBERED_HEADER, horizon.pending))
+        return outputs, Output(self._topics.ledger, str(lane).encode(), self._signed(entry), headers)
 
     def _signed(self, value: bytes) -> bytes:
         return value if self._signer is None else self._signer.sign(value)
 
 
+def _identity(decision: Decision) -> Identity | None:
+    if isinstance(decision, DeadLetter) or not isinstance(decision.reading, Valid):
+        return None
+    return decision.reading.identity
+
+
 def _result(candidate: Candidate, decision: Decision) -> Result:
-    if decision.outcome is Outcome.FORWARD:
-        return "forward"
-    if decision.outcome is Outcome.REJECT:
-        # The same reasons again would only be said twice, and so on for ever.
-        return "unchanged" if {code.value for code in decision.codes} == candidate.codes else "reject"
-    return "dead_letter"
+    match decision:
+        case Forward():
+            return "forward"
+        case Duplicate():
+            return "duplicate"
+        case DeadLetter():
+            return "dead_letter"
+        case _:
+            # The same reasons again would only be said twice, and so on for ever.
+            return "unchanged" if {code.value for code in decision.codes} == candidate.codes else "reject"

@@ -5,6 +5,7 @@ import json
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from rich.console import Console
@@ -13,23 +14,24 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
-from gateway.core.recognition import Recognition
+from gateway.contract.topics import LaneId, lanes_of
+from gateway.core.decision import Reject
+from gateway.core.recognition import Recognition, RowRef
 from gateway.errors import UsageError
-from gateway.operate.redrive.lane import Again, Candidate, LaneRedrive
-from gateway.relay.turn import lanes_of
+from gateway.operate.redrive.lane import Candidate, LaneRedrive, Redecided
+from gateway.operate.rows import require_rows
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which rejections and dead letters; every condition that is set must hold.
 
-    ``codes`` are reason codes (any of a rejection's) or dead letters' error codes; ``since`` and ``until`` are of the rejection
-    itself, in broker time, milliseconds since the epoch.
+    ``codes`` are reason codes (any of a rejection's) or dead letters' error codes; ``rows`` as a person names them (see
+    ``gateway.operate.rows``); ``since`` and ``until`` are of the rejection itself, in broker time, milliseconds since the epoch.
     """
 
     codes: frozenset[str] = frozenset()
-    rows: frozenset[int] = frozenset()
+    rows: tuple[str, ...] = ()
     ids: frozenset[str] = frozenset()
     units: frozenset[str] = frozenset()
     since: int | None = None
@@ -41,11 +43,11 @@ class Selection:
         """Whether nothing was asked for."""
         return not (self.codes or self.rows or self.ids or self.units or self.since or self.until or self.everything)
 
-    def admits(self, candidate: Candidate) -> bool:
-        """Whether ``candidate`` is meant."""
+    def admits(self, candidate: Candidate, rows: frozenset[RowRef]) -> bool:
+        """Tell whether ``candidate`` is meant; ``rows`` are those that the selection names."""
         return (
             (not self.codes or not self.codes.isdisjoint(candidate.codes))
-            and (not self.rows or candidate.row in self.rows)
+            and (not rows or candidate.row in rows)
             and (not self.ids or candidate.event_id in self.ids)
             and (not self.units or not self.units.isdisjoint(candidate.units))
             and (self.since is None or candidate.rejected_at >= self.since)
@@ -61,24 +63,31 @@ class Tally:
     becomes: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
+    changing: list[LaneId] = field(default_factory=list)
+    """The lanes in which something changes."""
     written: int = 0
 
-    def add(self, again: Again) -> None:
+    @property
+    def sends(self) -> int:
+        """How many give a new record."""
+        return self.becomes["forward"] + self.becomes["reject"]
+
+    def add(self, redecided: Redecided) -> None:
         """Count one."""
         self.selected += 1
-        self.becomes[again.result] += 1
-        if again.result == "reject" and again.decision is not None:
-            self.reasons[again.decision.reasons[0].code.value] += 1
-        examples = self.examples.setdefault(again.result, [])
+        self.becomes[redecided.result] += 1
+        if redecided.result == "reject" and isinstance(redecided.decision, Reject):
+            self.reasons[redecided.decision.codes[0].value] += 1
+        examples = self.examples.setdefault(redecided.result, [])
         if len(examples) < 5:
-            examples.append(again.candidate.event_id or again.candidate.origin_in_words)
+            examples.append(redecided.candidate.event_id or redecided.candidate.origin_in_words)
 
 
 RESULTS = {
     "forward": "转发 will be forwarded",
     "reject": "仍不通过，原因已变 rejected for another reason",
     "unchanged": "结果不变，不再发送 the same again: nothing is sent",
-    "duplicate": "已另行转发，不再发送 its content was forwarded meanwhile: nothing is sent",
+    "duplicate": "已另行转发，不再发送 forwarded already: nothing is sent",
     "dead_letter": "仍无法识别 still a dead letter: nothing is sent",
     "expired": "原始事件已过保留期 the input record is no longer kept",
     "refused": "消息代理拒收 the broker refused the record",
@@ -96,20 +105,19 @@ def run_redrive(
         raise UsageError("say which events: --reason, --row, --unit, --id, --since, --until, or --all for every one")
     recognition = load_recognition(settings.recognition_dir)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    plan = asyncio.run(_redrive(settings, recognition, selection, console, write=False))
-    sends = plan.becomes["forward"] + plan.becomes["reject"]
+    plan = asyncio.run(_redrive(settings, recognition, selection, console))
     if output == "text":
         _print(plan, "试运行 dry run" if dry_run else "计划 plan")
-    if dry_run or not sends:
+    if dry_run or not plan.sends:
         if output == "json":
             _print_json(plan, dry_run=True)
         return 0
     if not confirmed and sys.stdin.isatty():
-        console.print(f"put {sends} events through again? [y/N] ", end="")
+        console.print(f"put {plan.sends} events through again? [y/N] ", end="")
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             console.print("nothing was sent")
             return 0
-    done = asyncio.run(_redrive(settings, recognition, selection, console, write=True))
+    done = asyncio.run(_redrive(settings, recognition, selection, console, write=frozenset(plan.changing)))
     if output == "json":
         _print_json(done, dry_run=False)
     else:
@@ -118,9 +126,11 @@ def run_redrive(
 
 
 async def _redrive(
-    settings: Settings, recognition: Recognition, selection: Selection, console: Console, *, write: bool
-) -> Tally:
-    topics, tally = Topics(settings.topic_prefix), Tally()
+    settings: Settings, recognition: Recognition, selection: Selection, console: Console,
+    *, write: frozenset[LaneId] = frozenset(),
+) -> Tally:  # fmt: skip
+    """Decide again; write in the lanes ``write`` alone, as a lane that is written to is taken from its worker."""
+    topics, tally, rows = settings.topic_names, Tally(), require_rows("--row", recognition, *selection.rows)
     partitions = Counter(each.topic for each in await kafka.partitions_of(settings, list(topics.displays)))
     lanes = lanes_of(topics, partitions)
     columns = (
@@ -131,8 +141,11 @@ async def _redrive(
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         for lane in progress.track(lanes):
-            redrive = LaneRedrive(settings, lane, recognition, selection.admits)
-            tally.written += await redrive.run(tally.add, write=write)
+            redrive = LaneRedrive(settings, lane, recognition, partial(selection.admits, rows=rows), tally.add)
+            sends = tally.sends
+            tally.written += await redrive.run(write=lane in write)
+            if tally.sends > sends:
+                tally.changing.append(lane)
     return tally
 
 

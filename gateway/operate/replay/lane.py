@@ -12,20 +12,17 @@ from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import NO_SIGNATURES, KeyRing
 from gateway.adapters.topic_reader import Span, read_spans
-from gateway.core.decision import Decision, Outcome, decide_again
-from gateway.core.recognition import Recognition
+from gateway.contract.outputs import InputRecord
+from gateway.contract.topics import LaneId
+from gateway.core.decision import DeadLetter, Decision, Forward, Outcome, Reject, codes_of, decide, row_of
+from gateway.core.event import Valid
+from gateway.core.recognition import Recognition, RowRef
+from gateway.core.signature import SignatureStatus
 from gateway.operate.lane_pool import count_read
 from gateway.relay.horizon import Horizon
-from gateway.relay.turn import InputRecord, LaneId, decide_record
+from gateway.relay.turn import decide_record
 
 _FETCH_BYTES = 4_194_304
-
-
-class RowKey(NamedTuple):
-    """A row of the list: its batch, and its number in it."""
-
-    batch: int
-    row: int
 
 
 class Side(NamedTuple):
@@ -33,7 +30,7 @@ class Side(NamedTuple):
 
     outcome: str
     reason: str | None
-    row: RowKey | None
+    row: RowRef | None
 
 
 class Change(NamedTuple):
@@ -43,8 +40,8 @@ class Change(NamedTuple):
     after: Side
 
     @property
-    def row(self) -> RowKey | None:
-        """The row that lists the certificate: the new list's, else the old one's."""
+    def row(self) -> RowRef | None:
+        """The row that lists the certificate: by the new list, else by the old one."""
         return self.after.row or self.before.row
 
     @property
@@ -69,7 +66,7 @@ class Tally:
     after: Counter[str] = field(default_factory=Counter)
     changes: Counter[Change] = field(default_factory=Counter)
     examples: dict[Change, list[str]] = field(default_factory=dict)
-    touched: Counter[RowKey] = field(default_factory=Counter)
+    touched: Counter[RowRef] = field(default_factory=Counter)
     units_before: Counter[str] = field(default_factory=Counter)
     units_after: Counter[str] = field(default_factory=Counter)
     regions: Counter[tuple[str, str]] = field(default_factory=Counter)  # region code, flow
@@ -90,14 +87,15 @@ class Tally:
         self.touched.update({row for row in (change.before.row, change.after.row) if row})
         if change.before != change.after:
             self._add_change(change, before, after)
-        elif before.codes != after.codes:
+        elif codes_of(before) != codes_of(after):
             self.further += 1
 
     def _add_change(self, change: Change, before: Decision, after: Decision) -> None:
         self.changes[change] += 1
-        self.units_before.update(before.responsible_units)
-        self.units_after.update(after.responsible_units)
-        if event := before.event:
+        self.units_before.update(_units_of(before))
+        self.units_after.update(_units_of(after))
+        if not isinstance(before, DeadLetter) and isinstance(before.reading, Valid):
+            event = before.reading.event
             self.regions[event.data.display.region_code, change.flow] += 1
             examples = self.examples.setdefault(change, [])
             if len(examples) < self.most_examples:
@@ -105,7 +103,7 @@ class Tally:
 
 
 def merge(tallies: Iterable[Tally], most_examples: int) -> Tally:
-    """The tallies of several lanes as one; examples are the first ones of each."""
+    """Make one tally of several lanes'; examples are the first ones of each."""
     whole = Tally(most_examples)
     for each in tallies:
         whole.events += each.events
@@ -120,7 +118,7 @@ def merge(tallies: Iterable[Tally], most_examples: int) -> Tally:
 
 @dataclass(frozen=True, slots=True)
 class LaneSpan:
-    """Of a lane, the offsets to replay; those from ``warm`` up to ``start`` only teach the horizon which ids have been."""
+    """Of a lane, the offsets to replay; those from ``warm`` up to ``start`` only teach the horizons what was forwarded."""
 
     lane: LaneId
     warm: int
@@ -129,28 +127,46 @@ class LaneSpan:
 
 
 class LaneReplay:
-    """Decides the records of one lane, in offset order, under both lists."""
+    """Decides the records of one lane, in offset order, under both lists.
+
+    ``horizons`` are two: under another list other events are forwarded, and so other ones are repetitions.
+    """
 
     def __init__(
-        self, lane: LaneId, before: Recognition, after: Recognition, horizon: Horizon, most_examples: int,
-        key_ring: KeyRing = NO_SIGNATURES,
+        self, lane: LaneId, before: Recognition, after: Recognition, horizons: tuple[Horizon, Horizon],
+        most_examples: int, key_ring: KeyRing = NO_SIGNATURES,
     ) -> None:  # fmt: skip
         self.tally = Tally(most_examples)
         self._key_ring = key_ring
-        self._lane, self._before, self._after, self._horizon = lane, before, after, horizon
+        self._lane, self._before, self._after = lane, before, after
+        self._horizon_before, self._horizon_after = horizons
 
     def take(self, records: Iterable[InputRecord], start: int) -> None:
         """Decide ``records``; those below offset ``start`` are remembered but not counted."""
         for record in records:
-            before = decide_record(
-                self._lane, record, self._before, self._horizon, self._key_ring.verdict_on(self._lane.province, record)
-            )
-            # What has been seen depends on no list: one horizon serves both.
-            if before.identity and before.reading and before.outcome is not Outcome.DUPLICATE:
-                self._horizon.remember(before.identity, before.reading.content_digest, record.timestamp)
+            signature = self._key_ring.status_on(self._lane.province, record)
+            before = decide_record(self._lane, record, self._before, self._horizon_before, signature)
+            after = self._decide_again(before, record, signature)
+            _remember(self._horizon_before, before, record)
+            _remember(self._horizon_after, after, record)
             if record.offset >= start:
-                self.tally.add(before, decide_again(before, self._after))
-        self._horizon.keep()
+                self.tally.add(before, after)
+        self._horizon_before.keep()
+        self._horizon_after.keep()
+
+    def _decide_again(self, before: Decision, record: InputRecord, signature: SignatureStatus) -> Decision:
+        """Decide a record under the list tried, without reading it again; where no list is asked, it is ``before`` itself."""
+        if isinstance(before, DeadLetter) or not isinstance(before.reading, Valid):
+            return before
+        return decide(
+            before.reading, self._lane.province, record.timestamp, self._after, before.input_digest,
+            forwarded=self._horizon_after.at(record.timestamp), signature=signature,
+        )  # fmt: skip
+
+
+def _remember(horizon: Horizon, decision: Decision, record: InputRecord) -> None:
+    if isinstance(decision, Forward):
+        horizon.remember(decision.reading.identity, decision.reading.content_digest, record.timestamp)
 
 
 async def replay_lane(settings: Settings, span: LaneSpan, replay: LaneReplay) -> Tally:
@@ -169,6 +185,9 @@ async def replay_lane(settings: Settings, span: LaneSpan, replay: LaneReplay) ->
 
 
 def _side(decision: Decision) -> Side:
-    row = decision.listing.row if decision.listing else None
-    reason = decision.reasons[0].code.value if decision.reasons else None
-    return Side(decision.outcome.value, reason, RowKey(row.batch, row.number) if row else None)
+    codes = codes_of(decision)
+    return Side(decision.outcome.value, codes[0].value if codes else None, row_of(decision))
+
+
+def _units_of(decision: Decision) -> tuple[str, ...]:
+    return decision.units if isinstance(decision, Reject) else ()

@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.core.decision import Outcome
-from gateway.core.reasons import MEANINGS, Code
+from gateway.core.reasons import Code
+from gateway.core.recognition import RowRef
 
 OUTCOMES = {
     Outcome.FORWARD.value: "通过 forward",
@@ -87,7 +88,7 @@ def _opening(result: dict[str, Any]) -> list[str]:
         lines.append(f"  新增通过 forwarded then: {result['opened']:,}")
         lines.append(f"  不再通过 no longer forwarded: {result['closed']:,}")
         if other := changed - result["opened"] - result["closed"]:
-            lines.append(f"  仍不通过，主要原因或行号改变 still rejected, for another primary reason or row: {other:,}")
+            lines.append(f"  其他：主要原因、行号或是否重复改变 else (primary reason, row, repetition): {other:,}")
     if further := result["further_reasons"]:
         lines.append(
             f"另有仅次要原因改变者 only reasons behind the primary one differ (not counted above): {further:,}"
@@ -127,7 +128,7 @@ def _tables(result: dict[str, Any]) -> list[_Table]:
             "按主要原因 By primary reason (of the decisions that change)",
             ("原因 reason", "现行 today", "试用 then"),
             [
-                (f"{MEANINGS[Code(each['reason'])].zh} {each['reason']}", each["from"], each["to"])
+                (f"{Code(each['reason']).entry.zh} {each['reason']}", each["from"], each["to"])
                 for each in result["by_reason"]
             ],
         ),
@@ -150,7 +151,7 @@ def _flows(counts: dict[str, Any]) -> tuple[int, int, int]:
 
 
 def _decision(side: dict[str, Any], separator: str) -> str:
-    words = (MEANINGS[Code(side["reason"])].zh, side["reason"]) if side["reason"] else ()
+    words = (Code(side["reason"]).entry.zh, side["reason"]) if side["reason"] else ()
     return separator.join((OUTCOMES[side["outcome"]], *words))
 
 
@@ -160,10 +161,7 @@ def _rows(change: dict[str, Any]) -> str:
 
 
 def _row(place: dict[str, Any]) -> str:
-    """The row as people say it; the batch only where it is not the first."""
-    if place["row"] is None:
-        return "—"
-    return str(place["row"]) if place["batch"] == 1 else f"{place['batch']}/{place['row']}"
+    return "—" if place["row"] is None else str(RowRef(place["batch"], place["row"]))
 
 
 def _word(cell: str | int) -> str:

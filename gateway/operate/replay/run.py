@@ -6,7 +6,6 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,15 +19,14 @@ from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.topic_reader import find_spans
-from gateway.adapters.topics import Topics
-from gateway.core.recognition import Recognition
+from gateway.contract.topics import LaneId
+from gateway.core.recognition import Recognition, RowRef
 from gateway.core.times import china_date
 from gateway.errors import UsageError
 from gateway.operate.lane_pool import run_lanes
-from gateway.operate.replay.lane import LaneReplay, LaneSpan, RowKey, Side, Tally, merge, replay_lane
+from gateway.operate.replay.lane import LaneReplay, LaneSpan, Side, Tally, merge, replay_lane
 from gateway.operate.replay.report import print_report, to_markdown
 from gateway.relay.horizon import Horizon
-from gateway.relay.turn import LaneId
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,7 @@ async def _survey(settings: Settings, question: Question) -> list[LaneSpan]:
 
     What came within the duplicates' horizon before ``since`` is read too: it decides what is a repetition.
     """
-    displays = Topics(settings.topic_prefix).displays
+    displays = settings.topic_names.displays
     partitions = await kafka.partitions_of(settings, list(displays))
     since, until = question.since, question.until
     try:
@@ -124,9 +122,12 @@ def _replay_lane(job: tuple[Settings, Question, LaneSpan]) -> Tally:
     settings, question, span = job
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)  # thousands of objects come and go a batch, and none in cycles
-    horizon = Horizon(settings.duplicates.horizon_ms, settings.duplicates.max_ids)
+    duplicates = settings.duplicates
+    horizons = (
+        Horizon(duplicates.horizon_ms, duplicates.max_ids), Horizon(duplicates.horizon_ms, duplicates.max_ids),
+    )  # fmt: skip
     key_ring = load_key_ring(settings)
-    work = LaneReplay(span.lane, load(question.against), load(question.list_dir), horizon, question.examples, key_ring)
+    work = LaneReplay(span.lane, load(question.against), load(question.list_dir), horizons, question.examples, key_ring)
     return asyncio.run(replay_lane(settings, span, work))
 
 
@@ -146,7 +147,7 @@ def summarise(tally: Tally, against: Recognition, tried: Recognition) -> dict[st
     - ``by_region``: ``region`` (place of display), ``changed``, ``opened``, ``closed``
     """
     flows: Counter[str] = Counter()
-    rows: dict[RowKey, Counter[str]] = {row: Counter(events=count) for row, count in sorted(tally.touched.items())}
+    rows: dict[RowRef, Counter[str]] = {row: Counter(events=count) for row, count in sorted(tally.touched.items())}
     regions: dict[str, Counter[str]] = {}
     before: Counter[str] = Counter()
     after: Counter[str] = Counter()
@@ -206,10 +207,10 @@ def _side(side: Side) -> dict[str, Any]:
     return {"outcome": side.outcome, "reason": side.reason, "batch": batch, "row": row}
 
 
-def _certificate(key: RowKey, *lists: Recognition) -> str | None:
+def _certificate(ref: RowRef, *lists: Recognition) -> str | None:
     """The newest words for the row's certificate, of the first list that has the row."""
-    editions: Iterable[Any] = (edition for each in lists for edition in reversed(each.editions))
-    found = (listed.row for edition in editions for listed in edition.rows if (listed.batch, listed.row.row) == key)
+    editions = (edition for each in lists for edition in reversed(each.editions))
+    found = (listed.row for edition in editions for listed in edition.rows if listed.ref == ref)
     return next((row.certificate.value for row in found), None)
 
 

@@ -15,17 +15,18 @@ from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.topic_reader import Span, find_spans, read_spans
-from gateway.adapters.topics import Topics
+from gateway.contract.display_event import read_event
+from gateway.contract.headers import Origin, origin_of, trace_id
+from gateway.contract.ledger_entry import Entry, read_entry
+from gateway.contract.topics import LaneId, Topics, lanes_of
+from gateway.core.event import Reading, UnreadableError
 from gateway.core.province import Province
-from gateway.core.reading import Reading, UnreadableError, read_event
 from gateway.core.recognition import Recognition
 from gateway.core.times import format_instant
 from gateway.errors import ConfigurationError, UsageError
 from gateway.feedback.state import read_state
 from gateway.operate.lane_pool import count_read, run_lanes
 from gateway.operate.trace.story import Found, tell
-from gateway.relay.ledger import Entry, read_entry
-from gateway.relay.turn import LaneId, lanes_of, origin_of
 
 _FETCH: dict[str, Any] = {"max_partition_fetch_bytes": 4_194_304, "fetch_max_wait_ms": 20}
 
@@ -34,20 +35,20 @@ _FETCH: dict[str, Any] = {"max_partition_fetch_bytes": 4_194_304, "fetch_max_wai
 class Query:
     """What is looked for, and where. Times in milliseconds since the epoch, of the broker; None is open.
 
-    Either ``event_id``, ``trace_id`` (32 hex digits), or ``at``: topic without the deployment's prefix, partition, offset.
+    Either ``event_id``, ``trace_id`` (32 hex digits), or ``at``, whose topic is without the deployment's prefix.
     """
 
     event_id: str | None = None
     trace_id: str | None = None
-    at: tuple[str, int, int] | None = None
+    at: Origin | None = None
     province: Province | None = None
     partition: int | None = None
     since: int | None = None
     until: int | None = None
 
     def is_for(self, reading: Reading) -> bool:
-        """Whether that is the event, or one of them."""
-        return reading.id == self.event_id or (self.trace_id is not None and reading.trace_id == self.trace_id)
+        """Tell whether that is the event, or one of them."""
+        return reading.id == self.event_id or (self.trace_id is not None and trace_id(reading.carried) == self.trace_id)
 
     @property
     def needles(self) -> list[bytes]:
@@ -65,21 +66,21 @@ class _Job:
     query: Query
 
 
-def parse_at(text: str) -> tuple[str, int, int]:
-    """``TOPIC/PARTITION/OFFSET`` of an input record. Raises UsageError."""
+def parse_at(text: str) -> Origin:
+    """Parse ``TOPIC/PARTITION/OFFSET`` of an input record. Raises UsageError."""
     topic, _, rest = text.partition("/")
     partition, _, offset = rest.partition("/")
     if topic not in Topics().displays or not (partition.isdecimal() and offset.isdecimal()):
         raise UsageError(f"--at: {text} is no TOPIC/PARTITION/OFFSET of an input, such as sichuan.display/3/1207")
-    return topic, int(partition), int(offset)
+    return Origin(topic, int(partition), int(offset))
 
 
 def trace(settings: Settings, query: Query, key: str | None) -> dict[str, Any]:
-    """The story of all events that ``query`` finds; ``key`` is the holder's reference, which says in which partition they are.
+    """Tell the story of all events that ``query`` finds; ``key`` is the holder's reference: it says in which partition.
 
     Raises UsageError, BrokerUnreachableError, ConfigurationError.
     """
-    topics = Topics(settings.topic_prefix)
+    topics = settings.topic_names
     # A mistake in them is said before anything is read.
     load_recognition(settings.recognition_dir)
     load_key_ring(settings)
@@ -126,7 +127,7 @@ def _add_standing(settings: Settings, cases: list[dict[str, Any]]) -> None:
 
 def _is_wanted(lane: LaneId, query: Query, partition: int | None, prefix: str) -> bool:
     if query.at is not None:
-        return (lane.topic, lane.partition) == (prefix + query.at[0], query.at[1])
+        return (lane.topic, lane.partition) == (prefix + query.at.topic, query.at.partition)
     return (query.province is None or lane.province is query.province) and partition in {None, lane.partition}
 
 
@@ -146,8 +147,8 @@ def _trace_lane(job: _Job) -> tuple[list[dict[str, Any]], int]:
 
 
 async def _search_lane(job: _Job, recognition: Recognition) -> tuple[list[dict[str, Any]], int]:
-    """The occurrences in one lane, and how many input records were looked at."""
-    lane, topics, p = job.lane, Topics(job.settings.topic_prefix), job.lane.partition
+    """Find the occurrences in one lane, and how many input records were looked at."""
+    lane, topics, p = job.lane, job.settings.topic_names, job.lane.partition
     source, ledger = TopicPartition(lane.topic, p), TopicPartition(topics.ledger, p)
     outputs = [
         TopicPartition(topic, p)
@@ -170,8 +171,8 @@ async def _find_inputs(
     found, read, needles = dict[int, Found](), 0, query.needles
     span = (await find_spans(consumer, [source], since=query.since, until=query.until))[source]
     if query.at is not None:
-        start = min(max(query.at[2], span.log_start), span.end)
-        span = Span(span.log_start, start, min(query.at[2] + 1, span.end))
+        start = min(max(query.at.offset, span.log_start), span.end)
+        span = Span(span.log_start, start, min(query.at.offset + 1, span.end))
     async for _, records in read_spans(consumer, {source: span}):
         read += len(records)
         count_read(len(records))
@@ -209,14 +210,14 @@ async def _add_outputs(
     async for _, records in read_spans(consumer, await find_spans(consumer, outputs, since=since)):
         for record in records:
             origin = origin_of(record.headers)
-            if origin is not None and origin[:2] == (lane.topic, lane.partition) and origin[2] in found:
-                found[origin[2]].outputs.append(record)
+            if origin is not None and origin[:2] == (lane.topic, lane.partition) and origin.offset in found:
+                found[origin.offset].outputs.append(record)
 
 
 async def _add_entries(
     consumer: AIOKafkaConsumer, ledger: TopicPartition, lane: LaneId, found: dict[int, Found], since: int
 ) -> int:
-    """Give the inputs their entries; returns the last input offset that any entry accounts for, -1 for none."""
+    """Give the inputs their entries; return the last input offset that any entry accounts for, -1 for none."""
     last = -1
     async for _, records in read_spans(consumer, await find_spans(consumer, [ledger], since=since)):
         for record in records:

@@ -57,7 +57,7 @@ def _show(console: Console, number: int, occurrence: dict[str, Any]) -> None:
         if occurrence[name]:
             console.print(f"    {label} {occurrence[name]}")
     if occurrence["row"]:
-        console.print(f"    清单 list row    第{occurrence['row']}行 row {occurrence['row']}")
+        console.print(f"    清单 list row    {occurrence['batch']}/{occurrence['row']}")
     for reason in occurrence["reasons"]:
         console.print(f"    原因 reason      {reason['code']}  {reason['field']}  {reason['message']['zh']}")
         console.print(f"                     {reason['message']['en']}")

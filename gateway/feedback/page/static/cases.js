@@ -1,6 +1,6 @@
 import { ask, facts, h, openDialog, show, table } from "./dom.js";
 import { trend } from "./charts.js";
-import { at, n, said, t } from "./text.js";
+import { at, n, ref, rowName, said, t } from "./text.js";
 import { filters } from "./filters.js";
 
 const NEXT = { pending: "fed_back", fed_back: "verified" };
@@ -25,7 +25,7 @@ export function cases(place, state, query) {
   const draw = ({ items, total }) => {
     if (!items.length) return show(list, h("p", { class: "empty" }, t("noCases")));
     const rows = items.map((item) => [
-      badge(item.status.code), h("span", {}, h("span", { class: "code" }, item.code), h("br"), said(item.message)), item.row ?? "—", item.value ?? h("span", { class: "code" }, item.field),
+      badge(item.status.code), h("span", {}, h("span", { class: "code" }, item.code), h("br"), said(item.message)), ref(item) ?? "—", item.value ?? h("span", { class: "code" }, item.field),
       item.count, trend(item.days, t("trend")), h("time", { datetime: item.last_seen }, at(item.last_seen)), item.responsible_units.join("、"),
       h("button", { type: "button", class: "explain", "data-key": item.id, onclick: () => explain(item, state, load) }, t("explain")),
     ]);
@@ -54,7 +54,7 @@ function report(query) {
 function explain(item, state, reload) {
   const place = item.value ? [[t("value"), item.value]] : [];
   openDialog(said(item.message), t("close"),
-    facts([[t("status"), badge(item.status.code)], [t("reason"), h("span", { class: "code" }, item.code)], [t("direction"), item.province ? t(`direction_${item.province}`) : null], [t("row"), item.row ? `${item.row} ${item.certificate ?? ""}` : null],
+    facts([[t("status"), badge(item.status.code)], [t("reason"), h("span", { class: "code" }, item.code)], [t("direction"), item.province ? t(`direction_${item.province}`) : null], [t("row"), item.row ? `${rowName(item)} ${item.certificate ?? ""}` : null],
       [t("field"), item.field], ...place, [t("accepted"), item.accepted.join("；")], [t("units"), item.responsible_units.join("、")], [t("count"), n(item.count)], [t("first"), at(item.first_seen)], [t("last"), at(item.last_seen)]]),
     h("h3", {}, t("examples")), h("ul", { class: "plain" }, item.examples.map((each) => h("li", {}, each.id ? h("a", { href: `#/trace?id=${encodeURIComponent(each.id)}` }, each.id) : each.origin, ` · ${at(each.received)}`))),
     h("h3", {}, t("history")), h("ul", { class: "plain" }, item.history.map((step) => h("li", {}, `${at(step.at)} ${t(step.change)} → ${t(step.status.code)}${step.by ? ` · ${step.by}` : ""}${step.note ? `：${step.note}` : ""}`))),

@@ -1,6 +1,6 @@
 import { ask, h, show, table } from "./dom.js";
 import { lastDays } from "./charts.js";
-import { n, t } from "./text.js";
+import { n, ref, t } from "./text.js";
 
 export function effect(place, state, query) {
   const days = lastDays(30);
@@ -36,12 +36,12 @@ function heat(answer) {
   };
   return h("div", { class: "scroll" }, h("table", { class: "heat" }, h("caption", {}, `${t("heatCaption")}；${t("unlisted")} ${n(answer.unlisted)}`),
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("row")), answer.areas.map((area) => h("th", { scope: "col" }, area.name)))),
-    h("tbody", {}, answer.rows.map((row) => h("tr", {}, h("th", { scope: "row" }, `${row.row} ${row.certificate ?? t("provenance_missing")} `, unresolved(row), Object.keys(row.areas).length ? null : h("span", { class: "soft" }, ` ${t("never")}`)), answer.areas.map((area) => cell(row, area)))))));
+    h("tbody", {}, answer.rows.map((row) => h("tr", {}, h("th", { scope: "row" }, `${ref(row)} ${row.certificate ?? t("provenance_missing")} `, unresolved(row), Object.keys(row.areas).length ? null : h("span", { class: "soft" }, ` ${t("never")}`)), answer.areas.map((area) => cell(row, area)))))));
 }
 
 const unresolved = (row) => (row.unresolved ? h("span", { class: "badge warn" }, t("unresolvedRow"), row.cost ? ` · ${t("cost")} ${n(row.cost)}` : null) : null);
 
 function uses(answer) {
-  const rows = answer.rows.flatMap((row) => row.uses.map((use) => [`${row.row} ${row.certificate ?? ""}`, use.channel, use.scenario, use.count]));
+  const rows = answer.rows.flatMap((row) => row.uses.map((use) => [`${ref(row)} ${row.certificate ?? ""}`, use.channel, use.scenario, use.count]));
   return rows.length ? [h("h3", {}, t("uses")), table(t("uses"), [t("row"), t("channel"), t("scenario"), t("count")], rows, { quiet: true })] : null;
 }

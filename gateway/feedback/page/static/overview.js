@@ -20,12 +20,13 @@ function direction(province, flow, data) {
   const label = t(`direction_${province}`);
   const recent = flow.hour.filter((bucket) => bucket.start >= data.now - 70);
   const rate = recent.reduce((sum, bucket) => sum + bucket.forward + bucket.reject + bucket.duplicate + bucket.dead_letter, 0) / 60;
-  const names = ["forward", "reject", "duplicate", "dead_letter"];
+  const isLost = flow.today.lost || flow.hour.some((bucket) => bucket.lost);
+  const names = ["forward", "reject", "duplicate", "dead_letter", ...(isLost ? ["lost"] : [])];
   const hour = Object.fromEntries(names.map((name) => [name, flow.hour.reduce((sum, bucket) => sum + bucket[name], 0)]));
   return h("section", { class: "card", "data-province": province }, h("h2", {}, label),
     h("dl", { class: "numbers" },
       number(t("perSecond"), rate < 10 ? rate.toFixed(1) : n(Math.round(rate))),
-      names.map((name) => number(`${t("today")}·${t(name)}`, n(flow.today[name]), name === "forward" ? "good" : name === "reject" ? "bad" : "soft"))),
+      names.map((name) => number(`${t("today")}·${t(name)}`, n(flow.today[name]), { forward: "good", reject: "bad", lost: "bad" }[name] ?? "soft"))),
     h("p", { class: "soft" }, `${t("lastHour")}：${names.map((name) => `${t(name)} ${n(hour[name])}`).join("，")}`),
     flow.hour.length ? hourChart(flow, data, `${label}，${t("lastHour")}`) : h("p", { class: "empty" }, t("nothingHour")));
 }

@@ -1,5 +1,5 @@
 import { ask, facts, h, openDialog, show, table } from "./dom.js";
-import { at, said, t } from "./text.js";
+import { at, ref, rowName, said, t } from "./text.js";
 import { filters } from "./filters.js";
 
 const MOST = 500;
@@ -20,7 +20,7 @@ export function rejections(place, state, query) {
     const rows = items.map((item) => Object.assign([
       h("time", { datetime: item.received }, at(item.received)), h("span", { class: "short" }, t(item.province)), h("span", { class: "code" }, item.id ?? item.origin),
       h("span", {}, h("span", { class: "code" }, item.codes[0]), item.codes.length > 1 ? ` +${item.codes.length - 1}` : "", h("br"), said(item.reasons[0].message)),
-      item.row ?? "—", item.units.join("、"),
+      ref(item) ?? "—", item.units.join("、"),
       h("button", { type: "button", class: "explain", "data-key": item.place, onclick: () => explain(item) }, t("explain")),
     ], { fresh: fresh.has(item.place) }));
     const heads = [t("received"), t("direction"), t("event"), t("reason"), t("row"), t("unit"), t("explain")];
@@ -46,7 +46,7 @@ export function rejections(place, state, query) {
     }
   };
   load();
-  const fits = (item) => (!query.province || item.province === query.province) && (!query.row || String(item.row) === query.row) && (!query.code || item.codes.includes(query.code)) && (!query.unit || item.units.includes(query.unit));
+  const fits = (item) => (!query.province || item.province === query.province) && (!query.row || [ref(item), String(item.row)].includes(query.row)) && (!query.code || item.codes.includes(query.code)) && (!query.unit || item.units.includes(query.unit));
   return {
     again: () => { items = []; load(); }, // a worker that was started anew numbers them from the beginning
     rejections: (news) => {
@@ -71,7 +71,7 @@ export function explain(item) {
     facts([[t("direction"), t(`direction_${item.province}`)], [t("shownAt"), at(item.shown)], [t("received"), at(item.received)], [t("traceId"), item.trace_id], [t("origin"), item.origin],
       [t("units"), item.units.join("、")], [t("trace"), item.id ? h("a", { href: `#/trace?id=${encodeURIComponent(item.id)}` }, t("toTrace")) : null]]),
     h("h3", {}, t("reason")), table(t("reason"), [t("reason"), t("message"), t("field"), t("found"), t("accepted"), t("unit"), t("cases")], reasons, { quiet: true }),
-    nearest ? [h("h3", {}, `${t("nearest")}：${nearest.row} ${nearest.certificate ?? ""}`), checks(nearest.checks)] : null);
+    nearest ? [h("h3", {}, `${t("nearest")}：${rowName(nearest)} ${nearest.certificate ?? ""}`), checks(nearest.checks)] : null);
 }
 
 export const checks = (found) => table(t("check"), [t("check"), t("result"), t("found"), t("accepted")], found.map((check) => [

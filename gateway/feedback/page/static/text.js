@@ -14,7 +14,7 @@ const WORDS = {
   sichuan: ["四川", "Sichuan"], chongqing: ["重庆", "Chongqing"],
   direction_sichuan: ["四川证照在重庆亮证", "Sichuan's certificates shown in Chongqing"],
   direction_chongqing: ["重庆证照在四川亮证", "Chongqing's certificates shown in Sichuan"],
-  forward: ["通过", "forwarded"], reject: ["退回", "rejected"], duplicate: ["重复", "duplicates"], dead_letter: ["无法识别", "dead letters"],
+  forward: ["通过", "forwarded"], reject: ["退回", "rejected"], duplicate: ["重复", "duplicates"], dead_letter: ["无法识别", "dead letters"], lost: ["丢失", "lost"],
   redriven: ["重新处理后通过", "redriven"],
   perSecond: ["每秒", "per second"], today: ["今日", "today"], lastHour: ["近一小时（每格10秒）", "last hour (10 s each)"],
   nothingHour: ["近一小时没有亮证事件", "no displays in the last hour"],
@@ -26,7 +26,7 @@ const WORDS = {
   casesBy: ["问题", "Cases"], pending: ["待处理", "pending"], fed_back: ["已反馈", "fed back"], verified: ["已复核", "verified"],
   edition: ["清单版本", "List in force"], since: ["生效", "since"], rows: ["行", "rows"], unresolved: ["未定单元格", "unresolved cells"],
   editRefused: ["清单有一处修改因错误未被采用，仍用上一版", "a broken edit of the list was refused; the last good one stays"],
-  all: ["全部", "all"], direction: ["方向", "direction"], row: ["清单行", "row"], unit: ["责任单位", "unit"], status: ["状态", "status"],
+  all: ["全部", "all"], direction: ["方向", "direction"], row: ["清单行", "row"], rowHint: ["批次/行，如 1/5", "batch/row: 1/5"], unit: ["责任单位", "unit"], status: ["状态", "status"],
   received: ["接收时间", "received"], event: ["事件", "event"], explain: ["说明", "explain"], more: ["更早的", "older"],
   noRejections: ["没有符合条件的退回记录", "no rejections that fit"],
   leftOut: ["条未逐条显示", "not shown one by one"], fresh: ["条新的退回记录", "new rejections"],
@@ -62,6 +62,9 @@ try { language = localStorage.getItem(KEY) === "en" ? 1 : 0; } catch { language 
 export const isEnglish = () => language === 1;
 export const t = (name) => (WORDS[name] ?? [name, name])[language];
 export const said = (message) => (message ? message[language ? "en" : "zh"] : "");
+// A row of the list is named by its batch and its number: 1/5 where it stands among others, in full where there is room.
+export const ref = ({ batch, row }) => (row === null || row === undefined ? null : `${batch}/${row}`);
+export const rowName = (item) => (ref(item) && !isEnglish() ? `第${item.batch}批第${item.row}行` : ref(item));
 export function switchLanguage() {
   language = 1 - language;
   try { localStorage.setItem(KEY, language ? "en" : "zh"); } catch { /* private mode: the switch holds for this page */ }

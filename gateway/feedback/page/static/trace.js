@@ -1,5 +1,5 @@
 import { ask, facts, h, show } from "./dom.js";
-import { at, said, t } from "./text.js";
+import { at, rowName, said, t } from "./text.js";
 import { checks } from "./rejections.js";
 
 export function trace(place, state, query) {
@@ -30,7 +30,7 @@ const where = (place) => `${place.topic}/${place.partition}@${place.offset}`;
 function occurrence(found) {
   const code = (text) => h("span", { class: "code" }, text);
   return h("section", { class: "card" },
-    facts([[t("outcome"), t(found.outcome)], [t("received"), `${at(found.input.received)}  ${where(found.input)}`], [t("shownAt"), at(found.shown_at)], [t("traceId"), found.trace_id], [t("row"), found.row],
+    facts([[t("outcome"), t(found.outcome)], [t("received"), `${at(found.input.received)}  ${where(found.input)}`], [t("shownAt"), at(found.shown_at)], [t("traceId"), found.trace_id], [t("row"), rowName(found)],
       [t("reason"), found.reasons.length ? h("ul", { class: "plain" }, found.reasons.map((reason) => h("li", {}, code(reason.code), " ", said(reason.message)))) : null],
       [t("error"), found.error?.code], [t("duplicateOf"), found.duplicate_of], [t("units"), found.responsible_units.join("、")],
       [t("sent"), found.outputs.length ? found.outputs.map((output) => h("div", {}, code(where(output)), ` ${at(output.written)}`)) : null],

@@ -1,4 +1,4 @@
-"""Signatures of events and records: what is signed, and what came of verifying it. ``gateway.adapters`` has the cryptography.
+"""Signatures of events and records: what is signed. ``gateway.adapters`` has the cryptography.
 
 Two CloudEvents extension attributes carry a detached signature: ``signature``, 64 bytes as 128 hexadecimal digits (r‖s of SM2,
 GB/T 32918.2; or Ed25519, RFC 8032), and ``signaturekey``, the key's id. Signed are four netstrings, one after the other:
@@ -8,30 +8,16 @@ What the gateway writes can be signed in the same way, by the gateway; the attri
 """
 
 import re
-from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
 
-from gateway.core.reading import Headers, is_binary
+from gateway.contract.headers import Headers, is_binary
 
 SIGNATURE, SIGNATURE_KEY = "signature", "signaturekey"
 _HEXADECIMAL = re.compile(r"[0-9a-fA-F]{128}")
 _END = re.compile(rb',"signature":"[0-9a-f]{128}","signaturekey":"[A-Za-z0-9._-]{1,64}"\}\Z')
 _LONGEST_END = 256
-
-
-class Verdict(StrEnum):
-    """What came of an event's signature."""
-
-    UNASKED = "unasked"
-    """Nobody asked for one, and there is none."""
-    VALID = "valid"
-    MISSING = "missing"
-    INVALID = "invalid"
-    KEY_UNKNOWN = "key_unknown"
-
-    __hash__ = str.__hash__  # Enum's own is written in Python, and every event is looked up by its verdict
 
 
 class Signed(NamedTuple):

@@ -1,13 +1,15 @@
-"""The contract's topics by name: which province writes where, with the deployment's prefix."""
+"""The contract's topics by name, with the deployment's prefix; and the lanes, one an input partition."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from gateway.core.province import Province
 
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Topic names (CONTRACT: topics); ``prefix`` is empty unless several gateways share a cluster."""
+    """The topics' names; ``prefix`` is empty unless several gateways share a cluster."""
 
     prefix: str = ""
 
@@ -59,3 +61,29 @@ class Topics:
             self.ledger,
             self.feedback,
         )
+
+
+@dataclass(frozen=True)
+class LaneId:
+    """Names the input partition that a lane reads."""
+
+    province: Province
+    topic: str
+    partition: int
+
+    @cached_property
+    def origin(self) -> bytes:
+        """What the origin header says of its records, up to the offset."""
+        return f"{self.topic}/{self.partition}/".encode()
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}"
+
+
+def lanes_of(topics: Topics, partitions: Mapping[str, int]) -> list[LaneId]:
+    """List every lane; ``partitions`` says how many each topic has."""
+    return [
+        LaneId(province, topic, partition)
+        for topic, province in topics.displays.items()
+        for partition in range(partitions[topic])
+    ]

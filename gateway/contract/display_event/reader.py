@@ -1,4 +1,4 @@
-"""From a Kafka record's bytes to a display event, or to what is wrong with it."""
+"""Reads a Kafka record's bytes: a display event, or what is wrong with it. The plain reader; ``fast_reader`` is its twin."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,32 +6,34 @@ from itertools import islice
 from types import EllipsisType
 from typing import Any
 
-import msgspec
 from pydantic import ValidationError
 
-from gateway.core.digest import canonical, sha256
-from gateway.core.event import MAX_EVENT_BYTES, MAX_ID_LENGTH, DisplayEvent
-from gateway.core.extensions import (
-    are_fit,
+from gateway.contract.display_event.extensions import (
+    are_valid,
     carried,
     carried_although_invalid,
+    content_of,
     is_extension,
-    trace_id,
-    without_trace_context,
 )
-from gateway.core.plain import Event, Wording, decode_plain, holds_personal, plain_event, valid_event, wording_of
+from gateway.contract.display_event.fast_reader import (
+    holds_personal,
+    read_event_fast,
+    to_event,
+    to_event_fast,
+    wording_of,
+)
+from gateway.contract.display_event.model import MAX_EVENT_BYTES, MAX_ID_LENGTH, DisplayEvent
+from gateway.contract.headers import Headers, is_binary
+from gateway.contract.strict_json import Document, NotJsonError, read
+from gateway.core.digest import canonical, sha256
+from gateway.core.event import Event, Found, Invalid, Reading, UnreadableError, Valid
 from gateway.core.privacy import holds_personal_number
 from gateway.core.province import SOURCES
-from gateway.core.reasons import Code, Reason
-from gateway.core.strict_json import Document, NotJsonError, read
 from gateway.core.times import parse_instant
-
-Headers = Sequence[tuple[str, bytes]]
 
 _CONTEXT = frozenset(DisplayEvent.model_fields)
 _MOST_PROBLEMS = 100
 _SAYABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
-_STRUCTURED = re.compile(rb"application/cloudevents", re.IGNORECASE)
 
 _PROBLEMS = {
     "missing": ("缺少必填字段", "required, but missing"),
@@ -56,52 +58,6 @@ _PROBLEMS = {
 _OTHER_PROBLEM = ("取值不符合约定", "does not fit the schema")
 
 
-class UnreadableError(Exception):
-    """No id and source can be read; ``code`` says why, the message quotes nothing out of the bytes."""
-
-    def __init__(self, code: str, message: str) -> None:
-        self.code = code
-        super().__init__(message)
-
-
-class Identity(msgspec.Struct, frozen=True, gc=False):
-    """What makes an event the same event: CloudEvents' source and id."""
-
-    source: str
-    id: str
-
-
-class Reading(msgspec.Struct, frozen=True, gc=False):
-    """What a record says: ``event`` where it keeps the schema (``shown_at`` is its time in microseconds), else ``problems``.
-
-    ``content_digest`` is over the event without its trace context, in canonical form: two records with equal digests say the
-    same, in whatever mode and spelling. ``carried`` are the extension attributes that go out again.
-    """
-
-    identity: Identity
-    content_digest: str
-    carried: Mapping[str, str | bool | int]
-    event: Event | None = None
-    wording: Wording | None = None
-    shown_at: int = 0
-    problems: tuple[Reason, ...] = ()
-
-    @property
-    def id(self) -> str:
-        """The event's id."""
-        return self.identity.id
-
-    @property
-    def source(self) -> str:
-        """The event's source."""
-        return self.identity.source
-
-    @property
-    def trace_id(self) -> str | None:
-        """The W3C trace id that came with the event."""
-        return trace_id(self.carried)
-
-
 def read_event(raw: bytes, headers: Headers = (), *, key: bytes | EllipsisType | None = ...) -> Reading:
     """Read one record: CloudEvents 1.0 in structured mode, or in binary mode where ``ce_`` headers say so.
 
@@ -110,27 +66,15 @@ def read_event(raw: bytes, headers: Headers = (), *, key: bytes | EllipsisType |
     if len(raw) + (sum(len(value or b"") for _, value in headers) if headers else 0) > MAX_EVENT_BYTES:
         raise UnreadableError("TOO_LARGE", f"larger than {MAX_EVENT_BYTES} bytes")
     in_binary_mode = bool(headers) and is_binary(headers)
-    # Nearly every event is as it should be and is told so by the short way; whatever else there is takes the long one.
-    return (None if in_binary_mode else _read_plainly(raw, key)) or _read_fully(
-        raw, headers if in_binary_mode else (), key
-    )
+    # Nearly every event is as it should be, and the fast reader knows; whatever else there is takes the plain one.
+    fast = None if in_binary_mode else read_event_fast(raw)
+    if fast is not None and (key is ... or key == fast.event.data.holder.ref.encode()):
+        return fast
+    return read_event_plainly(raw, headers if in_binary_mode else (), key=key)
 
 
-def _read_plainly(raw: bytes, key: bytes | EllipsisType | None) -> Reading | None:
-    decoded = decode_plain(raw)
-    if decoded is None:
-        return None
-    event, extensions = decoded.event, decoded.extensions
-    if not event.id.isprintable() or holds_personal_number(event.id):
-        return None
-    if key is not ... and key != event.data.holder.ref.encode():
-        return None
-    identity = Identity(event.source, event.id)
-    kept = carried(extensions) if extensions else {}
-    return Reading(identity, sha256(decoded.content), kept, event, decoded.wording, decoded.shown_at)
-
-
-def _read_fully(raw: bytes, headers: Headers, key: bytes | EllipsisType | None) -> Reading:
+def read_event_plainly(raw: bytes, headers: Headers = (), *, key: bytes | EllipsisType | None = ...) -> Reading:
+    """Read one record as ``read_event`` does, by the models alone; ``headers`` only where it is in binary mode."""
     try:
         document = _read_binary(raw, headers) if headers else read(raw)
     except NotJsonError as error:
@@ -143,21 +87,10 @@ def _read_fully(raw: bytes, headers: Headers, key: bytes | EllipsisType | None) 
     source = _readable(attributes, "source", ambiguous)
     extensions = {name: attributes[name] for name in attributes.keys() - _CONTEXT}
     event, problems = _validate(attributes, extensions, document, key)
-    content_digest = sha256(canonical(without_trace_context(attributes)))
-    identity = Identity(source, event_id)
+    content_digest = sha256(canonical(content_of(attributes)))
     if event is None:
-        return Reading(identity, content_digest, carried_although_invalid(extensions), problems=problems)
-    return Reading(
-        identity, content_digest, carried(extensions), event, wording_of(event), parse_instant(event.time) or 0
-    )
-
-
-def is_binary(headers: Headers) -> bool:
-    """Whether the event comes in binary mode: its attributes in ``ce_`` headers."""
-    if not any(name in {"ce_specversion", "ce_id"} for name, _ in headers):
-        return False
-    # The content type has the first word (CloudEvents Kafka binding 1.0.2, clause 3): ce_ headers may stand beside it.
-    return not any(name == "content-type" and _STRUCTURED.match(value or b"") for name, value in headers)
+        return Invalid(event_id, source, content_digest, carried_although_invalid(extensions), problems)
+    return Valid(event, wording_of(event), parse_instant(event.time) or 0, content_digest, carried(extensions))
 
 
 def _read_binary(raw: bytes, headers: Headers) -> Document:
@@ -202,20 +135,20 @@ def _readable(attributes: Mapping[str, Any], name: str, ambiguous: set[str]) -> 
 
 def _validate(
     attributes: dict[str, Any], extensions: dict[str, Any], document: Document, key: bytes | EllipsisType | None
-) -> tuple[Event | None, tuple[Reason, ...]]:
+) -> tuple[Event | None, tuple[Found, ...]]:
     error = None
-    event = None if document.flaws else plain_event(attributes)
+    event = None if document.flaws else to_event_fast(attributes)
     if event is None:
         try:
             DisplayEvent.model_validate(attributes)
-            event = valid_event(attributes)
+            event = to_event(attributes)
         except ValidationError as validation_error:
             error = validation_error
     if (
         event is not None
         and not document.flaws
         and (key is ... or key == event.data.holder.ref.encode())
-        and are_fit(extensions)
+        and are_valid(extensions)
         and not holds_personal(event, wording_of(event))
     ):
         return event, ()
@@ -224,8 +157,8 @@ def _validate(
 
 def _problems(
     attributes: dict[str, Any], document: Document, key: bytes | EllipsisType | None, error: ValidationError | None
-) -> tuple[Reason, ...]:
-    """Everything that is wrong with the event, each field once; beyond the first hundred only how many there are.
+) -> tuple[Found, ...]:
+    """List everything that is wrong with the event, each field once; beyond the first hundred only how many there are.
 
     A rejection must not outgrow what the broker takes, however many fields a small event breaks.
     """
@@ -244,11 +177,11 @@ def _problems(
     if key is not ... and not _key_fits(key, attributes):
         problems.setdefault("key", "key")
     named = [
-        Reason(Code.INVALID_EVENT, field, detail=_PROBLEMS.get(kind, _OTHER_PROBLEM))
+        Found(field, detail=_PROBLEMS.get(kind, _OTHER_PROBLEM))
         for field, kind in islice(problems.items(), _MOST_PROBLEMS)
     ]
     if more := len(problems) - len(named):
-        named.append(Reason(Code.INVALID_EVENT, "event", detail=(f"另有{more}处错误", f"and {more} more problems")))
+        named.append(Found("event", detail=(f"另有{more}处错误", f"and {more} more problems")))
     return tuple(named)
 
 

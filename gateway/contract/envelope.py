@@ -1,0 +1,121 @@
+"""The CloudEvents attributes that all records of the gateway have, and the parts that several messages share."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.json_schema import SkipJsonSchema
+
+from gateway.contract.display_event.model import EventId, Instant
+from gateway.core.decision import ENGINE_VERSION, Decision
+
+GATEWAY_SOURCE = "urn:chuanyu:gateway"
+
+encode = msgspec.json.Encoder().encode
+"""Writes every record: JSON without blanks, members in the order in which they were built."""
+
+Digest = Annotated[str, StringConstraints(pattern=r"^(sha256|sm3):[0-9a-f]{64}$")]
+
+
+class Part(BaseModel):
+    """A part of a message; nothing but its fields may stand there."""
+
+    model_config = ConfigDict(extra="forbid", title=None)
+
+
+def _may_be_absent(schema: dict[str, Any]) -> None:
+    """An attribute that is left out, and never null."""
+    del schema["default"]
+
+
+class SentEnvelope(BaseModel):
+    """The CloudEvents attributes of what the gateway writes; those of the event are carried along."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str | bool | int]
+
+    specversion: Literal["1.0"]
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] = Field(description="From the decision's digest.")
+    source: Literal["urn:chuanyu:gateway"]
+    time: Instant = Field(description="When the input record was received: the broker's timestamp.")
+    datacontenttype: Literal["application/json"]
+    signature: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")] | SkipJsonSchema[None] = Field(
+        None, description="The gateway's, over id, source, time and data (docs/signing.md), where it signs.",
+        json_schema_extra=_may_be_absent,
+    )  # fmt: skip
+    signaturekey: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | SkipJsonSchema[None] = Field(
+        None, description="The id of the key that made it.", json_schema_extra=_may_be_absent
+    )
+
+
+class EventRef(Part):
+    """Names the event that a record is about. ``time`` is null where it could not be read."""
+
+    id: EventId
+    source: str
+    time: Instant | None
+
+
+class DecisionRef(Part):
+    """What proves the decision again: input, content, list and engine."""
+
+    received: Instant
+    engine_version: str
+    input_digest: Digest = Field(description="Over the input record's bytes.")
+    content_digest: Digest = Field(
+        description="Over the event in canonical form without nulls, signature and trace context."
+    )
+    digest: Digest = Field(description="Over input digest, list digest, engine version, outcome and reasons.")
+
+
+class Message(Part):
+    """A sentence for people, in Chinese and English."""
+
+    zh: str
+    en: str
+
+
+def build_envelope(event_type: str, record_id: str, time: str) -> dict[str, Any]:
+    """Build the CloudEvents attributes of a record; ``time`` is RFC 3339."""
+    return {
+        "specversion": "1.0",
+        "id": record_id,
+        "source": GATEWAY_SOURCE,
+        "type": event_type,
+        "time": time,
+        "datacontenttype": "application/json",
+    }
+
+
+def record_id(digest: str) -> str:
+    """Take the id of a record from a digest: half of it, so that the same decision has the same id again."""
+    return digest.partition(":")[2][:32]
+
+
+def build_decision_ref(decision: Decision, content_digest: str) -> dict[str, Any]:
+    """Build what proves ``decision`` again."""
+    return {
+        "received": decision.received,
+        "engine_version": ENGINE_VERSION,
+        "input_digest": decision.input_digest,
+        "content_digest": content_digest,
+        "digest": decision.digest,
+    }
+
+
+class SentEvent(msgspec.Struct, frozen=True):
+    """``EventRef``, read back."""
+
+    id: str
+    source: str
+    time: str | None = None
+
+
+class SentDecision(msgspec.Struct, frozen=True):
+    """``DecisionRef``, read back."""
+
+    received: str
+    engine_version: str
+    input_digest: str
+    content_digest: str
+    digest: str

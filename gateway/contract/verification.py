@@ -1,0 +1,196 @@
+"""The verification record: sent to the other province, it says that a certificate was shown there and is recognised."""
+
+from functools import lru_cache
+from typing import Literal
+
+import msgspec
+
+from gateway.contract.display_event.model import (
+    Date,
+    HolderRef,
+    MaskedName,
+    OptionalText,
+    OrganisationCode,
+    RegionCode,
+    TypeCode,
+)
+from gateway.contract.envelope import (
+    DecisionRef,
+    Digest,
+    EventRef,
+    Part,
+    SentDecision,
+    SentEnvelope,
+    SentEvent,
+    build_decision_ref,
+    build_envelope,
+    encode,
+    record_id,
+)
+from gateway.core.decision import Forward
+from gateway.core.event import Wording
+from gateway.core.recognition import Listed
+
+VERIFIED_TYPE = "cn.chuanyu.certificate.verified.v1"
+
+
+class ListRef(Part):
+    """The row that let the event through, and the digest of the list in force when it was shown."""
+
+    batch: int
+    row: int
+    digest: Digest
+
+
+class VerifiedCertificate(Part):
+    """The certificate, with the list's own names."""
+
+    type_name: str
+    type_code: TypeCode | None
+    identifier: str | None
+    issuer_name: str
+    issuer_code: OrganisationCode | None
+    valid_from: Date | None
+    valid_until: Date | None
+
+
+class VerifiedHolder(Part):
+    """The holder, as pseudonymous as the event had it."""
+
+    kind: Literal["person", "organisation"]
+    ref: HolderRef
+    name_masked: MaskedName | None
+
+
+class ScenarioRef(Part):
+    """A scenario of the list."""
+
+    code: str
+    text: str
+
+
+class VerifiedDisplay(Part):
+    """Where and to whom it was shown, with the list's own channel and scenario."""
+
+    channel: str
+    scenario: ScenarioRef
+    matter_name: OptionalText
+    matter_code: OptionalText
+    region_code: RegionCode
+    verifier_name: OptionalText
+    verifier_code: OptionalText
+
+
+class VerificationData(Part):
+    """A verification record's ``data``."""
+
+    event: EventRef
+    list: ListRef
+    certificate: VerifiedCertificate
+    holder: VerifiedHolder
+    display: VerifiedDisplay
+    decision: DecisionRef
+
+
+class VerificationRecord(SentEnvelope):
+    """Sent to the other province: this certificate was shown there and is recognised."""
+
+    type: Literal["cn.chuanyu.certificate.verified.v1"]
+    data: VerificationData
+
+
+def build_verification(decision: Forward) -> bytes:
+    """Build the verification record of a decision to forward, as JSON; the same decision gives the same bytes."""
+    reading, comparison = decision.reading, decision.listing.comparison
+    event, certificate, holder = reading.event, reading.event.data.certificate, reading.event.data.holder
+    return encode(
+        {
+            **build_envelope(VERIFIED_TYPE, record_id(decision.digest), decision.received),
+            **reading.carried,
+            "data": {
+                "event": {"id": event.id, "source": event.source, "time": event.time},
+                "list": _list_ref(decision.listing, decision.list_digest),
+                "certificate": {
+                    "type_name": comparison.certificate.canonical,
+                    "type_code": certificate.type_code,
+                    "identifier": certificate.identifier,
+                    "issuer_name": comparison.issuer.canonical,
+                    "issuer_code": certificate.issuer_code,
+                    "valid_from": certificate.valid_from,
+                    "valid_until": certificate.valid_until,
+                },
+                "holder": {"kind": holder.kind, "ref": holder.ref, "name_masked": holder.name_masked},
+                "display": _display(decision.listing, reading.wording),
+                "decision": build_decision_ref(decision, reading.content_digest),
+            },
+        }
+    )
+
+
+# Parts that recur in very many records are encoded once and remembered: a nested msgspec.Raw is copied as it stands.
+
+
+@lru_cache(maxsize=8192)
+def _list_ref(listing: Listed, list_digest: str) -> msgspec.Raw:
+    batch, row = listing.row.ref
+    return msgspec.Raw(encode({"batch": batch, "row": row, "digest": list_digest}))
+
+
+@lru_cache(maxsize=16_384)
+def _display(listing: Listed, wording: Wording) -> msgspec.Raw:
+    """Encode where and to whom it was shown, with the list's own channel and scenario."""
+    shown, code = listing.shown, listing.comparison.scenario.canonical
+    return msgspec.Raw(
+        encode(
+            {
+                "channel": listing.comparison.channel.canonical,
+                "scenario": {"code": code, "text": listing.row.scenario_text(code)},
+                "matter_name": wording.matter_name,
+                "matter_code": wording.matter_code,
+                "region_code": shown.region_code,
+                "verifier_name": shown.verifier_name,
+                "verifier_code": wording.verifier_code,
+            }
+        )
+    )
+
+
+class SentListRef(msgspec.Struct, frozen=True):
+    """``ListRef``, read back."""
+
+    batch: int
+    row: int
+    digest: str
+
+
+class SentHolder(msgspec.Struct, frozen=True):
+    """Of ``VerifiedHolder``, what tells one holder from another."""
+
+    ref: str
+
+
+class SentVerificationData(msgspec.Struct, frozen=True):
+    """Of ``VerificationData``, what the gateway itself reads again."""
+
+    event: SentEvent
+    list: SentListRef
+    holder: SentHolder
+    decision: SentDecision
+
+
+class SentVerification(msgspec.Struct, frozen=True):
+    """A verification record, read back."""
+
+    type: Literal["cn.chuanyu.certificate.verified.v1"]
+    data: SentVerificationData
+
+
+_decode = msgspec.json.Decoder(SentVerification).decode
+
+
+def read_verification(value: bytes | None) -> SentVerification | None:
+    """Read a verification record back; None where ``value`` is none of ours."""
+    try:
+        return _decode(value or b"")
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None

@@ -1,11 +1,12 @@
-# `make` lists what there is. Needs Python 3.11 and, for a local Kafka, Java 17 with Maven, or Docker.
+# `make` lists what there is. Needs Python 3.11 and, for a local Kafka, Java 17 with Maven, or Docker; what the tests need
+# besides (openssl, promtool, Chromium), `.ci/tools` names where it is missing.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 JOBS ?= 2
 
-.PHONY: help setup chromium promtool demo test check bench peers garbage horizon soak chaos fuzz sbom compose-test secrets screenshots schemas reference docs format requirements clean
+.PHONY: help setup demo test check bench peers garbage horizon soak chaos fuzz sbom compose-test secrets screenshots schemas reference docs format requirements clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,19 +23,8 @@ setup: $(VENV)/ready ## make the virtual environment
 demo: setup ## the main job on a real Kafka (ARGS="--events 20000")
 	$(BIN)/gateway demo $(ARGS)
 
-chromium: # what the browser tests drive
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    export DEBIAN_FRONTEND=noninteractive; apt-get update -qq >/dev/null && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
-	  else echo "make: Chromium is missing, which the browser tests drive: install it (Debian: apt-get install chromium)" >&2; exit 1; fi; }
-
-promtool: # what tests the alerts
-	@command -v promtool >/dev/null || { \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    export DEBIAN_FRONTEND=noninteractive; apt-get update -qq >/dev/null && apt-get install -y -qq --no-install-recommends prometheus >/dev/null; \
-	  else echo "make: promtool is missing, which tests the alerts: install it with Prometheus (Debian: apt-get install prometheus)" >&2; exit 1; fi; }
-
-test: setup chromium promtool ## all tests but the containers', JOBS=2 at a time (ARGS="-k horizon")
+test: setup ## all tests but the containers', JOBS=2 at a time (ARGS="-k horizon"); needs openssl, promtool, Chromium
+	@.ci/tools openssl promtool chromium
 	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
 check: setup ## style, types, imports, contract files, list
@@ -86,16 +76,18 @@ sbom: ## what is installed with the gateway, as CycloneDX, in dist/sbom.cdx.json
 	mkdir -p dist
 	$(VENV)-sbom/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o dist/sbom.cdx.json .ci/requirements.txt
 
-compose-test: setup promtool ## image, docker-compose.yml and testcontainers, run for real (needs a Docker engine)
+compose-test: setup ## image, docker-compose.yml and testcontainers, run for real (needs a Docker engine)
+	@.ci/tools openssl promtool
 	$(BIN)/pytest tests/compose -p no:randomly $(ARGS)
 
-screenshots: setup chromium ## README's pictures, taken of the real page
+screenshots: setup ## the documents' pictures, taken of the real page
+	@.ci/tools chromium
 	$(BIN)/python -m docs.screenshots
 
-schemas: setup ## write schemas/ anew from the code
+schemas: setup ## write schemas/ from the code
 	$(BIN)/gateway schema export
 
-reference: setup ## write docs/reference/ anew from the code
+reference: setup ## write docs/reference/ from the code
 	$(BIN)/python -m docs.reference
 
 docs: reference ## the documentation as pages in dist/docs/, strictly
@@ -111,7 +103,7 @@ format: setup ## format the code
 PINS := --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --upgrade \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-requirements: ## pin the dependencies anew, with hashes and without addresses
+requirements: ## pin the dependencies again, with hashes and without addresses
 	$(PYTHON) -m venv $(VENV)-pins
 	$(VENV)-pins/bin/pip install --quiet pip-tools
 	$(VENV)-pins/bin/pip-compile $(PINS) -o .ci/requirements.txt pyproject.toml

@@ -35,7 +35,13 @@ def _in_place(app: object, docname: str, source: list[str]) -> None:
         folder = "../" + "".join(f"{part}/" for part in file.parent.relative_to(ROOT).parts)
         text = re.sub(r"\]\((?!https?:|#)", f"]({folder}", file.read_text(encoding="utf-8"))
     text = re.sub(r"\]\(\.\./(SECURITY|CONTRIBUTING|CHANGELOG)\.md", lambda found: f"]({found[1].lower()}.md", text)
+    text = re.sub(r"```mermaid\n.*?\n```\n(?:\n<!-- picture: (\S+), (.+?) -->\n)?", _picture, text, flags=re.DOTALL)
     source[0] = text.replace("](../docs/", "](")
+
+
+def _picture(found: re.Match[str]) -> str:
+    """A diagram that a repository's page draws by itself: here its picture, since nothing is fetched from outside."""
+    return f"![{found[2]}]({found[1]})\n" if found[1] else ""
 
 
 def setup(app: object) -> None:

@@ -14,6 +14,7 @@ from gateway.adapters.settings import Settings, load_settings
 from gateway.contract.signing import signed_message
 from gateway.core.province import Province
 from gateway.operate.examples import display_event
+from tests.tools import require_tool
 
 SM2_KEY = ec.generate_private_key(ec.SM2())
 EDWARDS_KEY = Ed25519PrivateKey.generate()
@@ -74,6 +75,7 @@ ALGORITHMS = {"sm2": ("EC", "-pkeyopt", "ec_paramgen_curve:SM2"), "ed25519": ("e
 
 
 def make_own_key(path: Path, algorithm: str) -> Path:
+    require_tool("openssl")
     command = ["openssl", "genpkey", "-algorithm", *ALGORITHMS[algorithm], "-out", str(path)]
     subprocess.run(command, check=True, capture_output=True)
     return path

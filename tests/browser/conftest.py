@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from gateway.adapters.settings import Settings
 from tests.kafka.harness import Worker
+from tests.tools import require_tool
 
 expect.set_options(timeout=20_000)  # a machine with other work takes its time
 
@@ -35,7 +36,8 @@ def browser() -> Iterator[Browser]:
     For the module only: while it is there, Playwright's event loop runs in this thread, and other tests have their own.
     """
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert chromium, "no Chromium is installed: `apt-get install chromium`, or your system's way"
+    if chromium is None:
+        require_tool("chromium")
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield launched

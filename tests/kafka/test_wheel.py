@@ -1,4 +1,4 @@
-"""The wheel, installed by itself and run in an empty folder: configuration and list are in it (CONTRACT: commands)."""
+"""The wheel, installed by itself and run in an empty folder: configuration and list are in it."""
 
 import json
 import os

@@ -14,6 +14,7 @@ from gateway.contract.topics import Topics
 from gateway.feedback.health import FeedbackMetrics
 from gateway.operate.audit.watch import AuditMetrics
 from tests.promql import metrics_of, recorded_by
+from tests.tools import require_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 ALERTS = ROOT / "config" / "prometheus" / "alerts.yml"
@@ -26,6 +27,7 @@ WANTED = {
 
 
 def promtool(*arguments: object) -> None:
+    require_tool("promtool")
     done = subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -1,5 +1,6 @@
 """The documents are true to the code: links, commands, targets, services, settings; and both READMEs say the same."""
 
+import ast
 import os
 import re
 import shlex
@@ -7,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import unicodedata
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -141,6 +143,152 @@ def test_every_setting_is_one(page: Path) -> None:
         for part in name.removeprefix("GATEWAY_").lower().split("__"):
             assert part in model.model_fields, name
             model = model.model_fields[part].annotation
+
+
+# The front page and the style
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 900
+
+
+def columns(line: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in line)
+
+
+@pytest.mark.parametrize(
+    "page", [each for each in PAGES if each.parent.name != "reference"], ids=lambda page: page.name
+)
+def test_lines_of_prose_are_short(page: Path) -> None:
+    text = re.sub(r"<!-- figures:.*?<!-- figures end", "", prose(page), flags=re.DOTALL)  # written by the benchmarks
+    text = re.sub(r"^ +```.*?^ +```", "", text, flags=re.DOTALL | re.MULTILINE)
+    wide = [line for line in text.splitlines() if columns(line) >= 110 and not line.lstrip().startswith(("|", "!["))]
+    assert wide == []
+
+
+@per_page
+def test_directives_for_tests_stand_in_the_tests(page: Path) -> None:
+    assert re.findall(r"# (?:exits \d|any exit)", page.read_text(encoding="utf-8")) == []
+
+
+MADE_FROM_CODE = ("gateway/", "schemas/", "docs/reference/")
+"""Until the docstrings of the code are rewritten: then these are looked through too."""
+
+
+def test_every_document_that_is_named_is_in_the_repository() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    files = [ROOT / name for name in listed.stdout.splitlines() if not name.startswith(MADE_FROM_CODE)] or PAGES
+    names = re.compile(r"\b(?:CONTRACT|DESIGN|FACTS|EXAMPLES)(?:\.md\b|:|'s\b)|/work/")
+    found = {}
+    for path in files:
+        if path == Path(__file__) or path.suffix not in {
+            ".md",
+            ".py",
+            ".yml",
+            ".yaml",
+            ".toml",
+            ".json",
+            ".java",
+            ".js",
+            "",
+        }:
+            continue
+        text = path.read_text(encoding="utf-8")
+        if hits := names.findall(text):
+            found[str(path.relative_to(ROOT))] = hits
+    assert found == {}
+
+
+# Tables that follow from the code
+
+
+def rows(page: str) -> Iterator[list[str]]:
+    """The cells of a page's tables, line by line, heads left out."""
+    for line in (ROOT / page).read_text(encoding="utf-8").splitlines():
+        if line.startswith("|") and not line.startswith("|---"):
+            yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def defaults(model: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every setting by its path, with its default as YAML writes it."""
+    for name, field in model.model_fields.items():
+        if hasattr(field.annotation, "model_fields"):
+            yield from defaults(field.annotation, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", as_yaml(field.default)
+
+
+def as_yaml(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        value = list(value)
+    return '""' if value == "" else str(value)
+
+
+def test_every_setting_has_its_line_and_default() -> None:
+    written = {
+        cells[0].strip("`"): cells[1].strip("`") for cells in rows("docs/settings.md") if cells[0].startswith("`")
+    }
+    assert written == dict(defaults(Settings))
+
+
+LOGGING = {"debug", "info", "warning", "error", "critical", "_log"}
+
+
+def logged_events() -> set[str]:
+    """The event names that the code gives to a log: dotted, in lower case."""
+    found = set()
+    for path in (ROOT / "gateway").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
+                continue
+            first = node.args[0]
+            if (
+                node.func.attr in LOGGING
+                and "log" in ast.unparse(node.func)
+                and isinstance(first, ast.Constant)
+                and isinstance(first.value, str)
+            ):
+                found |= set(re.findall(r"^[a-z]+\.[a-z_]+$", first.value))
+    return found
+
+
+def test_every_log_event_has_its_line() -> None:
+    written = {name for cells in rows("docs/logs.md") for name in re.findall(r"`([a-z]+\.[a-z_]+)`", cells[0])}
+    written -= {"error.type", "error.message"}  # fields
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "gateway").rglob("*.py"))
+    assert {name for name in written if f'"{name}"' not in source} == set()
+    assert logged_events() - written == set()
+
+
+def leaves(command: Any, path: str) -> Iterator[str]:
+    if hasattr(command, "commands"):
+        for name, inner in command.commands.items():
+            if not inner.hidden:
+                yield from leaves(inner, f"{path} {name}")
+    else:
+        yield path
+
+
+def test_every_command_has_its_line() -> None:
+    text = "\n".join(cells[0] for cells in rows("docs/commands.md"))
+    assert [name for name in leaves(get_command(app), "gateway") if not re.search(rf"`{name}\b", text)] == []
+
+
+def test_the_glossary_has_a_chinese_term_and_a_meaning_for_each_term() -> None:
+    entries = [cells for cells in rows("docs/glossary.md") if len(cells) == 4 and cells[0] != "term"]
+    assert len(entries) > 80
+    assert [
+        cells for cells in entries if not (re.search(r"[\u4e00-\u9fff]|Kafka", cells[1]) and cells[2] and cells[3])
+    ] == []
+    terms = [cells[0] for cells in entries]
+    assert len(set(terms)) == len(terms)
+
+
+# Both languages
 
 
 def skeleton(name: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from gateway.relay.closing import close_turn
 from gateway.relay.horizon import Horizon
 from gateway.relay.turn import DecidedTurn, Turn, decide_turn, take_turn
 from tests.signing import ALGORITHMS, make_own_key, settings_signing
+from tests.tools import require_tool
 from tests.unit.test_turn import LIST, Record
 
 NOON = 1_795_406_400_000
@@ -152,6 +153,7 @@ def test_mistakes_are_named(settings: Settings, tmp_path: Path) -> None:
             load_record_signer(with_signatures(settings, **changes))
         return str(error.value)
 
+    require_tool("openssl")
     assert "own_key_id" in said_of(own_key_id=None)
     assert "no.pem cannot be read (No such file" in said_of(own_key=tmp_path / "no.pem")
     (tmp_path / "nonsense.pem").write_text("nonsense")

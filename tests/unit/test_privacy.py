@@ -1,4 +1,4 @@
-"""What counts as personal (CONTRACT: personal data). All numbers are made up: area code 999999 is no place."""
+"""What counts as personal (docs/events.md#personal-data). All numbers are made up: area code 999999 is no place."""
 
 import datetime
 import unicodedata

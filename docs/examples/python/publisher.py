@@ -54,7 +54,9 @@ def main() -> int:
             failed += 1
             print(f"not delivered: {error}", file=sys.stderr)
 
-    producer = Producer(connection() | {"acks": "all", "enable.idempotence": True, "linger.ms": 5})
+    # Kafka's own partitioner, as every client of Java has it: librdkafka's default puts a key elsewhere.
+    options = {"acks": "all", "enable.idempotence": True, "linger.ms": 5, "partitioner": "murmur2_random"}
+    producer = Producer(connection() | options)
     with Path(sys.argv[1]).open(encoding="utf-8") as lines:
         for display in map(json.loads, lines):
             # The key is the holder's reference: it keeps a holder's displays in order.

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.structs import ConsumerRecord
 
 from gateway.adapters import kafka
-from gateway.adapters.kafka_stop import cut_off
+from gateway.adapters.aiokafka_patches import cut_off
 from gateway.adapters.own_signatures import load_record_signer
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import load_key_ring
@@ -174,8 +174,9 @@ class LaneRedrive:
         return written
 
     async def _start_producer(self) -> None:
-        self._producer = AIOKafkaProducer(
-            **kafka.client_options(self.settings),
+        self._producer = kafka.make_client(
+            AIOKafkaProducer,
+            self.settings,
             transactional_id=f"{group_id_of(self.settings)}-{self._key}",
             transaction_timeout_ms=self.settings.relay.transaction_timeout_ms,
             max_batch_size=MAX_BATCH_BYTES,

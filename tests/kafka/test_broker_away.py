@@ -11,9 +11,9 @@ from aiokafka.errors import KafkaError
 
 from gateway.adapters import aiokafka_patches, kafka
 from gateway.adapters.aiokafka_patches import cut_off
-from gateway.adapters.local_kafka import LocalKafka, local_kafka
 from gateway.adapters.settings import Settings, load_settings, packaged_config
 from gateway.errors import BrokerUnreachableError
+from gateway.operate.local_kafka import LocalKafka, local_kafka
 
 PARTITION = TopicPartition("stops", 0)
 

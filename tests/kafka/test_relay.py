@@ -14,12 +14,12 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
-from gateway.adapters.local_kafka import LocalKafka
 from gateway.adapters.settings import Settings
 from gateway.adapters.topics import Topics
 from gateway.core.decision import Outcome
 from gateway.core.province import Province
 from gateway.core.records import DEADLETTER_TYPE, REJECTED_TYPE, VERIFIED_TYPE
+from gateway.operate.local_kafka import LocalKafka
 from gateway.operate.simulate import Simulated, Simulator
 from gateway.operate.topics import apply_topics
 from gateway.relay.turn import LaneId

@@ -2,7 +2,9 @@
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
-# The dependencies change seldom: their layers stay in the builder's cache while the code changes.
+# The dependencies change seldom: their layers stay in the builder's cache while the code changes. With the extras `report` (the
+# page offers reports), `sm2` and `otel` (an image's settings can ask for either, and nothing can be installed in it any more);
+# without `demo`: there is no broker to be started from in here, and the demo finds the one that it is given.
 COPY .ci/requirements.txt .ci/requirements-build.txt .ci/
 RUN python -m venv /opt/build \
  && /opt/build/bin/pip install --require-hashes --only-binary=:all: -r .ci/requirements-build.txt \

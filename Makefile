@@ -103,12 +103,15 @@ format: setup ## format the code
 PINS := --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --upgrade \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
+# What the image's commands and settings need; not `demo`: no broker is started in a container. By name, as `all` would pin
+# this package itself.
+IMAGE_EXTRAS := --extra=otel --extra=report --extra=sm2
+
 requirements: ## pin the dependencies again, with hashes and without addresses
 	$(PYTHON) -m venv $(VENV)-pins
 	$(VENV)-pins/bin/pip install --quiet pip-tools
-	$(VENV)-pins/bin/pip-compile $(PINS) -o .ci/requirements.txt pyproject.toml
-	$(VENV)-pins/bin/pip-compile $(PINS) --extra=otel -o .ci/requirements-otel.txt pyproject.toml
-	$(VENV)-pins/bin/pip-compile $(PINS) --extra=dev --extra=otel -o .ci/requirements-dev.txt pyproject.toml
+	$(VENV)-pins/bin/pip-compile $(PINS) $(IMAGE_EXTRAS) -o .ci/requirements.txt pyproject.toml
+	$(VENV)-pins/bin/pip-compile $(PINS) $(IMAGE_EXTRAS) --extra=demo --extra=dev -o .ci/requirements-dev.txt pyproject.toml
 	$(VENV)-pins/bin/pip-compile $(PINS) --build-deps-for=wheel --only-build-deps -o .ci/requirements-build.txt pyproject.toml
 	echo cyclonedx-bom | $(VENV)-pins/bin/pip-compile $(PINS) -o .ci/requirements-sbom.txt -
 	$(VENV)-pins/bin/pip-compile $(PINS) -o .ci/requirements-peers.txt benchmarks/peers/requirements.in

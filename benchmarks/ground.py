@@ -17,9 +17,9 @@ from rich.console import Console
 
 from benchmarks.engines import Engine
 from gateway.adapters import kafka
-from gateway.adapters.local_kafka import local_kafka
 from gateway.adapters.settings import Settings, load_settings, packaged_config
 from gateway.core.province import Province
+from gateway.operate.local_kafka import local_kafka
 from gateway.operate.topics import apply_topics
 
 _SILENCE_S = 60

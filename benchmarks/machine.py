@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.engines import ROOT
 from gateway import __version__
-from gateway.adapters.local_kafka.jars import java_version
+from gateway.operate.local_kafka.jars import java_version
 
 
 def describe_machine(broker: str) -> dict[str, str]:

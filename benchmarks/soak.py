@@ -29,10 +29,10 @@ from benchmarks.soak_plot import draw
 from benchmarks.traffic import make_events
 from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
-from gateway.adapters.local_kafka import local_kafka
-from gateway.adapters.local_kafka.broker import free_ports
 from gateway.adapters.settings import Settings, load_settings, packaged_config
 from gateway.core.times import parse_instant
+from gateway.operate.local_kafka import local_kafka
+from gateway.operate.local_kafka.broker import free_ports
 from gateway.operate.topics import apply_topics
 
 # Half an hour at 5,000/s is 20 GB: what has been read goes.

@@ -19,8 +19,8 @@ from playwright.sync_api import Page, sync_playwright
 
 from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
-from gateway.adapters.local_kafka import local_kafka
 from gateway.adapters.settings import Settings, load_settings
+from gateway.operate.local_kafka import local_kafka
 from gateway.operate.simulate import Simulator
 from gateway.operate.topics import apply_topics
 

@@ -9,8 +9,8 @@ from typing import Protocol
 import hypothesis
 import pytest
 
-from gateway.adapters.local_kafka import LocalKafka, local_kafka
 from gateway.adapters.settings import Settings, load_settings, packaged_config
+from gateway.operate.local_kafka import LocalKafka, local_kafka
 
 # A job in a shell's background has SIGINT ignored, and every process that a test starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

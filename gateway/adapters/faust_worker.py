@@ -1,26 +1,20 @@
-"""What both Faust apps need: the broker's security in Faust's words, an app without directories, and a worker to run it."""
+"""What both Faust apps need: the broker's security in Faust's words, an app, and a worker to run it."""
 
 from typing import Any, TypeVar
 
 import faust
 from faust.auth import Credentials
 
-from gateway.adapters import kafka
+from gateway.adapters import aiokafka_patches, kafka
+from gateway.adapters.faust_patches import AppWithoutDirectories
 from gateway.adapters.settings import Settings
 
-
-class App(faust.App):
-    """Faust's app without directories: what it keeps, it keeps in memory and in Kafka."""
-
-    def _create_directories(self) -> None:
-        pass
-
-
-AnyApp = TypeVar("AnyApp", bound=App)
+AnyApp = TypeVar("AnyApp", bound=AppWithoutDirectories)
 
 
 def make_app(app_class: type[AnyApp], app_id: str, settings: Settings, **options: Any) -> AnyApp:
     """An app with the settings' brokers, security and web server. Raises ConfigurationError."""
+    aiokafka_patches.apply()  # the app makes its own clients
     return app_class(
         app_id,
         broker=[f"kafka://{server.strip()}" for server in settings.bootstrap_servers.split(",")],
@@ -36,7 +30,7 @@ def make_app(app_class: type[AnyApp], app_id: str, settings: Settings, **options
     )
 
 
-def run_worker(app: App, settings: Settings, logging_config: dict[str, Any]) -> int:
+def run_worker(app: AppWithoutDirectories, settings: Settings, logging_config: dict[str, Any]) -> int:
     """Run ``app`` until SIGTERM or SIGINT; returns the process's exit code."""
     worker = faust.Worker(
         app,

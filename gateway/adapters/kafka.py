@@ -2,22 +2,19 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, errors
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 
-from gateway.adapters.kafka_reach import bound_connections
-from gateway.adapters.kafka_stop import stop
+from gateway.adapters import aiokafka_patches
+from gateway.adapters.aiokafka_patches import stop
 from gateway.adapters.settings import Settings
 from gateway.errors import BrokerUnreachableError, ConfigurationError, GatewayError
-
-bound_connections()
 
 _CREATION_TIMEOUT_S = 30
 _LOGIN_TIMEOUT_MS = 5000
@@ -66,10 +63,19 @@ def _ssl_context(settings: Settings) -> ssl.SSLContext:
     return context
 
 
+def make_client(kind: Callable[..., Any], settings: Settings, *topics: str, **options: Any) -> Any:
+    """A client of aiokafka's class ``kind``, not started; ``options`` as aiokafka's.
+
+    Every client is made here: so none is without the patches, and none is patched that nobody makes.
+    """
+    aiokafka_patches.apply()
+    return kind(*topics, **client_options(settings), **options)
+
+
 @asynccontextmanager
 async def producer(settings: Settings, **options: Any) -> AsyncIterator[AIOKafkaProducer]:
     """A started producer, stopped at the end; ``options`` as aiokafka's."""
-    client = AIOKafkaProducer(**client_options(settings), **options)
+    client = make_client(AIOKafkaProducer, settings, **options)
     async with _started(client, settings):
         yield client
 
@@ -84,7 +90,7 @@ async def consumer(settings: Settings, *topics: str, **options: Any) -> AsyncIte
         # Most of them read what there is, and seek: a fetch that waits at a partition's end keeps the next one waiting.
         "fetch_max_wait_ms": 50,
     }  # fmt: skip
-    client = AIOKafkaConsumer(*topics, **client_options(settings), **(defaults | options))
+    client = make_client(AIOKafkaConsumer, settings, *topics, **(defaults | options))
     async with _started(client, settings):
         yield client
 
@@ -92,7 +98,7 @@ async def consumer(settings: Settings, *topics: str, **options: Any) -> AsyncIte
 @asynccontextmanager
 async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     """A started admin client, closed at the end."""
-    client = AIOKafkaAdminClient(**client_options(settings))
+    client = make_client(AIOKafkaAdminClient, settings)
     try:
         try:
             await client.start()
@@ -149,13 +155,11 @@ async def _not_started(settings: Settings, error: Exception) -> GatewayError:
         options = client_options(settings)
         del options["bootstrap_servers"]
         try:
-            connection = await create_conn(host, int(port), request_timeout_ms=_LOGIN_TIMEOUT_MS, **options)
+            await aiokafka_patches.try_to_log_in(host, int(port), timeout_ms=_LOGIN_TIMEOUT_MS, **options)
         except _REFUSALS as refusal:
             error = refusal
         except (KafkaError, OSError, TimeoutError, ValueError):
             pass
-        else:
-            connection.close()
     return unreachable(settings, error)
 
 

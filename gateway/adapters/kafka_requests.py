@@ -163,7 +163,7 @@ class ClockReading(NamedTuple):
 async def raw_client(settings: Settings) -> AsyncIterator[AIOKafkaClient]:
     """A client that sends single requests. Raises GatewayError where the broker does not let it in."""
     async with kafka.admin(settings):  # says in our words why not
-        client = AIOKafkaClient(**kafka.client_options(settings))
+        client = kafka.make_client(AIOKafkaClient, settings)
         await client.bootstrap()
     try:
         yield client

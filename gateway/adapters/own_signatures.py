@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.adapters import extras
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import HALF, Policy, Record, TrustedKey, on_all_cores, read_keys
 from gateway.contract.signing import read_signed, record_message, with_signature
@@ -88,7 +89,10 @@ def load_record_signer(settings: Settings) -> RecordSigner | None:
         pem = path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"signatures.own_key: {path} cannot be read ({error.strerror})") from None
-    make = _load_ed25519(pem) or _load_sm2(pem)
+    make = _load_ed25519(pem)
+    if make is None:
+        extras.require("sm2", f"signatures.own_key: {path} is not the PEM of an Ed25519 private key; one of SM2")
+        make = _load_sm2(pem)
     if make is None:
         raise ConfigurationError(f"signatures.own_key: {path} is {_NEITHER}")
     if signatures.keys is not None:

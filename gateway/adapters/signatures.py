@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, model_validator
 
+from gateway.adapters import extras
 from gateway.adapters.cores import usable_cores
 from gateway.adapters.settings import Settings
 from gateway.adapters.strict_yaml import NotYamlError, read_yaml
@@ -205,6 +206,7 @@ def _milliseconds(moment: datetime.datetime) -> int:
 
 
 def _load_sm2(pem: bytes) -> Callable[[bytes, bytes], bool]:
+    extras.require("sm2", "an SM2 key (signatures.keys)")
     # Slow to import, and needed only where events are signed.
     from tongsuopy.crypto import exceptions, hashes, serialization  # noqa: PLC0415
     from tongsuopy.crypto.asymciphers import ec, utils  # noqa: PLC0415

@@ -2,12 +2,11 @@
 
 import logging
 import os
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from gateway import __version__
+from gateway.adapters import extras
 from gateway.adapters.settings import Settings
-from gateway.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -20,18 +19,7 @@ _QUEUE, _BATCH, _DELAY_MS = 100_000, 2_000, 1_000
 
 def require_tracing() -> None:
     """Raises ConfigurationError where the libraries are missing."""
-    if any(_is_missing(name) for name in ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")):
-        raise ConfigurationError(
-            "tracing.enabled: OpenTelemetry is not installed. Install the extra `otel` "
-            "(pip install 'chuanyu-display-gateway[otel]'), or set tracing.enabled to false."
-        )
-
-
-def _is_missing(name: str) -> bool:
-    try:
-        return find_spec(name) is None
-    except (ModuleNotFoundError, ValueError):  # its parent is missing
-        return True
+    extras.require("otel", "tracing.enabled")
 
 
 def make_tracer_provider(settings: Settings) -> "TracerProvider":

@@ -254,7 +254,7 @@ def secrets(
 
     Example: `gateway secrets secrets`
     """
-    from gateway.adapters.secret_files import make_passwords
+    from gateway.operate.secret_files import make_passwords
 
     made = make_passwords(folder)
     print_paths(made, output)

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from gateway.adapters import kafka
-from gateway.adapters.kafka_stop import cut_off, stop
+from gateway.adapters.aiokafka_patches import cut_off, stop
 from gateway.adapters.own_signatures import load_record_signer
 from gateway.adapters.settings import Settings
 from gateway.errors import GatewayError
@@ -62,16 +62,18 @@ class Announcer:
             await stop(consumer)
 
     async def _lead(self) -> None:
-        options = kafka.client_options(self._settings)
         self._history = History()
-        self._producer = AIOKafkaProducer(
-            **options,
+        self._producer = kafka.make_client(
+            AIOKafkaProducer,
+            self._settings,
             transactional_id=f"{FeedbackTopics(self._settings).app_id}-announcer",
             transaction_timeout_ms=self._settings.relay.transaction_timeout_ms,
         )
         await self._producer.start()
         partitions = await kafka.partitions_of(self._settings, [self._topic])
-        self._consumer = AIOKafkaConsumer(**options, isolation_level="read_committed", enable_auto_commit=False)
+        self._consumer = kafka.make_client(
+            AIOKafkaConsumer, self._settings, isolation_level="read_committed", enable_auto_commit=False
+        )
         await self._consumer.start()
         self._consumer.assign(partitions)
         await self._consumer.seek_to_beginning()

@@ -7,6 +7,7 @@ from aiokafka import TopicPartition
 from mode import Service
 
 from gateway.adapters import faust_worker
+from gateway.adapters.faust_patches import AppWithoutDirectories
 from gateway.adapters.settings import Settings
 from gateway.feedback.agents import add_agents
 from gateway.feedback.announcer import Announcer
@@ -22,11 +23,11 @@ _COMMIT_S = 1.0
 _WATCH_S = 10.0
 
 
-def make_app(settings: Settings, follower: StateFollower) -> faust_worker.App:
+def make_app(settings: Settings, follower: StateFollower) -> AppWithoutDirectories:
     """The app: its agents, tables and timers. The web server's routes are added by whoever wants them."""
     names, topics = FeedbackTopics(settings), settings.topic_names
     app = faust_worker.make_app(
-        faust_worker.App,
+        AppWithoutDirectories,
         names.app_id,
         settings,
         broker_session_timeout=settings.feedback.session_timeout_ms / 1000,

@@ -6,14 +6,14 @@ before. Hence every record carries the position that it was read from; an agent 
 counted, and asks for what is missing. What is counted, and written, is what is committed: not what Faust saw acknowledged.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import aiokafka
 import structlog
 from aiokafka import TopicPartition
-from faust.transport.drivers import aiokafka as driver
-from faust.types.tuples import ConsumerMessage
+from faust.types import ConsumerMessage
+
+from gateway.adapters.faust_patches import ReadingConsumer, ReadingThread, ReadingTransport
 
 log = structlog.get_logger("gateway.feedback")
 
@@ -27,20 +27,68 @@ class ReadMessage(ConsumerMessage):
     headers: list[tuple[str, bytes]]
 
 
-class CountedConsumer(driver.Consumer):
+class CountedThread(ReadingThread):
+    """Runs the client in a thread of its own. ``positions`` are the next offsets that it reads."""
+
+    consumer: "CountedConsumer"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.positions: dict[TopicPartition, int] = {}
+
+    async def on_partitions_revoked(self, revoked: set[Any]) -> None:
+        """Where the next owner reads is not known here."""
+        self.positions.clear()
+        await super().on_partitions_revoked(revoked)
+
+    def take_fetched(self, fetched: Mapping[TopicPartition, list[Any]]) -> Mapping[TopicPartition, list[Any]]:
+        """Each record with the position that it was read from."""
+        found = {}
+        for tp, records in fetched.items():
+            read_from = [self.positions.get(tp), *(record.offset + 1 for record in records)]
+            found[tp] = list(zip(read_from, records, strict=False))
+            self.positions[tp] = records[-1].offset + 1
+        return found
+
+    async def committed_positions(self) -> dict[TopicPartition, int]:
+        """For each source the committed offset, or where it begins."""
+        return await self.call_thread(self._committed_positions)  # type: ignore[no-any-return]
+
+    async def _committed_positions(self) -> dict[TopicPartition, int]:
+        sources = [tp for tp in self.client.assignment() if self.consumer.is_source(tp)]
+        starts, ends = await self.client.beginning_offsets(sources), await self.client.end_offsets(sources)
+        positions = {}
+        for tp in sources:
+            committed = await self.client.committed(tp) or 0
+            positions[tp] = max(committed, starts[tp])
+            if committed > ends[tp]:
+                log.error("source.shorter_than_counted", topic=tp.topic, partition=tp.partition, counted=committed,
+                          end=ends[tp], hint="the topic was made anew: stop the workers, `gateway feedback rebuild`")  # fmt: skip
+        return positions
+
+    async def read_from(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Read on from ``positions``."""
+        await self.call_thread(self._read_from, positions)
+
+    async def _read_from(self, positions: Mapping[TopicPartition, int]) -> None:
+        # What is not ours any more is sought by whose it is.
+        for tp in positions.keys() & self.client.assignment():
+            self.positions[tp] = positions[tp]
+            self.client.seek(tp, positions[tp])
+
+
+class CountedConsumer(ReadingConsumer):
     """Faust's consumer. ``counted`` holds for each partition of an agent's topic the next offset to count."""
 
-    _thread: "_Thread"
+    Thread = CountedThread
+    thread: CountedThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.counted: dict[TopicPartition, int] = {}
         super().__init__(*args, **kwargs)
-        self._read_offset = _Nothing()
 
-    def _new_consumer_thread(self) -> "_Thread":
-        return _Thread(self, loop=self.loop, beacon=self.beacon)
-
-    def _to_message(self, tp: Any, record: Any) -> ReadMessage:
+    def make_message(self, tp: TopicPartition, record: Any) -> ReadMessage:
+        """With where it was read from, and without what nobody asks a message for."""
         read_from, record = record
         message = ReadMessage(
             record.topic, record.partition, record.offset, record.timestamp / 1000, record.timestamp_type,
@@ -64,99 +112,28 @@ class CountedConsumer(driver.Consumer):
     async def seek_to_committed(self) -> Mapping[Any, int]:
         """Read every source from the committed offset, or from its beginning where none was committed."""
         generation = self.app.consumer_generation_id
-        positions = await self._thread.committed_positions()
+        positions = await self.thread.committed_positions()
         if all(table.holds == generation == self.app.consumer_generation_id for table in self.app.tables.values()):
             self.counted.update(positions)
-        await self._thread.read_from(positions)
+        await self.thread.read_from(positions)
         return positions
 
     async def read_again(self, tp: TopicPartition) -> None:
         """Read on from the next offset to count."""
         if tp in self.counted:
             log.info("source.read_again", topic=tp.topic, partition=tp.partition, offset=self.counted[tp])
-            await self._thread.read_from({tp: self.counted[tp]})
+            await self.thread.read_from({tp: self.counted[tp]})
 
     def uncounted(self) -> dict[TopicPartition, int]:
         """The next offset to count, of those partitions of which more was read than was counted."""
-        return {tp: offset for tp, offset in self.counted.items() if self._thread.positions.get(tp, 0) > offset}
+        return {tp: offset for tp, offset in self.counted.items() if self.thread.positions.get(tp, 0) > offset}
 
-    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[Any]:
-        return iter([tp for tp in self.counted if topics is None or tp in topics or tp.topic in topics])
-
-    def _new_offset(self, tp: Any) -> int | None:
-        return self.counted.get(tp)
+    def to_commit(self) -> Mapping[TopicPartition, int]:
+        """What is counted, and written."""
+        return self.counted
 
 
-class CountedTransport(driver.Transport):
+class CountedTransport(ReadingTransport):
     """Faust's Kafka driver with that consumer."""
 
     Consumer = CountedConsumer
-
-
-class _Nothing(dict[Any, Any]):
-    """The offsets that Faust has delivered, to drop what is older: forgotten, since an agent wants it again at times."""
-
-    def __missing__(self, tp: Any) -> None:
-        return None
-
-    def __setitem__(self, tp: Any, offset: int | None) -> None:
-        pass
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        pass
-
-
-class _Thread(driver.AIOKafkaConsumerThread):
-    """Runs the client in a thread of its own. ``positions`` are the next offsets that it reads."""
-
-    consumer: CountedConsumer
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.positions: dict[TopicPartition, int] = {}
-
-    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
-        consumer = super()._create_worker_consumer(transport)
-        # Faust asks for committed records only where it makes transactions itself, and has no setting for it; the
-        # client reads this when it starts.
-        consumer._isolation_level = "read_committed"
-        return consumer
-
-    async def on_partitions_revoked(self, revoked: set[Any]) -> None:
-        self.positions.clear()
-        await super().on_partitions_revoked(revoked)
-
-    async def _fetch_records(self, *args: Any, **kwargs: Any) -> Mapping[Any, list[Any]]:
-        found = {}
-        for tp, records in (await super()._fetch_records(*args, **kwargs)).items():
-            read_from = [self.positions.get(tp), *(record.offset + 1 for record in records)]
-            found[tp] = list(zip(read_from, records, strict=False))
-            self.positions[tp] = records[-1].offset + 1
-        return found
-
-    async def committed_positions(self) -> dict[TopicPartition, int]:
-        """For each source the committed offset, or where it begins."""
-        return await self.call_thread(self._committed_positions)  # type: ignore[no-any-return]
-
-    async def _committed_positions(self) -> dict[TopicPartition, int]:
-        consumer = self._ensure_consumer()
-        sources = [tp for tp in consumer.assignment() if self.consumer.is_source(tp)]
-        starts, ends = await consumer.beginning_offsets(sources), await consumer.end_offsets(sources)
-        positions = {}
-        for tp in sources:
-            committed = await consumer.committed(tp) or 0
-            positions[tp] = max(committed, starts[tp])
-            if committed > ends[tp]:
-                log.error("source.shorter_than_counted", topic=tp.topic, partition=tp.partition, counted=committed,
-                          end=ends[tp], hint="the topic was made anew: stop the workers, `gateway feedback rebuild`")  # fmt: skip
-        return positions
-
-    async def read_from(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Read on from ``positions``."""
-        await self.call_thread(self._read_from, positions)
-
-    async def _read_from(self, positions: Mapping[TopicPartition, int]) -> None:
-        consumer = self._ensure_consumer()
-        for tp in positions.keys() & consumer.assignment():  # what is not ours any more is sought by whose it is
-            self.positions[tp] = positions[tp]
-            consumer.seek(tp, positions[tp])

@@ -16,9 +16,6 @@ from rich.console import Console
 from gateway.adapters import kafka
 from gateway.adapters.access import Role
 from gateway.adapters.list_files import load_recognition
-from gateway.adapters.local_kafka import local_kafka
-from gateway.adapters.local_kafka.access import as_admin
-from gateway.adapters.secret_files import make_passwords
 from gateway.adapters.settings import Settings, load_settings
 from gateway.contract.topics import Topics
 from gateway.core.province import Province
@@ -26,7 +23,10 @@ from gateway.errors import UsageError
 from gateway.operate.access import apply_access
 from gateway.operate.background import background
 from gateway.operate.demo_view import LiveView, print_summary
+from gateway.operate.local_kafka import local_kafka
+from gateway.operate.local_kafka.access import as_admin
 from gateway.operate.sandbox import hold, sandbox
+from gateway.operate.secret_files import make_passwords
 from gateway.operate.simulate import Simulated, Simulator
 from gateway.operate.topics import apply_topics, delete_topics
 from gateway.operate.verify import Tally, Verifier

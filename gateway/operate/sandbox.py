@@ -19,11 +19,11 @@ from rich.console import Console
 
 from gateway.adapters.access import Role
 from gateway.adapters.list_files import load_recognition
-from gateway.adapters.local_kafka.broker import free_ports, is_free
 from gateway.adapters.settings import Settings
 from gateway.core.province import Province
 from gateway.errors import GatewayError
 from gateway.operate.background import Background, background
+from gateway.operate.local_kafka.broker import free_ports, is_free
 from gateway.operate.simulate import Simulator
 
 _READY_TIMEOUT_S = 120

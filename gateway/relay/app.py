@@ -7,12 +7,13 @@ from collections import Counter
 from typing import Any
 
 import structlog
-from faust.app.base import BootStrategy
+from faust.app import BootStrategy
 from mode import Service
 
 from gateway import __version__
 from gateway.adapters import faust_worker, kafka
 from gateway.adapters.certificates import certificate_ends
+from gateway.adapters.faust_patches import AppWithoutDirectories
 from gateway.adapters.list_watch import ListWatch, Look
 from gateway.adapters.logs import configure_logs
 from gateway.adapters.metrics import CONTENT_TYPE, LaneStatus, Metrics
@@ -38,7 +39,7 @@ class _WithoutOwnKafka(BootStrategy):
     enable_kafka = False
 
 
-class RelayApp(faust_worker.App):
+class RelayApp(AppWithoutDirectories):
     """Faust's app with the lanes as its work."""
 
     BootStrategy = _WithoutOwnKafka

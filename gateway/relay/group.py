@@ -9,7 +9,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
 from gateway.adapters import kafka
-from gateway.adapters.kafka_stop import stop
+from gateway.adapters.aiokafka_patches import stop
 from gateway.adapters.own_signatures import RecordSigner
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import KeyRing
@@ -92,8 +92,9 @@ class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
     async def start(self) -> None:
         """Join the group. Raises BrokerUnreachableError."""
         relay = self._settings.relay
-        self._consumer = AIOKafkaConsumer(
-            **kafka.client_options(self._settings),
+        self._consumer = kafka.make_client(
+            AIOKafkaConsumer,
+            self._settings,
             group_id=self._group_id,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

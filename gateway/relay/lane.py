@@ -10,11 +10,10 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
-from aiokafka.producer import sender
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from gateway.adapters import kafka
-from gateway.adapters.kafka_stop import cut_off, is_cancelled
+from gateway.adapters.aiokafka_patches import cut_off, is_cancelled
 from gateway.adapters.logs import PARTITION, TOPIC
 from gateway.adapters.own_signatures import RecordSigner
 from gateway.adapters.settings import Settings
@@ -36,8 +35,7 @@ _POLL_MS = 250
 _FIRST_BACKOFF_S, _LAST_BACKOFF_S = 0.1, 5.0
 # A coordinator that is busy with the transaction before is so for milliseconds: aiokafka's 100 were the tail of the latency.
 _RETRY_BACKOFF_MS = 10
-# It has a setting for that, but none for the commonest case, the markers of the transaction before: there it always sleeps 20 ms.
-sender.BACKOFF_OVERRIDE = 0.002
+# (For the markers of the transaction before, the commonest case, see aiokafka_patches.)
 
 
 def transactional_id(group_id: str, lane: LaneId) -> str:
@@ -165,8 +163,9 @@ class Lane:
     async def _open(self) -> None:
         """Fence, then read, then seek: in any other order a zombie's last commit could be missed."""
         relay = self.settings.relay
-        self._producer = AIOKafkaProducer(
-            **kafka.client_options(self.settings),
+        self._producer = kafka.make_client(
+            AIOKafkaProducer,
+            self.settings,
             transactional_id=transactional_id(self.group_id, self.id),
             transaction_timeout_ms=relay.transaction_timeout_ms,
             max_batch_size=MAX_BATCH_BYTES,

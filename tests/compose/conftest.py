@@ -17,9 +17,9 @@ import pytest
 import yaml
 from docker.errors import APIError, DockerException, ImageNotFound
 
-from gateway.adapters.local_kafka.broker import free_ports
-from gateway.adapters.secret_files import make_passwords
 from gateway.adapters.settings import Settings, load_settings, packaged_config
+from gateway.operate.local_kafka.broker import free_ports
+from gateway.operate.secret_files import make_passwords
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -14,20 +14,20 @@ from docker.errors import NotFound
 
 from gateway.adapters import kafka
 from gateway.adapters.access import Role
-from gateway.adapters.local_kafka import KAFKA_VERSION, local_kafka
-from gateway.adapters.local_kafka import docker as docker_module
-from gateway.adapters.local_kafka.access import as_admin
-from gateway.adapters.secret_files import make_passwords
 from gateway.adapters.settings import load_settings
 from gateway.errors import ConfigurationError
 from gateway.operate.access import apply_access
+from gateway.operate.local_kafka import KAFKA_VERSION, local_kafka
+from gateway.operate.local_kafka import docker as docker_module
+from gateway.operate.local_kafka.access import as_admin
+from gateway.operate.secret_files import make_passwords
 from gateway.operate.topics import apply_topics
 
 ROOT = Path(__file__).resolve().parents[2]
 
 HOLDER = """
 import time
-from gateway.adapters.local_kafka import local_kafka
+from gateway.operate.local_kafka import local_kafka
 with local_kafka(prefer="docker") as broker:
     print(broker._container.id, flush=True)
     time.sleep(60)

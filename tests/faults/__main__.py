@@ -13,9 +13,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from gateway.adapters.local_kafka import local_kafka
-from gateway.adapters.local_kafka.cluster import LocalCluster
 from gateway.adapters.settings import Settings
+from gateway.operate.local_kafka import local_kafka
+from gateway.operate.local_kafka.cluster import LocalCluster
 from tests.faults import broker_faults, cluster_faults, feedback_faults, network_faults, worker_faults
 from tests.faults.partition_faults import PARTITIONS_ADDED
 from tests.faults.stage import Row, Scenario, play, small_settings

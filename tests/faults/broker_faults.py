@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.adapters.local_kafka import LocalKafka, local_kafka
+from gateway.operate.local_kafka import LocalKafka, local_kafka
 from tests.faults.stage import Scenario, Stage
 
 _DISK_MB = 2000

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 
-from gateway.adapters.local_kafka import LocalKafka, local_kafka
+from gateway.operate.local_kafka import LocalKafka, local_kafka
 from tests.faults.proxy import Proxy
 from tests.faults.stage import Scenario, Stage
 

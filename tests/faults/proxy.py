@@ -6,7 +6,7 @@ import random
 import threading
 from typing import Self
 
-from gateway.adapters.local_kafka.broker import free_ports
+from gateway.operate.local_kafka.broker import free_ports
 
 _CHUNK = 65_536
 

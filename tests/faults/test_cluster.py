@@ -1,7 +1,7 @@
 """A cluster of which a broker is killed, and comes back, loses nothing and doubles nothing."""
 
-from gateway.adapters.local_kafka.cluster import LocalCluster
 from gateway.adapters.settings import Settings
+from gateway.operate.local_kafka.cluster import LocalCluster
 from tests.faults.cluster_faults import QUICK, on_cluster
 from tests.faults.stage import play
 

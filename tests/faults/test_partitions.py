@@ -1,7 +1,7 @@
 """Partitions that are added to one topic are refused in words, lose nothing, and are used once every topic has them."""
 
-from gateway.adapters.local_kafka import LocalKafka
 from gateway.adapters.settings import Settings
+from gateway.operate.local_kafka import LocalKafka
 from tests.faults.partition_faults import PARTITIONS_ADDED
 from tests.faults.stage import play
 

@@ -25,14 +25,14 @@ from gateway.adapters.access import Grant, Kind, Role, needed_grants
 from gateway.adapters.certificates import CA, certificate_ends
 from gateway.adapters.kafka_admin import AccessAdmin
 from gateway.adapters.list_files import load_recognition
-from gateway.adapters.local_kafka import local_kafka
-from gateway.adapters.local_kafka.access import as_admin
-from gateway.adapters.secret_files import make_passwords
 from gateway.adapters.settings import KafkaSettings, Settings, load_settings, packaged_config
 from gateway.contract.topics import Topics
 from gateway.core.province import Province
 from gateway.errors import BrokerUnreachableError, ConfigurationError, GatewayError
 from gateway.operate.access import apply_access, plan_access
+from gateway.operate.local_kafka import local_kafka
+from gateway.operate.local_kafka.access import as_admin
+from gateway.operate.secret_files import make_passwords
 from gateway.operate.simulate import Simulator
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import Worker, publish, wait_until_accounted

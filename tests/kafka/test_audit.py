@@ -16,12 +16,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
-from gateway.adapters.local_kafka.broker import free_ports
 from gateway.adapters.settings import Settings, load_settings
 from gateway.contract.outputs import digest
 from gateway.contract.topics import Topics
 from gateway.core.decision import Outcome
 from gateway.core.province import Province
+from gateway.operate.local_kafka.broker import free_ports
 from gateway.operate.simulate import Simulated, Simulator
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import Worker, audit, publish, read_topics, wait_until_accounted, with_short_sessions, workers

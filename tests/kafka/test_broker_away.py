@@ -9,11 +9,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaError
 
-from gateway.adapters import kafka, kafka_reach
-from gateway.adapters.kafka_stop import cut_off
-from gateway.adapters.local_kafka import LocalKafka, local_kafka
+from gateway.adapters import aiokafka_patches, kafka
+from gateway.adapters.aiokafka_patches import cut_off
 from gateway.adapters.settings import Settings, load_settings, packaged_config
 from gateway.errors import BrokerUnreachableError
+from gateway.operate.local_kafka import LocalKafka, local_kafka
 
 PARTITION = TopicPartition("stops", 0)
 
@@ -43,7 +43,7 @@ def at_work() -> list[str]:
 async def test_a_producer_that_is_cut_off_in_a_transaction_leaves_nothing_at_work(
     broker: LocalKafka, settings: Settings
 ) -> None:
-    producer = AIOKafkaProducer(**kafka.client_options(settings), transactional_id="cut off")
+    producer = kafka.make_client(AIOKafkaProducer, settings, transactional_id="cut off")
     await producer.start()
     await producer.begin_transaction()
     await producer.send_and_wait(PARTITION.topic, b"before", partition=0)
@@ -90,7 +90,7 @@ def _sleeps(task: asyncio.Task[bool]) -> bool:
 async def test_a_broker_that_answers_no_connection_is_given_up(
     broker: LocalKafka, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_reach, "SETUP_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(aiokafka_patches, "SETUP_TIMEOUT_S", 0.3)
     broker.freeze()
     try:
         async with asyncio.timeout(20):  # aiokafka's own time for it is 40 s
@@ -104,13 +104,13 @@ async def test_a_broker_that_refuses_connections_is_not_asked_again_at_once(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nobody = settings.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
-    monkeypatch.setattr(kafka_reach, "RECONNECT_BACKOFF_S", 3600)
+    monkeypatch.setattr(aiokafka_patches, "RECONNECT_BACKOFF_S", 3600)
     starting = asyncio.create_task(start_and_stop_a_consumer(nobody))
     _, waiting = await asyncio.wait([starting], timeout=1)
     assert waiting == {starting}
     starting.cancel()
     await asyncio.wait([starting])
-    monkeypatch.setattr(kafka_reach, "RECONNECT_BACKOFF_S", 0)
+    monkeypatch.setattr(aiokafka_patches, "RECONNECT_BACKOFF_S", 0)
     with pytest.raises(BrokerUnreachableError):
         await start_and_stop_a_consumer(nobody)
 

@@ -17,7 +17,6 @@ from gateway.adapters import kafka
 from gateway.adapters.access import Grant, Kind, Role, needed_grants
 from gateway.adapters.kafka_admin import AccessAdmin
 from gateway.adapters.list_files import load_recognition
-from gateway.adapters.local_kafka.cluster import LocalCluster
 from gateway.adapters.settings import Settings, load_settings, packaged_config
 from gateway.contract.topics import Topics
 from gateway.core.province import Province
@@ -26,6 +25,7 @@ from gateway.operate.doctor import work
 from gateway.operate.doctor.checks import CHECKS
 from gateway.operate.doctor.finding import Finding, Patient, Status
 from gateway.operate.doctor.run import examine, look
+from gateway.operate.local_kafka.cluster import LocalCluster
 from gateway.operate.simulate import Simulator
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import publish, workers

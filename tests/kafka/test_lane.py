@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from aiokafka.admin import NewTopic
-from aiokafka.producer.sender import AddPartitionsToTxnHandler
 
 from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
@@ -226,10 +225,3 @@ async def test_the_horizon_of_a_lane_that_is_behind_begins_at_its_own_last_input
         assert horizon is not None
         horizon.at(now - 60 * hour)
         assert [bool(horizon.get(identity_of(ours, f"id-{number}"), ())) for number in range(4)] == expected
-
-
-def test_the_wait_for_the_transaction_before_is_one_that_aiokafka_heeds() -> None:
-    """An update that takes the name away would bring the 20 ms back without a word."""
-    heeded = AddPartitionsToTxnHandler.handle_response
-    assert "BACKOFF_OVERRIDE" in heeded.__code__.co_names
-    assert heeded.__globals__["BACKOFF_OVERRIDE"] < 0.02

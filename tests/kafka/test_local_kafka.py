@@ -15,10 +15,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from gateway.adapters.local_kafka import KAFKA_VERSION, LocalKafka, local_kafka
-from gateway.adapters.local_kafka.jars import kafka_jars
-from gateway.adapters.local_kafka.java import JavaKafka
 from gateway.errors import LocalKafkaError
+from gateway.operate.local_kafka import KAFKA_VERSION, LocalKafka, local_kafka
+from gateway.operate.local_kafka.jars import kafka_jars
+from gateway.operate.local_kafka.java import JavaKafka
 
 ROOT = Path(__file__).resolve().parents[2]
 TOPIC = "kept"
@@ -27,7 +27,7 @@ TOPIC = "kept"
 HOLDER = """
 import asyncio, time
 from aiokafka import AIOKafkaProducer
-from gateway.adapters.local_kafka import local_kafka
+from gateway.operate.local_kafka import local_kafka
 
 async def use(servers):
     producer = AIOKafkaProducer(bootstrap_servers=servers, transactional_id="last work")

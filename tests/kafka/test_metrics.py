@@ -15,8 +15,8 @@ from aiokafka import AIOKafkaProducer
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.adapters.list_files import load_recognition
-from gateway.adapters.local_kafka import LocalKafka
 from gateway.adapters.settings import Settings, load_settings, packaged_config
+from gateway.operate.local_kafka import LocalKafka
 from gateway.operate.simulate import Simulator
 from gateway.operate.topics import apply_topics
 from gateway.relay.group import group_id_of

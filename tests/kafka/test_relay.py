@@ -14,7 +14,6 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
-from gateway.adapters.local_kafka import LocalKafka
 from gateway.adapters.settings import Settings
 from gateway.contract.dead_letter import DEADLETTER_TYPE
 from gateway.contract.rejection import REJECTED_TYPE
@@ -22,6 +21,7 @@ from gateway.contract.topics import LaneId
 from gateway.contract.verification import VERIFIED_TYPE
 from gateway.core.decision import Outcome
 from gateway.core.province import Province
+from gateway.operate.local_kafka import LocalKafka
 from gateway.operate.simulate import Simulated, Simulator
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import audit, publish, read_account, wait_until_accounted, with_short_sessions, workers

@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.adapters.list_files import load_recognition
-from gateway.adapters.local_kafka import LocalKafka
 from gateway.adapters.settings import Settings, load_settings, packaged_config
 from gateway.core.province import Province
+from gateway.operate.local_kafka import LocalKafka
 from gateway.operate.simulate import Simulator
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import publish, read_topics, wait_until_accounted, workers

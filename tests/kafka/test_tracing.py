@@ -19,7 +19,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from gateway.adapters.settings import Settings
-from gateway.adapters.topics import Topics
+from gateway.contract.topics import Topics
 from gateway.core.decision import Outcome
 from gateway.core.province import Province
 from gateway.core.times import format_instant

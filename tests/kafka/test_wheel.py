@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.adapters.extras import MODULES
 from gateway.adapters.settings import Settings
 from gateway.core.province import Province
 from gateway.operate.examples import display_event
@@ -17,12 +18,15 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the wheel installs, and nothing of the checkout. What it depends on is this environment's."""
+    """A folder with what the wheel installs, and nothing of the checkout. What it depends on is this environment's, but for
+    the extras: those are hidden from it, and from the processes that it starts."""
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT], check=True)
     (wheel,) = folder.glob("*.whl")
     subprocess.run([*pip, "install", "--no-deps", "--no-index", "--target", folder / "site", wheel], check=True)
+    hidden = sorted({module.partition(".")[0] for modules in MODULES.values() for module in modules})
+    (folder / "site" / "sitecustomize.py").write_text(f"import sys\nsys.modules.update(dict.fromkeys({hidden!r}))\n")
     return folder / "site"
 
 

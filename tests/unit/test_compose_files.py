@@ -12,10 +12,10 @@ import typer
 import yaml
 
 from gateway import __version__
-from gateway.adapters.local_kafka import KAFKA_VERSION
-from gateway.adapters.secret_files import make_passwords
 from gateway.adapters.settings import load_settings
 from gateway.cli.main import app
+from gateway.operate.local_kafka import KAFKA_VERSION
+from gateway.operate.secret_files import make_passwords
 from tests.promql import metrics_of, recorded_by
 from tests.unit.test_alerts import ALERTS, exposed_names
 

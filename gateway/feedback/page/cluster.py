@@ -6,10 +6,10 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import KafkaError
 
 from gateway.adapters import kafka
+from gateway.adapters.aiokafka_patches import partitions_in
 from gateway.adapters.settings import Settings
 from gateway.errors import GatewayError
 
@@ -75,9 +75,6 @@ class Cluster:
 
 def _worker(member: tuple[Any, ...]) -> dict[str, Any]:
     member_id, client_id, host, assignment = member[0], member[-4], member[-3], member[-1]
-    lanes = []
-    if assignment:
-        decoded = ConsumerProtocolMemberAssignment.decode(assignment)
-        lanes = [f"{topic}-{partition}" for topic, numbers in decoded.assignment for partition in sorted(numbers)]
+    lanes = [f"{topic}-{partition}" for topic, partition in partitions_in(assignment)] if assignment else []
     # The id's random part tells workers apart; a host is the cluster's own business.
-    return {"id": str(member_id)[-8:], "client": str(client_id), "host": str(host).lstrip("/"), "lanes": sorted(lanes)}
+    return {"id": str(member_id)[-8:], "client": str(client_id), "host": str(host).lstrip("/"), "lanes": lanes}

@@ -4,13 +4,12 @@ import datetime
 from collections.abc import Callable
 from typing import NamedTuple
 
+from gateway.adapters import extras
 from gateway.core.recognition import Recognition
 from gateway.core.times import china_date, is_date, parse_instant
 from gateway.errors import UsageError
-from gateway.feedback.report.html import render_html
 from gateway.feedback.report.markdown import render_markdown
 from gateway.feedback.report.model import Report, build_report
-from gateway.feedback.report.xlsx import render_xlsx
 from gateway.feedback.state import State
 
 DEFAULT_DAYS = 30
@@ -23,18 +22,32 @@ class Form(NamedTuple):
     media_type: str
 
 
+def _render_html(report: Report) -> bytes:
+    from gateway.feedback.report.html import render_html  # noqa: PLC0415 — its charts come with an extra
+
+    return render_html(report)
+
+
+def _render_xlsx(report: Report) -> bytes:
+    from gateway.feedback.report.xlsx import render_xlsx  # noqa: PLC0415 — an extra
+
+    return render_xlsx(report)
+
+
 FORMS = {
-    "html": Form(render_html, "text/html"),
+    "html": Form(_render_html, "text/html"),
     "md": Form(render_markdown, "text/markdown"),
-    "xlsx": Form(render_xlsx, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    "xlsx": Form(_render_xlsx, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
 }
 
 
 def form_of(suffix: str) -> Form:
-    """The form called ``html``, ``md`` or ``xlsx``. Raises UsageError."""
+    """The form called ``html``, ``md`` or ``xlsx``. Raises UsageError; ConfigurationError where its extra is not installed."""
     form = FORMS.get(suffix.removeprefix(".").lower())
     if form is None:
         raise UsageError(f"a report is .html, .md or .xlsx; {suffix or 'a name without an ending'} is none of them")
+    if form is not FORMS["md"]:
+        extras.require("report", "a report as .html or .xlsx")
     return form
 
 

@@ -20,7 +20,7 @@ def write_report(
     settings: Settings, unit: str | None, since: str | None, until: str | None, file: Path,
     output: Literal["text", "json"],
 ) -> int:  # fmt: skip
-    """Make the report and write it whole; returns the exit code. Raises UsageError, BrokerUnreachableError."""
+    """Make the report and write it whole; returns the exit code. Raises UsageError and what `read_state` raises."""
     form = form_of(file.suffix)
     if not file.resolve().parent.is_dir():
         raise UsageError(f"--output: there is no folder {file.resolve().parent}")

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from gateway.adapters import kafka
-from gateway.adapters.kafka_stop import cut_off
+from gateway.adapters.aiokafka_patches import cut_off
 from gateway.adapters.own_signatures import load_record_signer
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import load_key_ring
@@ -163,8 +163,9 @@ class LaneRedrive:
 
     async def _take_over(self) -> Position | None:
         """Fence whoever works the lane, then read where it stands; in any other order its last commit could be missed."""
-        self._producer = AIOKafkaProducer(
-            **kafka.client_options(self.settings),
+        self._producer = kafka.make_client(
+            AIOKafkaProducer,
+            self.settings,
             transactional_id=transactional_id(self._group_id, self.lane),
             transaction_timeout_ms=self.settings.relay.transaction_timeout_ms,
             max_batch_size=MAX_BATCH_BYTES,

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.adapters.local_kafka import container_guard
-from gateway.adapters.local_kafka.access import ADMIN, admin_options, broker_properties
-from gateway.adapters.local_kafka.broker import (
+from gateway.adapters import extras
+from gateway.errors import LocalKafkaError
+from gateway.operate.local_kafka import container_guard
+from gateway.operate.local_kafka.access import admin_options, broker_properties
+from gateway.operate.local_kafka.broker import (
     KAFKA_VERSION,
     LocalKafka,
     free_ports,
@@ -17,7 +19,7 @@ from gateway.adapters.local_kafka.broker import (
     last_lines,
     wait_until_ready,
 )
-from gateway.errors import LocalKafkaError
+from gateway.operate.secret_files import ADMIN
 
 _REPOSITORY = "apache/kafka"
 _IMAGE = f"{_REPOSITORY}:{KAFKA_VERSION}"
@@ -28,6 +30,9 @@ _PASSWORD = "BROKER_PASSWORD"  # noqa: S105 — a variable's name
 
 def docker_obstacle(announce: Callable[[str], None]) -> str | None:
     """Why Docker cannot run Kafka on this machine, in a few words; None if it can. The image is pulled where it is missing."""
+    if not extras.is_installed("demo"):
+        announce(f"Docker is not tried: that needs {extras.how_to_install('demo')}")
+        return f"Docker needs {extras.how_to_install('demo')}"
     # The Docker libraries are slow to import, and seldom needed.
     from docker.errors import DockerException, ImageNotFound  # noqa: PLC0415
     from requests.exceptions import RequestException  # noqa: PLC0415

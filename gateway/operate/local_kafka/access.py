@@ -6,8 +6,8 @@ from typing import Any
 
 from gateway.adapters.kafka import client_options
 from gateway.adapters.settings import KafkaSettings, Settings, packaged_config
+from gateway.operate.secret_files import ADMIN
 
-ADMIN = "admin"
 CA = "ca.pem"
 _CERTIFICATE = "kafka.pem"
 _PROTOCOLS = "listener.security.protocol.map"

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Self
 
-from gateway.adapters.local_kafka.broker import free_ports
-from gateway.adapters.local_kafka.jars import java_obstacle
-from gateway.adapters.local_kafka.java import JavaKafka
 from gateway.errors import LocalKafkaError
+from gateway.operate.local_kafka.broker import free_ports
+from gateway.operate.local_kafka.jars import java_obstacle
+from gateway.operate.local_kafka.java import JavaKafka
 
 _INTERNAL_TOPICS = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
 

@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.adapters.local_kafka.broker import KAFKA_VERSION, last_lines
 from gateway.adapters.settings import packaged_config
 from gateway.errors import LocalKafkaError
+from gateway.operate.local_kafka.broker import KAFKA_VERSION, last_lines
 
 _OLDEST_JAVA = 17
 

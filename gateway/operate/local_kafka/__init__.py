@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from gateway.adapters.local_kafka.access import has_tls
-from gateway.adapters.local_kafka.broker import KAFKA_VERSION, LocalKafka
-from gateway.adapters.local_kafka.docker import DockerKafka, docker_obstacle
-from gateway.adapters.local_kafka.jars import java_obstacle
-from gateway.adapters.local_kafka.java import JavaKafka
 from gateway.errors import LocalKafkaError
+from gateway.operate.local_kafka.access import has_tls
+from gateway.operate.local_kafka.broker import KAFKA_VERSION, LocalKafka
+from gateway.operate.local_kafka.docker import DockerKafka, docker_obstacle
+from gateway.operate.local_kafka.jars import java_obstacle
+from gateway.operate.local_kafka.java import JavaKafka
 
 __all__ = ["KAFKA_VERSION", "LocalKafka", "local_kafka"]
 
@@ -24,7 +24,7 @@ def local_kafka(
 ) -> LocalKafka:
     """A broker, not started yet: use it as a context manager.
 
-    With ``passwords_dir`` (see ``gateway.adapters.secret_files``) the broker knows its admin, and denies everyone else what
+    With ``passwords_dir`` (see ``gateway.operate.secret_files``) the broker knows its admin, and denies everyone else what
     nobody granted; without it, it is open. ``properties`` override config/kafka/broker.properties; ``announce`` is told what
     takes time. The data live in a folder (a container, with Docker) that goes when the broker does, unless ``data_dir``
     names one to keep, which asks for Java, as a certificate beside the passwords does, with which every listener has TLS.

@@ -10,9 +10,10 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from gateway.adapters.local_kafka import guard
-from gateway.adapters.local_kafka.access import admin_options, broker_properties, has_tls, tls_properties
-from gateway.adapters.local_kafka.broker import (
+from gateway.errors import LocalKafkaError
+from gateway.operate.local_kafka import guard
+from gateway.operate.local_kafka.access import admin_options, broker_properties, has_tls, tls_properties
+from gateway.operate.local_kafka.broker import (
     KAFKA_VERSION,
     LocalKafka,
     free_ports,
@@ -20,8 +21,7 @@ from gateway.adapters.local_kafka.broker import (
     last_lines,
     wait_until_ready,
 )
-from gateway.adapters.local_kafka.jars import java_version, kafka_jars
-from gateway.errors import LocalKafkaError
+from gateway.operate.local_kafka.jars import java_version, kafka_jars
 
 _STOP_TIMEOUT_S = 30
 # Any 16 bytes in base64; a cluster of one is known by its data folder.

@@ -4,9 +4,10 @@ import secrets
 from pathlib import Path
 
 from gateway.adapters.access import Role
-from gateway.adapters.local_kafka.access import ADMIN
 
 _BYTES = 24
+ADMIN = "admin"
+"""The password of the broker's own admin; of no role."""
 GRAFANA = "grafana"
 """The password of Grafana's admin; of no principal."""
 

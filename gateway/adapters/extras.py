@@ -1,0 +1,39 @@
+"""Optional parts of the package: what only some need is an extra of it, and where one is missing the message names it."""
+
+from importlib.util import find_spec
+from typing import Literal
+
+from gateway.errors import ConfigurationError
+
+Extra = Literal["demo", "otel", "report", "sm2"]
+
+MODULES: dict[Extra, tuple[str, ...]] = {
+    "demo": ("docker", "testcontainers"),
+    "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
+    "report": ("pygal", "xlsxwriter"),
+    "sm2": ("tongsuopy",),
+}
+"""What each extra brings that this package imports."""
+
+
+def is_installed(extra: Extra) -> bool:
+    """Whether all of it is there; nothing of it is loaded."""
+    return all(_is_there(module) for module in MODULES[extra])
+
+
+def how_to_install(extra: Extra) -> str:
+    """``the extra `report`: pip install …``."""
+    return f"the extra `{extra}`: pip install 'chuanyu-display-gateway[{extra}]'"
+
+
+def require(extra: Extra, what: str) -> None:
+    """Raises ConfigurationError, that ``what`` needs the extra, where it is not installed. Call it before the import."""
+    if not is_installed(extra):
+        raise ConfigurationError(f"{what} needs {how_to_install(extra)}")
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ModuleNotFoundError, ValueError):  # its parent is missing
+        return False

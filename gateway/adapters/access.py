@@ -1,4 +1,4 @@
-"""Who may do what on the broker: the principals and grants of CONTRACT's topic table. Deny is the broker's default."""
+"""Who may do what on the broker: the principals and grants of each topic. Deny is the broker's default."""
 
 from collections.abc import Iterator
 from enum import StrEnum

@@ -77,7 +77,7 @@ class TopicSettings(_Part):
 
 
 class RelaySettings(_Part):
-    """The lanes (DESIGN: relay); times in the unit of their name."""
+    """The lanes; times in the unit of their name."""
 
     group_id: str = Field("chuanyu-gateway", min_length=1, pattern=r"^[A-Za-z0-9._-]+$")
     max_records: int = Field(1000, ge=1, le=100_000)

@@ -12,7 +12,7 @@ _STATE_PREFIX = "中华人民共和国"
 
 @lru_cache(maxsize=16_384)
 def normalise(name: str) -> str:
-    """``name`` as it is compared: NFKC, without spaces, quotes and a trailing APP/移动端/客户端 (CONTRACT: display event).
+    """``name`` as it is compared: NFKC, without spaces, quotes and a trailing APP/移动端/客户端.
 
     A name that is nothing but such a suffix keeps it.
     """

@@ -98,7 +98,7 @@ class Announcer:
                 await self._producer.send(self._topic, key=message.key, value=value)
                 for message, value in zip(messages, values, strict=True)
             ]
-            for future in futures:  # a failed send does not fail the transaction by itself (FACTS.md)
+            for future in futures:  # a failed send does not fail aiokafka's transaction by itself
                 await future
         for message in messages:
             # The transaction's end may be a moment behind for readers; what was said is not said again meanwhile.

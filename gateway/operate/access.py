@@ -1,4 +1,4 @@
-"""``gateway topics``, its second half: who may use the topics. Passwords and grants of CONTRACT's principals."""
+"""``gateway topics``, its second half: who may use the topics. Passwords and grants of the principals."""
 
 import asyncio
 import time

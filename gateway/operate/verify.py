@@ -113,7 +113,7 @@ class Tally:
         return not (self.lost or self.doubled or self.wrong)
 
     def summary(self) -> dict[str, int]:
-        """The contract's counts (CONTRACT: demo)."""
+        """Return the counts that `gateway demo --format json` ends with."""
         return {
             "published": self.published.total(),
             "forwarded": self.forwarded.total(),

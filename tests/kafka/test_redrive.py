@@ -21,7 +21,7 @@ from gateway.operate.simulate import Simulated
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import audit, publish, read_topics, wait_until_accounted, with_short_sessions, workers
 from tests.kafka.row6 import CHINA, amendment, copy_of_the_list, row_6_event
-from tests.kafka.test_audit import simulate
+from tests.kafka.test_audit import rewrite, simulate
 from tests.kafka.test_trace import permit
 from tests.signing import settings_signing
 
@@ -180,6 +180,24 @@ async def test_rejected_event_published_again_after_the_list_was_amended_is_forw
     assert (done["selected"], done["forward"], done["reasons"]) == (10, 0, {"ID_REUSED": 10})
     result = audit(settings, "--prove")
     assert (result["ok"], result["proved"], result["unprovable"]) == (True, 10, {"other list edition": 10})
+    # Its entry is the last one of its lane's chain: what the group committed vouches for it.
+    gone = await remove_last_redrive(settings)
+    result = audit(settings, expect=1)
+    assert (result["broken_links"], result["foreign"], result["gaps"]) == (1, gone["outputs"], 0)
+
+
+async def remove_last_redrive(settings: Settings) -> dict[str, Any]:
+    """Take a redrive's entry that is its lane's last one out of the ledger; returns its data."""
+    ledger, last = settings.topic_names.ledger, dict[bytes, Any]()
+    async for record in read_topics(settings, [ledger]):
+        last[record.key] = record
+    record = next(each for each in last.values() if json.loads(each.value)["data"]["redriven"] is not None)
+    await rewrite(settings, ledger, record.partition, lambda records: records.pop(record_index(records, record)))
+    return dict(json.loads(record.value)["data"])
+
+
+def record_index(records: list[Any], wanted: Any) -> int:
+    return next(index for index, record in enumerate(records) if record.value == wanted.value)
 
 
 def with_note(record: Simulated, note: str) -> Simulated:

@@ -113,12 +113,14 @@ async def test_impact_counts_the_rows_that_differ(settings: Settings, tmp_path: 
     assert done.returncode == 1, done.stderr.decode()
     objects = [json.loads(line) for line in done.stdout.splitlines()]
     rows = {each["row"]: each for each in objects if each["kind"] == "impact"}
-    assert sorted(rows) == [5, 6] == [each["row"] for each in objects if each["kind"] == "row"]
+    assert [each["row"] for each in objects if each["kind"] == "row"] == [5, 6]
+    # Other rows change only where an id was used for several events, of which another one is forwarded now.
+    assert rows.keys() >= {5, 6}
     expected = await expect(settings, folder)
     touched = Counter(row[1] for old, new in expected for row in {row_of(old), row_of(new)} if row)
     changed = Counter(row[1] for old, new in expected if side(old) != side(new) and (row := row_of(new) or row_of(old)))
     assert {row: (each["events"], each["changed"]) for row, each in rows.items()} == {
-        row: (touched[row], changed[row]) for row in (5, 6)
+        row: (touched[row], changed[row]) for row in changed
     }
     total = objects[-1]
     assert (total["kind"], total["days"], total["events"], total["changed"]) == (

@@ -207,7 +207,7 @@ def test_command_prints_one_object_a_change_and_exits_one(tmp_path: Path) -> Non
     }  # fmt: skip
     assert objects[2]["from"]["provenance"] != "read"
     text = gateway("list", "diff", str(old), str(new), "--date", DAY).stdout.decode()
-    assert "第 1/19 行 row 1/19" in text
+    assert "第1批第19行 row 1/19" in text
     assert "试点范围·重庆 pilot area, Chongqing  依据 测试1号" in text
     assert "仅 B 有 only B has one" in text
 

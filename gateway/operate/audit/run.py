@@ -78,7 +78,7 @@ def _audit_lane(job: tuple[Settings, LaneId, Scope]) -> LaneReport:
 
 
 def summarise(reports: Iterable[LaneReport], seconds: float) -> dict[str, Any]:
-    """The audit as one object (CONTRACT: audit); counts are of all lanes."""
+    """The audit as one object ; counts are of all lanes."""
     lanes = list(reports)
     counts: Counter[str] = sum((lane.findings.counts for lane in lanes), Counter())
     outcomes: Counter[str] = sum((lane.outcomes for lane in lanes), Counter())

@@ -37,7 +37,7 @@ def print_report(result: dict[str, Any]) -> None:
         console.print(f"\n{_CHANGES}", style="bold")
     # Sentences, not a table: ids stay whole, to be copied.
     for each in result["changes"][:_MOST_LINES]:
-        console.print(f"  {each['count']:>9,} 件  第 {_rows(each)} 行")
+        console.print(f"  {each['count']:>9,} 件  行 {_rows(each)}")
         console.print(f"{'':13}{_decision(each['from'], ' ')}\n{'':11}→ {_decision(each['to'], ' ')}")
         if each["examples"]:
             console.print(f"{'':13}如 e.g. {'、'.join(each['examples'])}")

@@ -18,7 +18,7 @@ class Role(StrEnum):
 
     @classmethod
     def of(cls, province: Province) -> "Role":
-        """A province's platform."""
+        """Return the role of a province's platform."""
         return cls(province.value)
 
 
@@ -47,7 +47,7 @@ class Grant(NamedTuple):
 
 
 def needed_grants(settings: Settings) -> list[Grant]:
-    """Every grant that the contract's topics, for this prefix, need, and no more. READ and WRITE include DESCRIBE."""
+    """Return the grants that the topics with this prefix need, and no more. READ and WRITE include DESCRIBE."""
     return [*_provinces(settings), *_gateway(settings), *_operator(settings)]
 
 

@@ -21,7 +21,7 @@ _END_TIMEOUT_S = 3.0
 
 
 def apply() -> None:
-    """Put ``bound_connections`` and ``hasten_transactions`` in force for every client of this process; a second call is idle."""
+    """Put ``bound_connections`` and ``hasten_transactions`` in force for all clients; a second call does nothing."""
     bound_connections()
     hasten_transactions()
 
@@ -39,7 +39,7 @@ def bound_connections() -> None:
 
 
 async def _set_up(*address: Any, **options: Any) -> Any:
-    """``create_conn`` within ``SETUP_TIMEOUT_S``, logging in included; an error is told ``RECONNECT_BACKOFF_S`` later."""
+    """Run ``create_conn`` within ``SETUP_TIMEOUT_S``, login included; raise an error ``RECONNECT_BACKOFF_S`` later."""
     try:
         async with asyncio.timeout(SETUP_TIMEOUT_S):
             return await create_conn(*address, **options)
@@ -60,7 +60,7 @@ def hasten_transactions() -> None:
 
 
 def is_cancelled() -> bool:
-    """Whether the running task was told to end; where not, a CancelledError that reaches it was meant for another."""
+    """Tell whether the running task was cancelled; if not, a CancelledError that reaches it was meant for another."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
@@ -103,7 +103,7 @@ async def cut_off(producer: AIOKafkaProducer) -> None:
         running.cancel()
         await asyncio.wait([running], timeout=_END_TIMEOUT_S)
         if running.done() and not running.cancelled():
-            running.exception()  # told already, to whoever waited for its batches
+            running.exception()  # already reported to whoever waited for its batches
 
 
 def read_committed_only(consumer: AIOKafkaConsumer) -> None:
@@ -117,7 +117,7 @@ def read_committed_only(consumer: AIOKafkaConsumer) -> None:
 
 
 async def try_to_log_in(host: str, port: int, *, timeout_ms: int, **options: Any) -> None:
-    """Set up one connection and close it; raises what became of it, such as SaslAuthenticationFailed.
+    """Set up one connection and close it; raise the error that this meets, such as SaslAuthenticationFailed.
 
     A client that can't log in says no more than that it can't connect: ``AIOKafkaClient.bootstrap`` logs the reason and goes on
     to the next broker.
@@ -129,7 +129,7 @@ async def try_to_log_in(host: str, port: int, *, timeout_ms: int, **options: Any
 
 
 def partitions_in(assignment: bytes) -> list[tuple[str, int]]:
-    """The partitions that a consumer group's member has, from its part of DescribeGroups: topic and partition, sorted.
+    """Return the partitions of a consumer group's member, by DescribeGroups: topic and partition, sorted.
 
     aiokafka's admin client gives it out as bytes, and decodes it in a module of its own.
 

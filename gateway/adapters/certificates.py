@@ -17,7 +17,7 @@ CA = "kafka.ca_file"
 
 
 async def certificate_ends(settings: Settings) -> dict[str, float]:
-    """The end, in seconds since 1970, of each bootstrap server's certificate and of the first in ``kafka.ca_file`` to end.
+    """Return when each bootstrap server's certificate ends, and the first in ``kafka.ca_file``; in seconds since 1970.
 
     Keys are ``bootstrap_servers``'s entries, and ``CA``. A server that does not answer now, or that is not believed, is left
     out; without TLS all are. Raises ConfigurationError where ``kafka.ca_file`` cannot be read.

@@ -17,17 +17,17 @@ MODULES: dict[Extra, tuple[str, ...]] = {
 
 
 def is_installed(extra: Extra) -> bool:
-    """Whether all of it is there; nothing of it is loaded."""
+    """Tell whether all modules of the extra are installed, without loading them."""
     return all(_is_there(module) for module in MODULES[extra])
 
 
 def how_to_install(extra: Extra) -> str:
-    """``the extra `report`: pip install …``."""
+    """Return how to install an extra: ``the extra `report`: pip install …``."""
     return f"the extra `{extra}`: pip install 'chuanyu-display-gateway[{extra}]'"
 
 
 def require(extra: Extra, what: str) -> None:
-    """Raises ConfigurationError, that ``what`` needs the extra, where it is not installed. Call it before the import."""
+    """Raise ConfigurationError if the extra that ``what`` needs is not installed. Call it before the import."""
     if not is_installed(extra):
         raise ConfigurationError(f"{what} needs {how_to_install(extra)}")
 

@@ -51,7 +51,7 @@ class ReadingThread(driver.AIOKafkaConsumerThread):
         return self.take_fetched(await super()._fetch_records(*args, **kwargs))
 
     def take_fetched(self, fetched: Fetched) -> Fetched:
-        """To be overridden: ``fetched`` as it is to go on to ``make_message``, record by record."""
+        """Return ``fetched`` as it is to go on to ``make_message``, record by record. To be overridden."""
         return fetched
 
     @property
@@ -81,11 +81,11 @@ class ReadingConsumer(driver.Consumer):
         return self._thread
 
     def make_message(self, tp: TopicPartition, record: Any) -> Any:
-        """To be overridden: the message for ``record``, as it came out of ``take_fetched``."""
+        """Return the message for ``record``, as it came out of ``take_fetched``. To be overridden."""
         return super()._to_message(tp, record)
 
     def to_commit(self) -> Mapping[TopicPartition, int]:
-        """To be overridden: the offsets that may be committed."""
+        """Return the offsets that may be committed. To be overridden."""
         return {}
 
     def _new_consumer_thread(self) -> ReadingThread:

@@ -13,7 +13,7 @@ AnyApp = TypeVar("AnyApp", bound=AppWithoutDirectories)
 
 
 def make_app(app_class: type[AnyApp], app_id: str, settings: Settings, **options: Any) -> AnyApp:
-    """An app with the settings' brokers, security and web server. Raises ConfigurationError."""
+    """Make an app with the settings' brokers, security and web server. Raises ConfigurationError."""
     aiokafka_patches.apply()  # the app makes its own clients
     return app_class(
         app_id,
@@ -49,7 +49,7 @@ def run_worker(app: AppWithoutDirectories, settings: Settings, logging_config: d
 
 
 def credentials(settings: Settings) -> Credentials | None:
-    """The settings' security, as Faust takes it. Raises ConfigurationError."""
+    """Return the settings' security, as Faust takes it. Raises ConfigurationError."""
     options = kafka.client_options(settings)
     context = options.get("ssl_context")
     if "sasl_mechanism" in options:

@@ -29,7 +29,7 @@ _REFUSALS = (
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
-    """The connection arguments that every aiokafka client takes."""
+    """Return the connection arguments that every aiokafka client takes."""
     kafka = settings.kafka
     options: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap_servers,
@@ -64,9 +64,9 @@ def _ssl_context(settings: Settings) -> ssl.SSLContext:
 
 
 def make_client(kind: Callable[..., Any], settings: Settings, *topics: str, **options: Any) -> Any:
-    """A client of aiokafka's class ``kind``, not started; ``options`` as aiokafka's.
+    """Make a client of aiokafka's class ``kind``, not started; ``options`` are aiokafka's.
 
-    Every client is made here: so none is without the patches, and none is patched that nobody makes.
+    Every client is made here, so that all clients have the patches.
     """
     aiokafka_patches.apply()
     return kind(*topics, **client_options(settings), **options)
@@ -74,7 +74,7 @@ def make_client(kind: Callable[..., Any], settings: Settings, *topics: str, **op
 
 @asynccontextmanager
 async def producer(settings: Settings, **options: Any) -> AsyncIterator[AIOKafkaProducer]:
-    """A started producer, stopped at the end; ``options`` as aiokafka's."""
+    """Start a producer, and stop it at the end; ``options`` are aiokafka's."""
     client = make_client(AIOKafkaProducer, settings, **options)
     async with _started(client, settings):
         yield client
@@ -82,7 +82,7 @@ async def producer(settings: Settings, **options: Any) -> AsyncIterator[AIOKafka
 
 @asynccontextmanager
 async def consumer(settings: Settings, *topics: str, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
-    """A started consumer that reads committed records only, stopped at the end; ``options`` as aiokafka's."""
+    """Start a consumer of committed records only, and stop it at the end; ``options`` are aiokafka's."""
     defaults: dict[str, Any] = {
         "isolation_level": "read_committed", "enable_auto_commit": False,
         # Where retention has removed what is to be read, reading goes on at what is left, not at the end.
@@ -97,7 +97,7 @@ async def consumer(settings: Settings, *topics: str, **options: Any) -> AsyncIte
 
 @asynccontextmanager
 async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    """A started admin client, closed at the end."""
+    """Start an admin client, and close it at the end."""
     client = make_client(AIOKafkaAdminClient, settings)
     try:
         try:
@@ -110,7 +110,7 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 async def partitions_of(settings: Settings, topics: list[str]) -> list[TopicPartition]:
-    """Every partition of ``topics``, sorted. Raises ConfigurationError where a topic is missing."""
+    """Return every partition of ``topics``, sorted. Raises ConfigurationError where a topic is missing."""
     async with admin(settings) as client:
         found = await client.describe_topics(topics)
         described = {each["topic"]: each["partitions"] for each in found}
@@ -126,7 +126,7 @@ async def partitions_of(settings: Settings, topics: list[str]) -> list[TopicPart
 
 
 async def wait_until_led(admin: AIOKafkaAdminClient, names: list[str]) -> None:
-    """Until every partition has a leader: a moment after its creation a topic is not yet known everywhere."""
+    """Wait until every partition has a leader: a moment after its creation a topic is not yet known everywhere."""
     async with asyncio.timeout(_CREATION_TIMEOUT_S):
         while True:
             described = await admin.describe_topics(names)
@@ -149,7 +149,7 @@ async def _started(client: Any, settings: Settings) -> AsyncIterator[None]:
 
 
 async def _not_started(settings: Settings, error: Exception) -> GatewayError:
-    """Why a client did not start. A client that cannot log in says only that it cannot connect: ask once more."""
+    """Say why a client did not start. A client that cannot log in says only that it cannot connect: ask once more."""
     if settings.kafka.security_protocol.startswith("SASL") and not isinstance(error, _REFUSALS):
         host, _, port = settings.bootstrap_servers.split(",")[0].strip().rpartition(":")
         options = client_options(settings)
@@ -164,7 +164,7 @@ async def _not_started(settings: Settings, error: Exception) -> GatewayError:
 
 
 def unreachable(settings: Settings, error: Exception) -> GatewayError:
-    """The one sentence for a broker that does not answer, or that does not let us in."""
+    """Return the error for a broker that does not answer, or that does not let us in."""
     principal = settings.kafka.username or "anonymous"
     if isinstance(error, _LOGIN_ERRORS):
         return ConfigurationError(

@@ -22,7 +22,7 @@ class AccessAdmin:
         self._client = AdminClient(_options(settings))
 
     def has_authorizer(self) -> bool:
-        """Whether the broker asks who may do what; if not, everyone may do everything."""
+        """Tell whether the broker asks who may do what; if not, everyone may do everything."""
         from confluent_kafka import KafkaException  # noqa: PLC0415
         from confluent_kafka import admin as api  # noqa: PLC0415
 
@@ -36,7 +36,7 @@ class AccessAdmin:
             raise self._refused("ACLs", error) from None
 
     def find_grants(self) -> set[Grant]:
-        """The grants of our principals."""
+        """Return the grants of our principals."""
         from confluent_kafka import KafkaException  # noqa: PLC0415
         from confluent_kafka import admin as api  # noqa: PLC0415
 
@@ -53,8 +53,9 @@ class AccessAdmin:
         return {grant for grant in found if grant is not None}
 
     def allowed_operations(self, topics: list[str], groups: list[str]) -> dict[tuple[Kind, str], set[str] | None]:
-        """What the broker lets this principal do to each topic and group, and to the cluster, by Kafka's names; its own verdict,
-        which leaves nothing behind. None of a topic that is not there, as far as the principal may know.
+        """Ask the broker what this principal may do to each topic and group, and to the cluster, by Kafka's names.
+
+        Asking leaves nothing behind. A topic that does not exist, as far as the principal may know, has None.
         """
         from confluent_kafka import KafkaError, KafkaException, TopicCollection  # noqa: PLC0415
 
@@ -156,7 +157,7 @@ def _options(settings: Settings) -> dict[str, Any]:
 
 
 def read_passwords(settings: Settings) -> dict[Role, str]:
-    """The principals' passwords, from ``access.passwords_dir``. Raises ConfigurationError where one is missing or empty."""
+    """Read the passwords in ``access.passwords_dir``. Raises ConfigurationError if one is missing or empty."""
     folder = settings.access.passwords_dir
     if folder is None:
         return {}

@@ -55,7 +55,7 @@ class _ApiVersionsStruct(RequestStruct):
     SCHEMA = Schema(("name", CompactString()), ("version", CompactString()), ("tags", TaggedFields))
 
     def parse_response_header(self, read_buffer: Any) -> ResponseHeader_v0:
-        """Its answer has the old header, as it must be readable by a client of any age (KIP-511)."""
+        """Parse the old header that its answer has, as it must be readable by a client of any age (KIP-511)."""
         return cast("ResponseHeader_v0", ResponseHeader_v0.decode(read_buffer))
 
 
@@ -161,7 +161,7 @@ class ClockReading(NamedTuple):
 
 @asynccontextmanager
 async def raw_client(settings: Settings) -> AsyncIterator[AIOKafkaClient]:
-    """A client that sends single requests. Raises GatewayError where the broker does not let it in."""
+    """Make a client that sends single requests. Raises GatewayError where the broker does not let it in."""
     async with kafka.admin(settings):  # says in our words why not
         client = kafka.make_client(AIOKafkaClient, settings)
         await client.bootstrap()
@@ -172,12 +172,12 @@ async def raw_client(settings: Settings) -> AsyncIterator[AIOKafkaClient]:
 
 
 def broker_ids(client: AIOKafkaClient) -> list[int]:
-    """The brokers that the cluster names."""
+    """Return the brokers that the cluster names."""
     return sorted(each.nodeId for each in client.cluster.brokers())
 
 
 async def offered(client: AIOKafkaClient, broker: int) -> Offered:
-    """What the broker offers."""
+    """Return what the broker offers."""
     answer = await client.send(broker, _ApiVersions())
     features = {}
     if content := answer.tags.get(_FINALIZED_FEATURES):
@@ -186,7 +186,7 @@ async def offered(client: AIOKafkaClient, broker: int) -> Offered:
 
 
 async def find_transactions(client: AIOKafkaClient, prefixes: Iterable[str]) -> list[Transaction]:
-    """The transactional ids with these prefixes that the principal may see."""
+    """Return the transactional ids with these prefixes that the principal may see."""
     found, wanted = [], tuple(prefixes)
     for broker in broker_ids(client):
         answer = await client.send(broker, _ListTransactions())
@@ -198,7 +198,7 @@ async def find_transactions(client: AIOKafkaClient, prefixes: Iterable[str]) -> 
 
 
 async def may_open_transactions(client: AIOKafkaClient, transactional_id: str, timeout_ms: int) -> bool:
-    """Whether the principal may begin transactions under this id. It is fenced: use one that nobody else has."""
+    """Tell whether the principal may begin transactions under this id. It is fenced: use one that nobody else has."""
     try:
         await _init(client, await _coordinator(client, transactional_id), transactional_id, timeout_ms)
     except errors.TransactionalIdAuthorizationFailed:
@@ -207,7 +207,7 @@ async def may_open_transactions(client: AIOKafkaClient, transactional_id: str, t
 
 
 async def read_clock(client: AIOKafkaClient, transactional_id: str, group_id: str, timeout_ms: int) -> ClockReading:
-    """The broker's clock held against ours, by a transaction that is begun and aborted, and touches no topic of ours.
+    """Compare the broker's clock with ours, by a transaction that is aborted and touches no topic of ours.
 
     A coordinator notes when a transaction began. This one begins with the group's offsets, of which it then writes none.
     ``transactional_id`` is fenced: use one that nobody else has. Raises KafkaError, for want of a grant too.
@@ -267,7 +267,7 @@ async def _send(client: AIOKafkaClient, broker: int, request: Any) -> Any:
 
 
 async def _patiently(work: Any) -> Any:
-    """Kafka says "not yet" of transactions and coordinators for moments at a time."""
+    """Repeat a request while Kafka answers "not yet", as it does of transactions and coordinators for moments."""
     for attempt in range(_RETRIES):
         try:
             return await work()

@@ -1,4 +1,4 @@
-"""Reads the recognition list's files: one file a published document, amendments beside the batches."""
+"""Reads the recognition list's files: one file per published document, amendments beside the batches."""
 
 from pathlib import Path
 from typing import Any

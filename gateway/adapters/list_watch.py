@@ -50,7 +50,7 @@ class ListWatch:
         return Look.LOADED
 
     def _fingerprint(self) -> bytes:
-        """Names and contents of all list files; where one cannot be read that is part of it."""
+        """Return names and contents of all list files; that one cannot be read is part of it."""
         digest = hashlib.sha256()
         for file in sorted(self._folder.glob("*.y*ml")):
             digest.update(file.name.encode() + b"\0")

@@ -105,7 +105,7 @@ class Metrics:
     def count_turn(
         self, province: str, outcomes: dict[str, int], reasons: dict[str, int], deciding_s: float, committing_s: float
     ) -> None:
-        """A committed transaction of a lane of ``province``."""
+        """Count a committed transaction of a lane of ``province``."""
         records = max(1, sum(outcomes.values()))
         self._transactions.labels(province).inc()
         self._deciding.labels(province).observe(deciding_s / records)
@@ -118,15 +118,15 @@ class Metrics:
             self._rejections.labels(province, reason).inc(count)
 
     def count_abort(self, province: str) -> None:
-        """A transaction that came to nothing."""
+        """Count a transaction that was aborted."""
         self._aborts.labels(province).inc()
 
     def count_fence(self, province: str) -> None:
-        """A lane that another worker had opened."""
+        """Count a lane that another worker had opened."""
         self._fences.labels(province).inc()
 
     def show_lanes(self, lanes: Iterable[LaneStatus]) -> None:
-        """The lanes that this worker has now; those that it has no longer are not reported, as another worker does."""
+        """Show the lanes that this worker has now; another worker reports those that it has no longer."""
         shown = list(lanes)
         self._lag.clear()
         for lane in shown:
@@ -137,17 +137,17 @@ class Metrics:
         self._remembered.set(sum(lane.remembered_ids for lane in shown))
 
     def show_list(self, recognition: Recognition, *, edit_refused: bool) -> None:
-        """The list now in force, and whether the folder holds a broken edit of it."""
+        """Show the list now in force, and whether the folder holds a broken edit of it."""
         self._list.clear()
         self._list.labels(recognition.digest).set(1)
         self._unresolved.set(sum(len(listed.row.unresolved()) for listed in recognition.editions[-1].rows))
         self._refused.set(edit_refused)
 
     def show_certificates(self, ends: Mapping[str, float]) -> None:
-        """When certificates end, in seconds since 1970; what is not in ``ends`` this time keeps what was last known."""
+        """Show when certificates end, in seconds since 1970; those not in ``ends`` this time keep their last value."""
         for certificate, end in ends.items():
             self._certificates.labels(certificate).set(end)
 
     def render(self) -> bytes:
-        """All of it, in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)

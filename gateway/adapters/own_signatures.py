@@ -19,17 +19,17 @@ _NEITHER = "not the unencrypted PEM of a private key for SM2 or Ed25519"
 
 @dataclass(frozen=True, slots=True)
 class RecordSigner:
-    """Signs records with one private key, known by ``key_id``. SM2 signs anew each time, Ed25519 always the same."""
+    """Signs records with one private key, known by ``key_id``. Ed25519 signatures are deterministic, SM2's are not."""
 
     key_id: str
     make: Callable[[bytes], bytes]
 
     def sign(self, value: bytes) -> bytes:
-        """``value``, a record of ours, with its signature."""
+        """Return ``value``, a record of ours, with its signature."""
         return with_signature(value, self.make(record_message(value)), self.key_id)
 
     async def sign_all(self, values: Sequence[bytes]) -> list[bytes]:
-        """``values`` signed, in order; on all cores, off the event loop."""
+        """Sign ``values``, in order; on all cores, off the event loop."""
         return await on_all_cores(self.sign, values)
 
 
@@ -41,7 +41,7 @@ class RecordCheck:
     keys: dict[str, TrustedKey]
 
     def problem(self, record: Record) -> str | None:
-        """What is wrong with the signature of ``record``; None: nothing. A key counts by the broker's time of the record."""
+        """Say what is wrong with the signature of ``record``, or None. Its broker time says which keys are valid."""
         if self.policy == "off":
             return None
         signed = read_signed(record.value or b"")
@@ -58,7 +58,7 @@ NO_CHECK = RecordCheck("off", {})
 
 
 def load_record_check(settings: Settings) -> RecordCheck:
-    """What the settings ask of the gateway's own records. Raises ConfigurationError naming file, key and mistake."""
+    """Load the settings' check of the gateway's own records. Raises ConfigurationError naming file, key and mistake."""
     signatures = settings.signatures
     if signatures.gateway == "off":
         return NO_CHECK
@@ -76,7 +76,7 @@ def load_record_check(settings: Settings) -> RecordCheck:
 
 
 def load_record_signer(settings: Settings) -> RecordSigner | None:
-    """The signer of the settings; None where they name no key. Raises ConfigurationError naming file and mistake."""
+    """Load the signer of the settings; None if they name no key. Raises ConfigurationError naming file and mistake."""
     signatures = settings.signatures
     if signatures.own_key is None:
         return None
@@ -101,7 +101,7 @@ def load_record_signer(settings: Settings) -> RecordSigner | None:
 
 
 def _require_pair(keys: Path, key_id: str, path: Path, make: Callable[[bytes], bytes]) -> None:
-    """What readers are told to verify with must fit, or they would refuse everything from now on."""
+    """Check that the published public key matches, or readers would refuse all new records."""
     trusted = read_keys(keys).of_gateway(keys).get(key_id)
     if trusted is not None and not trusted.verify(make(_PROBE), _PROBE):
         raise ConfigurationError(f"signatures.own_key: {path} is not the private key of {key_id} in {keys}")

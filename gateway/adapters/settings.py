@@ -50,7 +50,7 @@ class AccessSettings(_Part):
     mirrored: tuple[Literal["sichuan", "chongqing"], ...] = ()
 
     def name_of(self, role: str) -> str:
-        """The principal's name, without ``User:``; a role's own name unless ``principals`` says otherwise."""
+        """Return the principal's name, without ``User:``; a role's own name unless ``principals`` says otherwise."""
         return cast("dict[str, str]", self.principals).get(role, role)
 
 
@@ -180,7 +180,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Environment over file: the file's content comes in as init arguments."""
+        """Put the environment over the file: the file's content comes in as init arguments."""
         return env_settings, init_settings
 
     @property
@@ -209,7 +209,7 @@ class Settings(BaseSettings):
         return f"{self.groups[1]}-shares-changelog", f"{self.groups[1]}-days-changelog"
 
     def acting_as(self, role: str) -> Self:
-        """These settings for another principal, with its password from ``access.passwords_dir``; the same without SASL."""
+        """Return the settings for another principal, with its password; without SASL they are the same."""
         folder = self.access.passwords_dir
         if folder is None or not self.kafka.security_protocol.startswith("SASL"):
             return self
@@ -219,7 +219,7 @@ class Settings(BaseSettings):
         return self.model_copy(update={"kafka": self.kafka.model_copy(update=changed)})
 
     def as_environment(self) -> dict[str, str]:
-        """The environment that makes a ``gateway`` process of its own use this file, this broker and these topics."""
+        """Return the environment in which another ``gateway`` process uses this file, this broker and these topics."""
         parts = {"KAFKA": self.kafka, "SIGNATURES": self.signatures, "TRACING": self.tracing}
         changed = {
             f"GATEWAY_{part}__{name.upper()}": str(value)
@@ -234,7 +234,7 @@ class Settings(BaseSettings):
         }
 
     def beside_file(self, path: Path) -> Path:
-        """``path`` as meant in the settings file: relative to that file's folder."""
+        """Return ``path`` as meant in the settings file: relative to that file's folder."""
         return (self._file.parent / path).resolve()
 
 
@@ -243,7 +243,7 @@ _topics = lru_cache(maxsize=64)(Topics)
 
 
 def packaged_config() -> Path:
-    """The configuration folder that came with the package (an installed wheel), or the checkout's ``config``."""
+    """Return the configuration folder of the package (an installed wheel), or the checkout's ``config``."""
     installed = Path(str(files("gateway") / "_config"))
     return installed if installed.is_dir() else Path(__file__).resolve().parents[2] / "config"
 
@@ -304,7 +304,7 @@ def _read_yaml(path: Path, *, named: bool) -> dict[str, Any]:
 
 
 def _explain(error: ValidationError, path: Path, content: dict[str, Any]) -> str:
-    """Each mistake in one line: setting, where it was set, what is wrong with it. Never the value: it may be a secret."""
+    """Explain each mistake in one line: setting, where it was set, the error. Never the value: it may be a secret."""
     lines = []
     for problem in error.errors(include_url=False, include_context=False, include_input=False):
         steps = [str(step) for step in problem["loc"]]

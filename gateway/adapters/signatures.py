@@ -64,7 +64,7 @@ class _GatewayKey(BaseModel):
         return self
 
     def trusted(self) -> "TrustedKey":
-        """The key, to be used."""
+        """Return the key, ready for use."""
         return TrustedKey(
             _milliseconds(self.valid_from), _milliseconds(self.valid_until), _LOADERS[self.algorithm](self.public_key.encode())
         )  # fmt: skip
@@ -85,12 +85,12 @@ class Keys(BaseModel):
     gateway_keys: list[_GatewayKey] = []
 
     def of_provinces(self, path: Path) -> dict[tuple[Province, str], "TrustedKey"]:
-        """By province and id. Raises ConfigurationError, naming ``path``, where one stands there twice."""
+        """Return the keys by province and id. Raises ConfigurationError, naming ``path``, if one stands there twice."""
         _require_distinct(path, [f"{key.id} of {key.province}" for key in self.keys])
         return {(key.province, key.id): key.trusted() for key in self.keys}
 
     def of_gateway(self, path: Path) -> dict[str, "TrustedKey"]:
-        """By id. Raises ConfigurationError, as above."""
+        """Return the gateway's keys by id. Raises ConfigurationError, as above."""
         _require_distinct(path, [f"{key.id} of the gateway" for key in self.gateway_keys])
         return {key.id: key.trusted() for key in self.gateway_keys}
 
@@ -104,7 +104,7 @@ class TrustedKey:
     verify: Callable[[bytes, bytes], bool]
 
     def holds_at(self, moment: int) -> bool:
-        """Whether ``moment`` (milliseconds since the epoch) lies in the key's period."""
+        """Tell whether ``moment`` (milliseconds since the epoch) lies in the key's period."""
         return self.valid_from <= moment < self.valid_until
 
 
@@ -116,11 +116,11 @@ class KeyRing:
     keys: Mapping[tuple[Province, str], TrustedKey]
 
     def is_off(self, province: Province) -> bool:
-        """Whether nobody looks at the signatures of this province's events."""
+        """Tell whether nobody looks at the signatures of this province's events."""
         return self.policies[province] == "off"
 
     def status(self, province: Province, received_at: int, raw: bytes, headers: Headers = ()) -> SignatureStatus:
-        """What comes of the signature of a record of this province's topic.
+        """Return the status of the signature of a record of this province's topic.
 
         Keys are those in force when the record was received (milliseconds since the epoch). Deterministic; never raises.
         """
@@ -132,11 +132,11 @@ class KeyRing:
         return self._verify(province, received_at, signed)
 
     def status_on(self, province: Province, record: Record) -> SignatureStatus:
-        """What comes of the signature of a record of this province's topic."""
+        """Return the status of the signature of a record of this province's topic."""
         return self.status(province, record.timestamp, record.value or b"", record.headers)
 
     async def statuses(self, province: Province, records: Sequence[Record]) -> list[SignatureStatus]:
-        """What comes of each record's signature, in order; on all cores, off the event loop."""
+        """Return the status of each record's signature, in order; on all cores, off the event loop."""
         if self.is_off(province):
             return [SignatureStatus.UNASKED] * len(records)
         return await on_all_cores(lambda record: self.status_on(province, record), records)
@@ -156,7 +156,7 @@ _pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="signatures")
 
 
 async def on_all_cores(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """``work`` done on each of ``items``, in order, off the event loop; it must let go of the interpreter while it computes."""
+    """Do ``work`` on each of ``items``, in order, off the event loop; it must release the GIL while it computes."""
 
     def work_off(chunk: Sequence[Item]) -> list[Result]:
         return [work(each) for each in chunk]
@@ -169,7 +169,7 @@ async def on_all_cores(work: Callable[[Item], Result], items: Sequence[Item]) ->
 
 
 def load_key_ring(settings: Settings) -> KeyRing:
-    """The settings' policies and keys. Raises ConfigurationError naming file, key and mistake."""
+    """Load the settings' policies and keys. Raises ConfigurationError naming file, key and mistake."""
     signatures = settings.signatures
     policies: dict[Province, Policy] = {
         Province.SICHUAN: signatures.sichuan,
@@ -184,7 +184,7 @@ def load_key_ring(settings: Settings) -> KeyRing:
 
 
 def read_keys(path: Path) -> Keys:
-    """The public keys in ``path``. Raises ConfigurationError naming file, key and mistake."""
+    """Read the public keys in ``path``. Raises ConfigurationError naming file, key and mistake."""
     try:
         return Keys.model_validate(read_yaml(path) or {})
     except NotYamlError as error:

@@ -12,7 +12,7 @@ class NotYamlError(ValueError):
 
 
 def read_yaml(file: Path) -> Any:
-    """The content of ``file``. Raises NotYamlError."""
+    """Return the content of ``file``. Raises NotYamlError."""
     try:
         return yaml.load(file.read_text(encoding="utf-8"), _Loader)  # noqa: S506 — a SafeLoader
     except yaml.MarkedYAMLError as error:
@@ -26,7 +26,7 @@ def read_yaml(file: Path) -> Any:
 
 
 def line_of(file: Path, steps: Iterable[str | int]) -> int:
-    """The line, from 1 on, of what ``steps`` (keys, list positions) lead to in ``file``, which is YAML, or come nearest to."""
+    """Return the line, from 1 on, that ``steps`` (keys, list positions) lead to, or nearest to, in a YAML file."""
     node = yaml.compose(file.read_text(encoding="utf-8"), _Loader)
     line = 1
     for step in steps:

@@ -31,7 +31,7 @@ async def find_spans(
     since: int | None = None,
     until: int | None = None,
 ) -> dict[TopicPartition, Span]:
-    """The offsets of ``partitions`` whose broker time lies in [since, until) (milliseconds since the epoch; None is open)."""
+    """Find the offsets whose broker time lies in [since, until) (milliseconds since the epoch; None is open)."""
     wanted = list(partitions)
     if not wanted:
         return {}
@@ -46,7 +46,7 @@ async def find_spans(
 
 
 async def find_newest_time(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> int | None:
-    """The broker time of the newest committed record of ``partitions``, to which ``consumer`` must be assigned; None of none."""
+    """Find the broker time of the newest committed record; None if there is none. ``consumer`` must be assigned."""
     last = [
         await find_last(consumer, partition, span)
         for partition, span in (await find_spans(consumer, partitions)).items()
@@ -58,7 +58,7 @@ async def find_last(
     consumer: AIOKafkaConsumer, partition: TopicPartition, span: Span,
     wanted: Callable[[ConsumerRecord], bool] = lambda _: True,
 ) -> ConsumerRecord | None:  # fmt: skip
-    """The last committed record of ``span`` that is ``wanted``; None where none is. ``consumer`` must be assigned."""
+    """Find the last committed record of ``span`` that is ``wanted``, or None. ``consumer`` must be assigned."""
     start, reach, found = span.end, _TAIL, None
     # The last offsets may be markers and aborted records, which are not given out.
     while found is None and start > span.start:
@@ -78,7 +78,7 @@ async def _offsets_at(
 async def read_spans(
     consumer: AIOKafkaConsumer, spans: Mapping[TopicPartition, Span]
 ) -> AsyncIterator[tuple[TopicPartition, list[ConsumerRecord]]]:
-    """Every committed record of ``spans``, a batch of one partition at a time, in offset order within it.
+    """Yield every committed record of ``spans``, a batch of one partition at a time, in offset order within it.
 
     ``consumer`` must be assigned to the partitions; others that it has are paused. Raises BrokerUnreachableError where the
     broker says nothing for a minute.
@@ -102,7 +102,7 @@ async def read_spans(
             within = records if records[-1].offset < end else [record for record in records if record.offset < end]
             if within:
                 yield partition, within
-        # The position moves past the markers of transactions too, which are no records.
+        # The position moves past the markers of transactions too, which are not records.
         done = {partition for partition in unread if await consumer.position(partition) >= spans[partition].end}
         for partition in done:
             consumer.pause(partition)
@@ -112,7 +112,7 @@ async def read_spans(
 async def _next_batches(
     consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]
 ) -> Mapping[TopicPartition, list[ConsumerRecord]]:
-    """What comes next, or nothing where the position has moved: past a transaction's marker, which is no record."""
+    """Return the next batches, or none if the position only moved past a transaction's marker."""
     before = {partition: await consumer.position(partition) for partition in partitions}
     while True:
         batches: Mapping[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(*before, timeout_ms=_POLL_MS)

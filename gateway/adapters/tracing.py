@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 _SERVICE = "chuanyu-gateway"
 _TRACES = "/v1/traces"
 _QUEUE, _BATCH, _DELAY_MS = 100_000, 2_000, 1_000
-"""Several turns' spans fit: those that find no room are dropped, and the SDK says so in the log."""
+"""Several turns' spans have room: those that find no room are dropped, and the SDK says so in the log."""
 
 
 def require_tracing() -> None:
-    """Raises ConfigurationError where the libraries are missing."""
+    """Raise ConfigurationError where the libraries are missing."""
     extras.require("otel", "tracing.enabled")
 
 
 def make_tracer_provider(settings: Settings) -> "TracerProvider":
-    """Where tracers come from, with an exporter that works in a thread of its own. Raises ConfigurationError.
+    """Make the source of tracers, with an exporter in a thread of its own. Raises ConfigurationError.
 
     What the settings do not say, OpenTelemetry's own variables do (``OTEL_EXPORTER_OTLP_HEADERS``, ``OTEL_TRACES_SAMPLER``,
     ``OTEL_SERVICE_NAME``, …).

@@ -1,1 +1,1 @@
-"""The contract with both provinces, one module a message: its model, the function that builds it, the one that reads it back."""
+"""The contract with both provinces, one module per message: its model, its builder and its reader."""

@@ -177,7 +177,7 @@ _decode = msgspec.json.Decoder(SentDeadLetter).decode
 
 
 def read_dead_letter(value: bytes | None) -> SentDeadLetter | None:
-    """Read a dead letter back; None where ``value`` is none of ours."""
+    """Read a dead letter back; None if ``value`` is not one of ours."""
     try:
         return _decode(value or b"")
     except (msgspec.MsgspecError, ValueError, RecursionError):

@@ -24,7 +24,7 @@ class Part(BaseModel):
 
 
 def _may_be_absent(schema: dict[str, Any]) -> None:
-    """An attribute that is left out, and never null."""
+    """Return a field for an attribute that is left out rather than null."""
     del schema["default"]
 
 

@@ -151,7 +151,7 @@ _decoder: msgspec.json.Decoder[SentFeedback] = msgspec.json.Decoder(SentFeedback
 
 
 def read_feedback(value: bytes | None) -> SentFeedback | None:
-    """Read a message to the departments' systems back; None where ``value`` is none of ours."""
+    """Read a message to the departments' systems back; None if ``value`` is not one of ours."""
     try:
         return _decoder.decode(value or b"")
     except (msgspec.MsgspecError, ValueError, RecursionError):

@@ -175,7 +175,7 @@ _decode = msgspec.json.Decoder(_SentEntry).decode
 
 
 def read_entry(value: bytes | None) -> Entry | None:
-    """Read a ledger entry back; None where ``value`` is none of ours."""
+    """Read a ledger entry back; None if ``value`` is not one of ours."""
     try:
         sent = _decode(value or b"")
         received = (parse_instant(sent.time) or 0) // 1000

@@ -200,7 +200,7 @@ _decode = msgspec.json.Decoder(SentRejection).decode
 
 
 def read_rejection(value: bytes | None) -> SentRejection | None:
-    """Read a rejection back; None where ``value`` is none of ours."""
+    """Read a rejection back; None if ``value`` is not one of ours."""
     try:
         return _decode(value or b"")
     except (msgspec.MsgspecError, ValueError, RecursionError):

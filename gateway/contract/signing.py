@@ -41,30 +41,30 @@ _decode = msgspec.json.Decoder(_Envelope).decode
 
 
 def signed_message(event_id: str, source: str, time: str, data: bytes) -> bytes:
-    """The bytes that are signed."""
+    """Return the bytes that are signed."""
     parts = (event_id.encode("utf-8", "surrogatepass"), source.encode(), time.encode("utf-8", "surrogatepass"), data)
     return b"".join(b"%d:%b," % (len(part), part) for part in parts)
 
 
 def record_message(value: bytes) -> bytes:
-    """The bytes that are signed of ``value``, a record of ours."""
+    """Return the bytes that are signed of ``value``, a record of ours."""
     envelope = _decode(value)
     return signed_message(envelope.id, envelope.source, envelope.time, bytes(envelope.data))
 
 
 def with_signature(value: bytes, signature: bytes, key_id: str) -> bytes:
-    """``value``, a record of ours, with a signature; ``key_id`` as the settings allow it."""
+    """Return ``value``, a record of ours, with a signature; ``key_id`` as the settings allow it."""
     return b'%b,"signature":"%b","signaturekey":"%b"}' % (value[:-1], signature.hex().encode(), key_id.encode())
 
 
 def without_signature(value: bytes) -> bytes:
-    """``value`` as ``with_signature`` was given it; as it is where it bears none."""
+    """Return ``value`` without its signature, if it has one."""
     found = _END.search(value, max(0, len(value) - _LONGEST_END))
     return value[: found.start()] + b"}" if found else value
 
 
 def read_signed(raw: bytes, headers: Headers = ()) -> Signed | None:
-    """What is to be verified; None where the record bears no signature, or is no event anyway. Never raises."""
+    """Read what is to be verified; None if the record has no signature, or is not an event. Never raises."""
     if headers and is_binary(headers):
         return _read_binary(raw, headers)
     if b'"signature' not in raw:  # also where it is written with escapes: that is nobody's signature

@@ -1,4 +1,4 @@
-"""The contract's topics by name, with the deployment's prefix; and the lanes, one an input partition."""
+"""The contract's topics by name, with the deployment's prefix; and the lanes, one per input partition."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ class Topics:
     prefix: str = ""
 
     def display(self, province: Province) -> str:
-        """Events that ``province`` publishes."""
+        """Name the topic of the events that ``province`` publishes."""
         return f"{self.prefix}{province.value}.display"
 
     def verification(self, reader: Province) -> str:
-        """Verification records that ``reader`` reads: what the other side displayed."""
+        """Name the topic of the verification records that ``reader`` reads: what the other side displayed."""
         return f"{self.prefix}{reader.value}.verification"
 
     def rejection(self, province: Province) -> str:
-        """Why ``province``'s own events were not forwarded."""
+        """Name the topic that says why ``province``'s own events were not forwarded."""
         return f"{self.prefix}{province.value}.rejection"
 
     @property
@@ -32,7 +32,7 @@ class Topics:
 
     @property
     def ledger(self) -> str:
-        """One entry a transaction."""
+        """One entry per transaction."""
         return f"{self.prefix}gateway.ledger"
 
     @property

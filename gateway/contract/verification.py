@@ -189,7 +189,7 @@ _decode = msgspec.json.Decoder(SentVerification).decode
 
 
 def read_verification(value: bytes | None) -> SentVerification | None:
-    """Read a verification record back; None where ``value`` is none of ours."""
+    """Read a verification record back; None if ``value`` is not one of ours."""
     try:
         return _decode(value or b"")
     except (msgspec.MsgspecError, ValueError, RecursionError):

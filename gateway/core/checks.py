@@ -45,48 +45,48 @@ Findings = tuple[Found, ...]
 
 
 def source_mismatch(facts: Facts) -> Findings:
-    """``source`` is not the province whose topic the event came on."""
+    """Find that ``source`` is not the province whose topic the event came on."""
     if SOURCES[facts.event.source] is facts.province:
         return ()
     return (Found("source", facts.event.source, (facts.province.source,)),)
 
 
 def signature_missing(signature: SignatureStatus) -> Findings:
-    """The province's events must be signed, and this one is not."""
+    """Find that the province's events must be signed, and this one is not."""
     return (Found("signature"),) if signature is SignatureStatus.MISSING else ()
 
 
 def signature_invalid(signature: SignatureStatus) -> Findings:
-    """The signature is not that of this event by this key."""
+    """Find that the signature is not that of this event by this key."""
     return (Found("signature"),) if signature is SignatureStatus.INVALID else ()
 
 
 def signature_key_unknown(signature: SignatureStatus) -> Findings:
-    """No such key of the province was valid when the event was received."""
+    """Find that no such key of the province was valid when the event was received."""
     return (Found("signaturekey"),) if signature is SignatureStatus.KEY_UNKNOWN else ()
 
 
 def id_reused(facts: Facts) -> Findings:
-    """The id was seen before with other content."""
+    """Find that the id was seen before with other content."""
     return (Found("id"),) if facts.id_reused else ()
 
 
 def future_event(facts: Facts) -> Findings:
-    """``time`` is later than received by more than 5 minutes."""
+    """Find that ``time`` is later than received by more than 5 minutes."""
     if facts.shown_at <= facts.received_at + FUTURE_TOLERANCE:
         return ()
     return (Found("time", facts.event.time),)
 
 
 def stale_event(facts: Facts) -> Findings:
-    """``time`` is earlier than received by more than 72 hours."""
+    """Find that ``time`` is earlier than received by more than 72 hours."""
     if facts.shown_at >= facts.received_at - STALE_AFTER:
         return ()
     return (Found("time", facts.event.time),)
 
 
 def not_cross_province(listing: Listing) -> Findings:
-    """``region_code`` does not lie in the other province."""
+    """Find that ``region_code`` does not lie in the other province."""
     other, region = listing.shown.province.other, listing.shown.region_code
     if region.startswith(other.region_prefix):
         return ()
@@ -94,7 +94,7 @@ def not_cross_province(listing: Listing) -> Findings:
 
 
 def certificate_not_listed(listing: Listing) -> Findings:
-    """No row has this certificate; the nearest row's name is what would have been accepted."""
+    """Find that no row has this certificate; the nearest row's name would have been accepted."""
     if isinstance(listing, Listed):
         return ()
     nearest = listing.nearest.row.certificate if listing.nearest else None
@@ -102,7 +102,7 @@ def certificate_not_listed(listing: Listing) -> Findings:
 
 
 def list_row_unresolved(listing: Listing) -> Findings:
-    """A cell that a check needs is inferred or missing: the row fails closed."""
+    """Find that a cell that a check needs is inferred or missing: the row fails closed."""
     if not isinstance(listing, Listed) or listing.comparison.settled:
         return ()
     return tuple(
@@ -113,14 +113,14 @@ def list_row_unresolved(listing: Listing) -> Findings:
 
 
 def list_not_in_effect(facts: Facts) -> Findings:
-    """The certificate is listed, but not yet or no longer when it was shown."""
+    """Find that the certificate is listed, but not yet or no longer when it was shown."""
     if not isinstance(facts.listing, Listed) or facts.listing.in_effect:
         return ()
     return (Found("time", facts.event.time),)
 
 
 def identifier_invalid(facts: Facts) -> Findings:
-    """The identifier is malformed or its check character is wrong; it names a holder's certificate, so it is not repeated."""
+    """Find that the identifier is malformed or its check character wrong; it is personal, so it is not repeated."""
     identifier = facts.event.data.certificate.identifier
     if identifier is None or is_valid_identifier(identifier):
         return ()
@@ -128,27 +128,27 @@ def identifier_invalid(facts: Facts) -> Findings:
 
 
 def issuer_not_recognised(listing: Listing) -> Findings:
-    """The issuer is not the row's."""
+    """Find that the issuer is not the row's."""
     return _mismatch(listing, lambda comparison: comparison.issuer)
 
 
 def channel_not_recognised(listing: Listing) -> Findings:
-    """The channel is not the row's."""
+    """Find that the channel is not the row's."""
     return _mismatch(listing, lambda comparison: comparison.channel)
 
 
 def scenario_not_recognised(listing: Listing) -> Findings:
-    """The scenario is not the row's."""
+    """Find that the scenario is not the row's."""
     return _mismatch(listing, lambda comparison: comparison.scenario)
 
 
 def out_of_pilot_scope(listing: Listing) -> Findings:
-    """The place or the unit is outside the row's scope on the other side."""
+    """Find that the place or the unit is outside the row's scope on the other side."""
     return _mismatch(listing, lambda comparison: comparison.scope)
 
 
 def certificate_not_yet_valid(facts: Facts) -> Findings:
-    """Shown before ``valid_from``, a day that counts in itself."""
+    """Find that it was shown before ``valid_from``, a day that counts in itself."""
     first = facts.event.data.certificate.valid_from
     if first is None or facts.shown_on >= first:
         return ()
@@ -156,7 +156,7 @@ def certificate_not_yet_valid(facts: Facts) -> Findings:
 
 
 def certificate_expired(facts: Facts) -> Findings:
-    """Shown after ``valid_until``, a day that counts in itself."""
+    """Find that it was shown after ``valid_until``, a day that counts in itself."""
     last = facts.event.data.certificate.valid_until
     if last is None or facts.shown_on <= last:
         return ()

@@ -1,4 +1,4 @@
-"""The error codes of dead letters, one table: who hears of each, what it means, what to do."""
+"""The error codes of dead letters, one table: the recipient of each, what it means, what to do."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,7 +16,7 @@ class DeadLetterRecipient(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterEntry(Words):
-    """An error code, who hears of it, and its words."""
+    """An error code, its recipient and its words."""
 
     code: str
     recipient: DeadLetterRecipient

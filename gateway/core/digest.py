@@ -12,12 +12,12 @@ _CANONICAL = msgspec.json.Encoder(order="deterministic")
 
 
 def sha256(content: bytes) -> str:
-    """``sha256:<64 hex>`` of ``content``."""
+    """Return ``sha256:<64 hex>`` of ``content``."""
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
 def canonical(value: Any) -> bytes:
-    """``value`` (what JSON can say) as canonical JSON: sorted keys, no spaces, UTF-8.
+    """Encode ``value`` (what JSON can say) as canonical JSON: sorted keys, no spaces, UTF-8.
 
     What has no such form (a lone surrogate, a number beyond 64 bits or a double) is written with ASCII escapes and all
     its digits; a number beyond a double as Infinity, so that it is not taken for null.

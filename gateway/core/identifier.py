@@ -19,7 +19,7 @@ _SHAPE = re.compile(
 
 
 def is_valid_identifier(identifier: str) -> bool:
-    """Whether ``identifier`` has the standard's shape and its check character is right.
+    """Tell whether ``identifier`` has the standard's shape and its check character is right.
 
     The check character is ISO 7064 MOD 37,36 over type, issuer, serial and version, without dots and OID;
     the OID in front is optional.
@@ -33,7 +33,7 @@ def is_valid_identifier(identifier: str) -> bool:
 
 
 def check_character(body: str) -> str:
-    """The check character that belongs to ``body`` (``type.issuer.serial.version``)."""
+    """Return the check character that belongs to ``body`` (``type.issuer.serial.version``)."""
     return str(mod_37_36.calc_check_digit(body.replace(".", "")))
 
 

@@ -12,7 +12,7 @@ _STATE_PREFIX = "中华人民共和国"
 
 @lru_cache(maxsize=16_384)
 def normalise(name: str) -> str:
-    """``name`` as it is compared: NFKC, without spaces, quotes and a trailing APP/移动端/客户端.
+    """Return ``name`` as it is compared: NFKC, without spaces, quotes and a trailing APP/移动端/客户端.
 
     A name that is nothing but such a suffix keeps it.
     """
@@ -23,6 +23,6 @@ def normalise(name: str) -> str:
 
 
 def normalise_certificate(name: str) -> str:
-    """``normalise``, and without the leading 中华人民共和国, which is optional on a certificate's name."""
+    """Normalise a certificate's name, without the leading 中华人民共和国, which is optional on a certificate's name."""
     text = normalise(name)
     return text.removeprefix(_STATE_PREFIX) or text

@@ -23,7 +23,7 @@ _CACHED_LENGTH = 100
 
 
 def holds_personal_number(text: str) -> bool:
-    """Whether ``text`` holds a resident identity number or a mobile number that touches no other ASCII letter or digit.
+    """Tell whether ``text`` holds a resident identity or mobile number that touches no other ASCII letter or digit.
 
     A resident identity number (GB 11643) is 17 digits with a real birth date and the right check character; a mobile
     number is 11 digits, 1[3-9]…. Full-width forms count too: the string is looked at as it is and after NFKC.
@@ -32,7 +32,7 @@ def holds_personal_number(text: str) -> bool:
         return False
     if text.isascii():
         return _found_in(text)
-    # Chinese strings are names as a rule, which come again and again; a long one is not worth keeping.
+    # Chinese strings are names as a rule, which recur; a long one is not worth keeping.
     return _found_folded_remembered(text) if len(text) <= _CACHED_LENGTH else _found_folded(text)
 
 
@@ -69,5 +69,5 @@ def _is_resident_id(number: str) -> bool:
 
 
 def is_masked(name: str) -> bool:
-    """Whether ``name`` carries a mask character (``*``, ``＊``, ``某``, ``○``)."""
+    """Tell whether ``name`` carries a mask character (``*``, ``＊``, ``某``, ``○``)."""
     return not _MASKS.isdisjoint(name)

@@ -33,7 +33,7 @@ class Province(StrEnum):
 
     @property
     def platform(self) -> str:
-        """Who publishes its events; hears of events that break the contract."""
+        """Who publishes its events; the recipient of events that break the contract."""
         return f"{self.chinese}政务服务平台"
 
 

@@ -53,9 +53,9 @@ class ListingCheck:
 
 @dataclass(frozen=True, slots=True)
 class Entry(Words):
-    """A reason: its code, who hears of it, its words, the check that finds it (None: the reader of events does).
+    """A reason: its code, its recipient, its words, the check that finds it (None: the reader of events does).
 
-    ``value_is_at_fault``: what is wrong is the value found, so that cases are told apart by it; else the field says all.
+    ``value_is_at_fault``: the value found is what is wrong, and cases are distinguished by it; else by the field.
     """
 
     code: str
@@ -311,7 +311,7 @@ def _found_in_listing(listing: Listing) -> Reasons:
 
 @lru_cache(maxsize=4096)
 def _units(recipient: Recipient, province: Province | None, row: RowIndex | None) -> tuple[str, ...]:
-    """The units that hear of a reason, as far as the row's issuers are settled; else the centres find out who they are."""
+    """Return the recipients of a reason: the row's issuers where they are resolved, else the centres."""
     if recipient is Recipient.PLATFORM:
         return (province.platform,) if province else COORDINATING_CENTRES
     if recipient is Recipient.CENTRES or row is None or province is None:

@@ -20,27 +20,27 @@ RFC3339 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,
 
 
 def parse_instant(text: str) -> int | None:
-    """Microseconds of an RFC 3339 date-time; None where ``text`` is none, or no such moment exists.
+    """Return the microseconds of an RFC 3339 date-time; None if ``text`` is not one, or no such moment exists.
 
-    Day, time of day and the rest are read apart: each comes again and again, though the whole does not.
+    Day, time of day and the rest are read apart: each recurs often, though the whole does not.
     """
     days, clock, rest = _day_of(text[:10]), _clock_of(text[10:19]), _rest_of(text[19:])
     if days is None or clock is None or rest is None:
         return None
     instant = days * _DAY + clock + rest
-    # A day that China's calendar has no date for is none either: 9999-12-31 ends eight hours early there.
+    # A day that China's calendar has no date for is not valid either: 9999-12-31 ends eight hours early there.
     return instant if _FIRST <= instant < _END else None
 
 
 @lru_cache(maxsize=1024)
 def _day_of(text: str) -> int | None:
-    """Days since the epoch of YYYY-MM-DD."""
+    """Return the days since the epoch of YYYY-MM-DD."""
     return datetime.date.fromisoformat(text).toordinal() - _EPOCH_ORDINAL if is_date(text) else None
 
 
 @lru_cache(maxsize=86_400)
 def _clock_of(text: str) -> int | None:
-    """Microseconds since midnight of Thh:mm:ss."""
+    """Return the microseconds since midnight of Thh:mm:ss."""
     match = _CLOCK.fullmatch(text)
     if match is None:
         return None
@@ -50,7 +50,7 @@ def _clock_of(text: str) -> int | None:
 
 @lru_cache(maxsize=8192)
 def _rest_of(text: str) -> int | None:
-    """Microseconds to add for a fraction of a second (what is finer is cut off) and to come from the offset to UTC."""
+    """Return the microseconds to add for a fraction of a second (truncated) and to get from the offset to UTC."""
     match = _REST.fullmatch(text)
     if match is None:
         return None
@@ -66,13 +66,13 @@ def _rest_of(text: str) -> int | None:
 
 @lru_cache(maxsize=4096)  # the broker stamps a whole batch with one time
 def format_instant(instant: int) -> str:
-    """``instant`` as RFC 3339 in UTC with milliseconds (Kafka's resolution)."""
+    """Format ``instant`` as RFC 3339 in UTC with milliseconds (Kafka's resolution)."""
     moment = _EPOCH + datetime.timedelta(microseconds=instant)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def china_date(instant: int) -> str:
-    """The calendar date in UTC+8 at ``instant``, as YYYY-MM-DD."""
+    """Return the calendar date in UTC+8 at ``instant``, as YYYY-MM-DD."""
     return _date_of((instant + _CHINA_OFFSET) // _DAY)
 
 
@@ -83,7 +83,7 @@ def _date_of(days: int) -> str:
 
 @lru_cache(maxsize=4096)
 def is_date(text: str) -> bool:
-    """Whether ``text`` is a calendar date, YYYY-MM-DD."""
+    """Tell whether ``text`` is a calendar date, YYYY-MM-DD."""
     try:
         return datetime.date.fromisoformat(text).isoformat() == text
     except ValueError:

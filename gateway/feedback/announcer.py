@@ -107,7 +107,7 @@ class Announcer:
 
 
 def due_messages(cases: Iterable[Case], history: History, now: int, digest_s: float) -> list[Message]:
-    """What is to be said now (``now`` in milliseconds): new and reopened cases; to each unit, how its known cases grew."""
+    """Return the messages due at ``now`` (milliseconds): new and reopened cases; to each unit, how known cases grew."""
     messages = []
     grown: dict[str, list[tuple[Case, int]]] = {}
     for case in cases:

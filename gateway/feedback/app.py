@@ -24,7 +24,7 @@ _WATCH_S = 10.0
 
 
 def make_app(settings: Settings, follower: StateFollower) -> AppWithoutDirectories:
-    """The app: its agents, tables and timers. The web server's routes are added by whoever wants them."""
+    """Return the app: its agents, tables and timers. The web server's routes are added by whoever wants them."""
     names, topics = FeedbackTopics(settings), settings.topic_names
     app = faust_worker.make_app(
         AppWithoutDirectories,

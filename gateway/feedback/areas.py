@@ -16,7 +16,7 @@ _NO_PLACE = {"", "市辖区", "县", "市", "省直辖县级行政单位"}  # le
 
 @lru_cache(maxsize=4096)
 def area_of(region_code: str | None) -> str:
-    """The area's six-digit code: a district of Chongqing, a city or prefecture of Sichuan.
+    """Return the area's six-digit code: a district of Chongqing, a city or prefecture of Sichuan.
 
     A code that GB/T 2260 does not have counts for its province as a whole, or as ``ELSEWHERE``.
     """
@@ -31,14 +31,14 @@ def area_of(region_code: str | None) -> str:
 
 @lru_cache(maxsize=4096)
 def area_name(area: str) -> str:
-    """The area's Chinese name."""
+    """Return the area's Chinese name."""
     whole = {"500000": "重庆市（未细分）", "510000": "四川省（未细分）", ELSEWHERE: "川渝以外"}
     return whole.get(area) or _name(area) or area
 
 
 @cache
 def areas_of(province: Province) -> tuple[str, ...]:
-    """The areas that ``province`` has today, by code."""
+    """Return the areas that ``province`` has today, by code."""
     step = 1 if province is Province.CHONGQING else 100
     codes = (f"{province.region_prefix}{number:04}" for number in range(0, 10_000, step))
     whole = f"{province.region_prefix}0000"

@@ -49,7 +49,7 @@ Shares = MutableMapping[str, Share]
 
 
 def share_key(partition: int, case_id: str) -> str:
-    """The key of a share: its partition, then the case."""
+    """Return the key of a share: its partition, then the case."""
     return f"{partition}/{case_id}"
 
 
@@ -118,7 +118,7 @@ def _add(share: Share | None, offset: int, observation: Observation, problem: Pr
 
 
 def _same(one: Example, other: Example) -> bool:
-    """An id that comes again and again is one example."""
+    """Tell whether two examples are of the same event: a repeated id is one example."""
     return one.event_id is not None and one.event_id == other.event_id
 
 
@@ -138,18 +138,18 @@ class Case(msgspec.Struct, frozen=True):
     examples: tuple[Example, ...]
 
     def in_days(self, first: str, last: str) -> int:
-        """Events received from day ``first`` to day ``last`` (YYYY-MM-DD, UTC+8), both inclusive."""
+        """Count events received from day ``first`` to day ``last`` (YYYY-MM-DD, UTC+8), both inclusive."""
         return sum(count for day, count in self.days.items() if first <= day <= last)
 
     def trend(self, today: str) -> tuple[int, int]:
-        """Events of the seven days up to ``today`` (YYYY-MM-DD), and of the seven before."""
+        """Count the events of the seven days up to ``today`` (YYYY-MM-DD), and of the seven before."""
         end = datetime.date.fromisoformat(today)
         week = [(end - datetime.timedelta(days=back)).isoformat() for back in (13, 7, 6, 0)]
         return self.in_days(week[2], week[3]), self.in_days(week[0], week[1])
 
 
 def merge(shares: Iterable[tuple[str, Share]]) -> list[Case]:
-    """The cases that ``shares`` (by key) add up to, the one last seen first."""
+    """Return the cases that ``shares`` (by key) add up to, the one last seen first."""
     by_case: dict[str, list[Share]] = {}
     for key, share in shares:
         by_case.setdefault(case_of(key), []).append(share)
@@ -157,17 +157,17 @@ def merge(shares: Iterable[tuple[str, Share]]) -> list[Case]:
 
 
 def newest_first(cases: Iterable[Case]) -> list[Case]:
-    """Cases in the order in which they are shown."""
+    """Return cases in the order in which they are shown."""
     return sorted(cases, key=lambda case: (-case.last, case.id))
 
 
 def case_of(key: str) -> str:
-    """The case that a share's key names."""
+    """Return the case that a share's key names."""
     return key.partition("/")[2]
 
 
 def merge_case(case_id: str, shares: Collection[Share]) -> Case:
-    """The case that ``shares`` (at least one) add up to."""
+    """Return the case that ``shares`` (at least one) add up to."""
     days: Counter[str] = Counter()
     for share in shares:
         days.update(share.days)

@@ -65,7 +65,7 @@ class Day(NamedTuple):
 
 
 def day_key(partition: int, province: str, date: str) -> str:
-    """The key of a share: its partition, the province that published, the day."""
+    """Return the key of a share: its partition, the province that published, the day."""
     return f"{partition}/{province}/{date}"
 
 
@@ -80,7 +80,7 @@ class LedgerRecord(Protocol):
 
 
 def count_ledger(shares: DayShares, partition: int, records: Iterable[LedgerRecord]) -> None:
-    """``count_entries`` of the ``records`` that are entries."""
+    """Count those of ``records`` that are entries, by ``count_entries``."""
     entries = ((record.offset, read_entry(record.value)) for record in records)
     count_entries(shares, partition, [(offset, entry) for offset, entry in entries if entry is not None])
 
@@ -129,7 +129,7 @@ class _Tally:
         self.applied, self.is_changed = offset, True
 
     def share(self) -> DayShare:
-        """What it has come to."""
+        """Return the share with what was added."""
         return DayShare(dict(self._places), dict(self._uses), self._since, self.applied)
 
 
@@ -146,7 +146,7 @@ def _join(parts: Iterable[str | RowRef | None]) -> str:
 
 
 def merge_day(province: str, date: str, shares: Iterable[DayShare]) -> Day:
-    """The day that ``shares`` add up to."""
+    """Return the day that ``shares`` add up to."""
     day = Day(province, date, Counter(), Counter())
     for share in shares:
         for text, count in share.places.items():
@@ -157,7 +157,7 @@ def merge_day(province: str, date: str, shares: Iterable[DayShare]) -> Day:
 
 
 def merge_days(shares: Iterable[tuple[str, DayShare]]) -> list[Day]:
-    """The days that ``shares`` (by key) add up to, the newest first."""
+    """Return the days that ``shares`` (by key) add up to, the newest first."""
     by_day: dict[tuple[str, str], list[DayShare]] = {}
     for key, share in shares:
         by_day.setdefault(day_of(key), []).append(share)
@@ -165,7 +165,7 @@ def merge_days(shares: Iterable[tuple[str, DayShare]]) -> list[Day]:
 
 
 def day_of(key: str) -> tuple[str, str]:
-    """The date and the province that a share's key names."""
+    """Return the date and the province that a share's key names."""
     _, province, date = key.split("/")
     return date, province
 

@@ -60,14 +60,14 @@ class FeedbackMetrics:
         self._workers = Gauge("gateway_group_workers", "Relays in the group.", registry=registry)
 
     def show_counting(self, state: State, partitions: int) -> None:
-        """The cases as they stand, and how many partitions this worker counts."""
+        """Return the cases as they stand, and how many partitions this worker counts."""
         standing = Counter(state.standing(case).status for case in state.cases.values())
         for status in Status:
             self._cases.labels(status.value).set(standing[status])
         self._assigned.set(partitions)
 
     def show_relays(self, cluster: Cluster) -> None:
-        """What the broker said last; nothing while it does not answer."""
+        """Return what the broker said last; nothing while it does not answer."""
         for gauge in (self._lag, self._committed):
             gauge.clear()
         if not cluster.known:

@@ -54,7 +54,7 @@ class History:
         """Unit → when its last digest went out, in milliseconds."""
 
     def take(self, value: bytes | None, at: int) -> None:
-        """Fold one record in, written at ``at`` (ms). One that was taken before, or is none of ours, changes nothing."""
+        """Fold one record in, written at ``at`` (ms). Foreign records, and those taken before, change nothing."""
         message = read_feedback(value)
         if message is None or message.id in self._seen:
             return  # nobody else may write there (ACLs); if somebody did, it is not history
@@ -81,7 +81,7 @@ class History:
         return self._reported.get((unit, case_id), 0)
 
     def standing(self, case: Case) -> Standing:
-        """Where ``case`` stands: a problem that came again after it was verified is pending again."""
+        """Return where ``case`` stands: a problem that occurred again after it was verified is pending again."""
         steps = tuple(self.steps.get(case.id, ()))
         status = steps[-1].status if steps else Status.PENDING
         if status is Status.VERIFIED and case.last > steps[-1].at:
@@ -89,7 +89,7 @@ class History:
         return Standing(status, steps)
 
     def due(self, case: Case) -> Change | None:
-        """What has to be announced of ``case`` now: that it is new, or that it is back."""
+        """Return what has to be announced of ``case`` now: that it is new, or that it is back."""
         steps = self.steps.get(case.id)
         if not steps:
             return Change.OPENED

@@ -23,7 +23,7 @@ def row_in_chinese(ref: RowRef) -> str:
 
 
 def cells_of(row: Row) -> dict[str, Cell[Any]]:
-    """The cells that decisions rest on, by the names in ``CELL_NAMES``."""
+    """Return the cells that decisions rest on, by the names in ``CELL_NAMES``."""
     return {
         "certificate": row.certificate,
         "issuers.sichuan": row.issuers.of(Province.SICHUAN),
@@ -36,7 +36,7 @@ def cells_of(row: Row) -> dict[str, Cell[Any]]:
 
 
 def words_of(value: Any) -> list[str]:
-    """A cell's value as the words that one would read."""
+    """Return a cell's value in plain words."""
     if value is None:
         return []
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""A person's word on a case: fed back to the department (已反馈), or verified as mended (已复核)."""
+"""A person's word on a case: fed back to the department (已反馈), or verified as fixed (已复核)."""
 
 import time
 
@@ -20,7 +20,7 @@ _BEFORE = {Status.FED_BACK: Status.PENDING, Status.VERIFIED: Status.FED_BACK}
 
 
 def find_case(state: State, case_id: str) -> Case:
-    """The case whose id begins with ``case_id``. Raises UsageError where none or several do."""
+    """Return the case whose id begins with ``case_id``. Raises UsageError where none or several do."""
     found = [case for known, case in state.cases.items() if known.startswith(case_id)]
     if len(found) != 1 or not case_id:
         what = "no case has" if not found else f"{len(found)} cases have"

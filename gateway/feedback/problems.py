@@ -1,4 +1,4 @@
-"""What a rejection or dead letter says is wrong, one problem a reason: what cases are grouped by. Pure."""
+"""What a rejection or dead letter says is wrong, one problem per reason: what cases are grouped by. Pure."""
 
 import hashlib
 from collections.abc import Iterable
@@ -68,9 +68,9 @@ class Observation(NamedTuple):
 
 
 def observe(value: bytes | None, headers: Iterable[tuple[str, bytes]], province: Province | None) -> Observation | None:
-    """Read a record of a rejection topic (``province``'s) or the dead-letter topic; None where it is none of ours.
+    """Read a record of a rejection topic (``province``'s) or the dead-letter topic; None if it is not one of ours.
 
-    What a foreign record is, `gateway audit` says.
+    `gateway audit` reports foreign records.
     """
     origin = origin_of(list(headers))
     place = str(origin) if origin else ""

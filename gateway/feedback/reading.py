@@ -37,12 +37,12 @@ class CountedThread(ReadingThread):
         self.positions: dict[TopicPartition, int] = {}
 
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
-        """Where the next owner reads is not known here."""
+        """Forget the positions: where the next owner reads is not known here."""
         self.positions.clear()
         await super().on_partitions_revoked(revoked)
 
     def take_fetched(self, fetched: Mapping[TopicPartition, list[Any]]) -> Mapping[TopicPartition, list[Any]]:
-        """Each record with the position that it was read from."""
+        """Return each record with the position that it was read from."""
         found = {}
         for tp, records in fetched.items():
             read_from = [self.positions.get(tp), *(record.offset + 1 for record in records)]
@@ -51,7 +51,7 @@ class CountedThread(ReadingThread):
         return found
 
     async def committed_positions(self) -> dict[TopicPartition, int]:
-        """For each source the committed offset, or where it begins."""
+        """Return for each source the committed offset, or where it begins."""
         return await self.call_thread(self._committed_positions)  # type: ignore[no-any-return]
 
     async def _committed_positions(self) -> dict[TopicPartition, int]:
@@ -88,7 +88,7 @@ class CountedConsumer(ReadingConsumer):
         super().__init__(*args, **kwargs)
 
     def make_message(self, tp: TopicPartition, record: Any) -> ReadMessage:
-        """With where it was read from, and without what nobody asks a message for."""
+        """Make a message with the position that it was read from, and without unused parts."""
         read_from, record = record
         message = ReadMessage(
             record.topic, record.partition, record.offset, record.timestamp / 1000, record.timestamp_type,
@@ -99,7 +99,7 @@ class CountedConsumer(ReadingConsumer):
         return message
 
     def is_source(self, tp: TopicPartition) -> bool:
-        """Whether an agent reads it; the others are changelogs."""
+        """Tell whether an agent reads it; the others are changelogs."""
         return tp.topic not in self.app.tables.changelog_topics
 
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
@@ -125,11 +125,11 @@ class CountedConsumer(ReadingConsumer):
             await self.thread.read_from({tp: self.counted[tp]})
 
     def uncounted(self) -> dict[TopicPartition, int]:
-        """The next offset to count, of those partitions of which more was read than was counted."""
+        """Return the next offset to count, of those partitions of which more was read than was counted."""
         return {tp: offset for tp, offset in self.counted.items() if self.thread.positions.get(tp, 0) > offset}
 
     def to_commit(self) -> Mapping[TopicPartition, int]:
-        """What is counted, and written."""
+        """Return the offsets up to which records are counted and written."""
         return self.counted
 
 

@@ -1,4 +1,4 @@
-"""Makes the tables anew from the topics, as if feedback had read them all from the beginning."""
+"""Makes the tables again from the topics, as if feedback had read them all from the beginning."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -131,7 +131,7 @@ async def _write(
         for topic, held, made in ((names.shares, shares, tables.shares), (names.days, days, tables.days)):
             for key in sorted(_differences(held, made)):
                 partition = int(key.partition("/")[0])
-                # First away with what is there: a share that counts less than the one before would not replace it.
+                # First delete what is there: a share that counts less than the one before would not replace it.
                 await producer.send(topic, key=key.encode(), value=None, partition=partition)
                 if key in made:
                     await producer.send(topic, key=key.encode(), value=encode(made[key]), partition=partition)
@@ -139,7 +139,7 @@ async def _write(
 
 
 async def _commit(settings: Settings, group: str, spans: Mapping[TopicPartition, Span]) -> None:
-    """The workers go on where the rebuild ended."""
+    """Commit the offsets at which the rebuild ended, for the workers to go on there."""
     async with kafka.consumer(settings, group_id=group) as consumer:
         consumer.assign(list(spans))
         await consumer.commit({partition: span.end for partition, span in spans.items()})

@@ -21,7 +21,7 @@ _COMPACTED = {"cleanup.policy": "compact", "segment.ms": "3600000", "min.cleanab
 def run_feedback(settings: Settings, add_pages: Callable[[Any, StateFollower], None]) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code. ``add_pages`` gets the Faust app, to put its routes on.
 
-    Raises ConfigurationError where topics do not fit, BrokerUnreachableError where no broker answers at start.
+    Raises ConfigurationError where topics do not match, BrokerUnreachableError where no broker answers at start.
     """
     logging_config = configure_logs(settings.log)
     asyncio.run(prepare_topics(settings))

@@ -10,7 +10,7 @@ from gateway.feedback.state import State
 
 
 def case_as_json(case: Case, state: State) -> dict[str, Any]:
-    """A case with status and history."""
+    """Return a case with status and history."""
     problem, standing = case.problem, state.standing(case)
     this_week, week_before = case.trend(today())
     return {
@@ -50,12 +50,12 @@ def case_as_json(case: Case, state: State) -> dict[str, Any]:
 
 
 def today() -> str:
-    """The date in China."""
+    """Return the date in China."""
     return china_date(int(time.time() * 1_000_000))
 
 
 def time_as_text(milliseconds: int) -> str:
-    """A time as RFC 3339 in UTC."""
+    """Format a time as RFC 3339 in UTC."""
     return format_instant(milliseconds * 1000)
 
 

@@ -102,14 +102,14 @@ class State:
             return  # of an older version: `gateway feedback rebuild` makes it anew
 
     def put_share(self, key: str, share: Share | None) -> None:
-        """A share as its table has it now; None where it has it no longer."""
+        """Take a share as its table has it now; None if the table has it no longer."""
         if self._is_late(key, share, self.shares.get(key)):
             return
         _put(self.shares, self._keys_of_case.setdefault(case_of(key), set()), key, share)
         self._changed_cases.add(case_of(key))
 
     def put_day(self, key: str, share: DayShare | None) -> None:
-        """A day's share as its table has it now; None where it has it no longer."""
+        """Take a day's share as its table has it now; None if the table has it no longer."""
         if self._is_late(key, share, self.day_shares.get(key)):
             return
         if share is not None:  # the same words for every day and partition: kept once
@@ -141,11 +141,11 @@ class State:
         return [self._days[key] for key in sorted(self._days, reverse=True)]
 
     def standing(self, case: Case) -> Standing:
-        """Where ``case`` stands, and how it came there."""
+        """Return where ``case`` stands, and how it came there."""
         return self.history.standing(case)
 
     def _is_late(self, key: str, share: Share | DayShare | None, held: Share | DayShare | None) -> bool:
-        """A worker that was frozen and lost its partitions may write once more: what is older never replaces what is newer."""
+        """Tell whether a share is older than the one held: a frozen worker may write after losing its partitions."""
         if share is not None and held is not None and share.applied < held.applied:
             self.overwritten[key] = held.applied
             return True
@@ -163,7 +163,7 @@ def _put(held: dict[str, _T], keys: set[str], key: str, share: _T | None) -> Non
 
 
 async def read_state(settings: Settings) -> State:
-    """The state as it stands now. Raises ConfigurationError where no feedback worker ever ran, BrokerUnreachableError."""
+    """Read the state now. Raises ConfigurationError if no feedback worker ever ran, BrokerUnreachableError."""
     topics = FeedbackTopics(settings)
     await kafka.partitions_of(settings, [topics.announcements])
     try:

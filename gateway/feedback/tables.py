@@ -61,7 +61,7 @@ class ShareTable(faust.Table[str, Any]):
         self.key_serializer, self.value_serializer = Utf8(), Struct(kind=kind)
 
     def partition_for_key(self, key: str) -> int:
-        """The partition that the key names."""
+        """Return the partition that the key names."""
         return int(key.partition("/")[0])
 
     def send_changelog(self, *args: Any, **kwargs: Any) -> Any:
@@ -71,7 +71,7 @@ class ShareTable(faust.Table[str, Any]):
         return future
 
     def take_sent(self) -> list[Any]:
-        """The futures of all changelog writes since the last call: done when the broker has them, or failed."""
+        """Return the futures of all changelog writes since the last call: done when the broker has them, or failed."""
         sent, self._sent = self._sent, []
         return sent
 
@@ -87,7 +87,7 @@ class ShareTable(faust.Table[str, Any]):
                     self[key] = self.data[key]
 
     def let_go(self) -> None:
-        """The partitions may go to other workers."""
+        """Return the partitions may go to other workers."""
         self.holds = None
 
     async def on_recovery_completed(self, active_tps: set[Any], standby_tps: set[Any]) -> None:

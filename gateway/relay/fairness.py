@@ -21,7 +21,7 @@ _PATIENCE_S = 1.0
 
 
 def next_limit(limit: int, turn: Turn, deciding_s: float, most: int) -> int:
-    """The most records of the lane's next turn, after ``turn`` of up to ``limit`` of them took ``deciding_s`` to decide.
+    """Return the limit of the lane's next turn, after ``turn`` of up to ``limit`` records took ``deciding_s``.
 
     Twice as many as before up to ``most``; after a turn of garbage for the greater part, as many as fit into GARBAGE_TURN_S.
     """
@@ -32,7 +32,7 @@ def next_limit(limit: int, turn: Turn, deciding_s: float, most: int) -> int:
 
 
 def is_garbage(turn: Turn) -> bool:
-    """Whether the greater part of ``turn`` was no event that could be read and keeps the schema."""
+    """Tell whether the greater part of ``turn`` was no event that could be read and keeps the schema."""
     records = garbage = 0
     for facets, count in turn.counts.items():
         records += count

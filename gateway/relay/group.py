@@ -121,13 +121,13 @@ class LaneGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             await stop(self._consumer)
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Before the group rebalances: finish what is in hand. All lanes stop (eager protocol)."""
+        """Finish what is in hand before the group rebalances. All lanes stop (eager protocol)."""
         self._parked, self.has_joined = dict(self._lanes), False
         await self._stop_lanes(self._settings.relay.drain_timeout_s)
         log.info("group.revoked", lanes=len(self._parked))
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """After it: start the lanes that are ours now. They open by themselves, so that no error here can lose one."""
+        """Start the lanes that are ours after the rebalance. They open by themselves: no error here can lose one."""
         displays = self._topics.displays
         for partition in sorted(assigned):
             lane = self._parked.get(partition) or self._new_lane(

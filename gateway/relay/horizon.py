@@ -23,10 +23,10 @@ _BUCKETS = 32_768
 class Horizon:
     """Remembers forwarded events for ``horizon_ms`` of broker time, ``max_ids`` of them at the most.
 
-    What was not forwarded is open: it may come again, mended, under the same id.
+    What was not forwarded is open: it may be sent again, fixed, under the same id.
 
     Two generations: when the younger one spans the whole horizon, or holds half of ``max_ids``, it becomes the older one, and
-    the old one, whose events are all beyond the horizon, is forgotten whole: forgetting costs nothing an event. In a transaction
+    the old one, whose events are all beyond the horizon, is forgotten whole, at no cost per event. In a transaction
     what is remembered is pending: ``keep`` makes it last, ``forget`` drops it (an aborted transaction never happened).
     """
 

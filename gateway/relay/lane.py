@@ -51,16 +51,16 @@ class Times(NamedTuple):
 
 
 class Observer(Protocol):
-    """Hears what becomes of a lane's turns: log and metrics."""
+    """Is notified of what becomes of a lane's turns: log and metrics."""
 
     def committed(self, lane: LaneId, turn: Turn, times: Times) -> None:
-        """``turn`` is committed: it will not be taken back."""
+        """Note that ``turn`` is committed: it will not be taken back."""
 
     def aborted(self, lane: LaneId) -> None:
-        """A transaction came to nothing."""
+        """Note that a transaction was aborted."""
 
     def fenced(self, lane: LaneId) -> None:
-        """Another worker has opened this lane."""
+        """Note that another worker has opened this lane."""
 
 
 class _RefusedError(Exception):
@@ -72,8 +72,8 @@ class Lane:
     """Works one input partition until it is stopped.
 
     ``run`` opens the lane (start the producer, which fences the last owner; then read the committed offset; then seek), takes
-    turns, and after any error opens it anew, later each time. What it knows of duplicates is kept as long as nobody else has
-    moved its committed position. ``group_id`` is the consumer group's; ``recognition`` gives the list now in force,
+    turns, and after any error opens it again, later each time. Its horizon is kept as long as nobody else has moved
+    its committed position. ``group_id`` is the consumer group's; ``recognition`` gives the list now in force,
     ``key_ring`` verifies events' signatures, ``signer`` signs what is written; the ``gate`` is the worker's.
     """
 
@@ -184,7 +184,7 @@ class Lane:
             # No commit, or one that is not ours (set by hand): the ledger knows what was done, and nothing is done twice.
             position = await position_from_ledger(self.settings, self.topics, self.id) or position
         if self._horizon is None or position != self._position:
-            # Whatever stops us here, a rebalance or the broker: what is known goes with a position, or is learnt again.
+            # Whatever stops us here, a rebalance or the broker: what is known goes with a position, or is recovered.
             self._position, self._horizon = position, None
             self._horizon = await relearn_horizon(self.settings, self.topics, self.id)
         start = self._position

@@ -26,7 +26,7 @@ class LogBudget:
         self._withheld: Counter[LineKind] = Counter()
 
     def admits(self, kind: LineKind) -> bool:
-        """Whether one more line of ``kind`` may be written now; if not, it is counted."""
+        """Tell whether one more line of ``kind`` may be written now; if not, it is counted."""
         now = self._clock()
         left, since = self._left.get(kind, (float(self._burst), now))
         left = min(float(self._burst), left + (now - since) * self._per_s)
@@ -38,6 +38,6 @@ class LogBudget:
         return True
 
     def take_withheld(self) -> Counter[LineKind]:
-        """How many lines of each kind were withheld since the last call."""
+        """Return how many lines of each kind were withheld since the last call."""
         withheld, self._withheld = self._withheld, Counter()
         return withheld

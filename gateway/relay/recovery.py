@@ -1,4 +1,4 @@
-"""What a lane learns again from Kafka when it opens: where it stands, and what was forwarded. There is no other state."""
+"""What a lane recovers from Kafka when it opens: where it stands, and what was forwarded. There is no other state."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -92,7 +92,7 @@ async def relearn_horizon(settings: Settings, topics: Topics, lane: LaneId) -> H
 
 
 async def horizon_from_ledger(settings: Settings, topics: Topics, lane: LaneId) -> Horizon | None:
-    """Learn the horizon from the lane's entries, those of redrives too: thirty bytes an event, and no record, are read.
+    """Learn the horizon from the lane's entries, those of redrives too: it reads thirty bytes per event, and no record.
 
     None where an entry of the horizon does not say what it forwarded, or no turn of late is there.
     """

@@ -1,4 +1,4 @@
-"""What an operator sees of the lanes: in the log one line a rejection, one a batch of forwards; and the metrics."""
+"""What an operator sees of the lanes: in the log one line per rejection, one per batch of forwards; and the metrics."""
 
 from collections import Counter
 

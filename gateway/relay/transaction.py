@@ -45,7 +45,7 @@ async def send_in_transaction(
 async def _send(
     producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Output]
 ) -> list[asyncio.Future[object]]:
-    """Submit ``records`` in as few batches as they fit; the futures tell what the broker said of each."""
+    """Submit ``records`` in as few batches as possible; the futures tell what the broker said of each."""
     futures = []
     batch = producer.create_batch()
     for record in records:

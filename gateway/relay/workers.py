@@ -51,7 +51,7 @@ class _Workers:
         return self._failed_with or max(self._codes, default=0)
 
     async def _keep(self, number: int) -> None:
-        """Worker ``number``, again and again until all are to stop."""
+        """Keep worker ``number`` running until all are to stop."""
         backoff, is_first = _FIRST_BACKOFF_S, True
         while not self._stopping.is_set():
             began = time.monotonic()
@@ -69,7 +69,7 @@ class _Workers:
             backoff, is_first = min(backoff * 2, _LAST_BACKOFF_S), False
 
     async def _work(self, number: int) -> int:
-        """One process from its start to its end, which is asked for when all are to stop; its exit code."""
+        """Run one process until it ends, or all are to stop; return its exit code."""
         # In a group of its own: Ctrl-C reaches this process, which asks the workers once, and not each of them as well.
         process = await asyncio.create_subprocess_exec(
             *self._command, env=self._environment(number), stdin=asyncio.subprocess.DEVNULL, process_group=0

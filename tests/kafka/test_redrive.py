@@ -12,13 +12,18 @@ import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from gateway.adapters import kafka
+from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings
 from gateway.contract.dead_letter import DEADLETTER_TYPE
 from gateway.contract.rejection import REJECTED_TYPE
+from gateway.contract.topics import LaneId
 from gateway.contract.verification import VERIFIED_TYPE
 from gateway.core.province import Province
+from gateway.errors import GatewayError
+from gateway.operate.redrive.lane import LaneRedrive
 from gateway.operate.simulate import Simulated
 from gateway.operate.topics import apply_topics
+from gateway.relay.lane import transactional_id
 from tests.kafka.harness import audit, publish, read_topics, wait_until_accounted, with_short_sessions, workers
 from tests.kafka.row6 import CHINA, amendment, copy_of_the_list, row_6_event
 from tests.kafka.test_audit import rewrite, simulate
@@ -212,6 +217,51 @@ async def take_messages_of(settings: Settings, size: int) -> None:
         for province in Province:
             topic = settings.topic_names.verification(province)
             await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
+
+
+async def test_lane_that_its_worker_takes_back_is_taken_over_again(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, folder = with_short_sessions(settings), copy_of_the_list(tmp_path)
+    await apply_topics(settings)
+    now, topics = datetime.datetime.now(CHINA), settings.topic_names
+    events = [row_6_event(number, now) for number in range(60)]
+    with workers(settings, 1) as (worker,):
+        await publish(settings, events)
+        await wait_until_accounted(settings, len(events), 60)
+        assert worker.terminate(10) == 0
+    (folder / "amendment-1.yaml").write_text(amendment(now.date()), encoding="utf-8")
+    lanes = [LaneId(Province.SICHUAN, topics.display(Province.SICHUAN), partition) for partition in range(2)]
+    rivals, sends, send = [2], [], LaneRedrive._send
+
+    async def send_beside_a_rival(self: LaneRedrive, changes: Any) -> None:
+        sends.append(len(changes))
+        if len(sends) in rivals:
+            await fence(settings, self.lane)
+        await send(self, changes)
+
+    monkeypatch.setattr("gateway.operate.redrive.lane._MOST_IN_A_TRANSACTION", 4)
+    monkeypatch.setattr(LaneRedrive, "_send", send_beside_a_rival)
+    recognition, results = load_recognition(folder), []
+    done = await LaneRedrive(settings, lanes[0], recognition, lambda _: True, results.append).run(write=True)
+    places = {each.candidate.place for each in results}
+    assert done == len(results) == len(places) == sum(sends) - sends[1] > 4
+    assert {each.result for each in results} == {"forward"}
+    # Where that does not end, it is said, and what was written stands.
+    rivals, sends = list(range(1, 100)), []
+    with pytest.raises(GatewayError, match="was taken back 5 times, after 0 events were redriven"):
+        await LaneRedrive(settings, lanes[1], recognition, lambda _: True, results.append).run(write=True)
+    assert (len(sends), len(results)) == (5, done)
+    result = audit(settings)
+    assert (result["ok"], result["redriven"]) == (True, done)
+
+
+async def fence(settings: Settings, lane: LaneId) -> None:
+    """Open the lane as its worker would."""
+    name = transactional_id(settings.groups[0], lane)
+    async with kafka.producer(settings, transactional_id=name) as producer:
+        await producer.begin_transaction()
+        await producer.abort_transaction()
 
 
 def test_somebody_has_to_say_which(settings: Settings, tmp_path: Path) -> None:

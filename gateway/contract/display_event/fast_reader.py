@@ -133,7 +133,7 @@ def _is_whole(raw: bytes, content: bytes, extensions: Mapping[str, Any], nulls: 
 
 
 def _wire(struct: type[msgspec.Struct], *, closed: bool = True, **more: Any) -> Any:
-    """Make ``struct`` as it stands in bytes: limits are checked, and what is absent is told from what is null."""
+    """Make ``struct`` as it stands in bytes: limits are checked, and absent differs from null."""
     hints = get_type_hints(struct, include_extras=True) | _LIMITS[struct] | more
     optional = {field.name for field in msgspec.structs.fields(struct) if not field.required} | more.keys()
     fields: list[Any] = []

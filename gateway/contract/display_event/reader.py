@@ -94,7 +94,7 @@ def read_event_plainly(raw: bytes, headers: Headers = (), *, key: bytes | Ellips
 
 
 def _read_binary(raw: bytes, headers: Headers) -> Document:
-    """The event as its structured form would read (CloudEvents Kafka binding 1.0.2, clause 3.2)."""
+    """Return the event as its structured form would read (CloudEvents Kafka binding 1.0.2, clause 3.2)."""
     attributes: dict[str, Any] = {}
     flaws: list[tuple[tuple[str, ...], str]] = []
     for header, value in headers:
@@ -112,7 +112,7 @@ def _read_binary(raw: bytes, headers: Headers) -> Document:
     try:
         document = read(raw)
     except NotJsonError:
-        # The headers say whose event it is, so its platform hears of it. What it says is told apart by digest.
+        # The headers say whose event it is: its platform receives the rejection. Contents are distinguished by digest.
         document = Document(sha256(raw), (((), "not_json"),))
     attributes["data"] = document.value
     return Document(attributes, (*flaws, *((("data", *path), kind) for path, kind in document.flaws)))
@@ -208,7 +208,7 @@ def _personal_in(value: Any, path: tuple[str | int, ...]) -> Iterable[tuple[str 
 
 
 def _field(path: Sequence[str | int]) -> str:
-    """A path as a rejection names it; a name that could itself be personal is not repeated."""
+    """Return a path as a rejection names it; a name that could itself be personal is not repeated."""
     steps = [step if isinstance(step, int) or _is_sayable(step) else "(unnamed)" for step in path]
     if len(steps) > 1 and steps[0] == "data":
         steps = steps[1:]

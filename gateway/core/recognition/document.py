@@ -58,7 +58,7 @@ class Sides(_Closed, Generic[T]):
     chongqing: Cell[T]
 
     def of(self, province: Province) -> Cell[T]:
-        """The part of ``province``."""
+        """Return the part of ``province``."""
         return self.sichuan if province is Province.SICHUAN else self.chongqing
 
 
@@ -93,7 +93,7 @@ class UnitRule(_Closed):
     ends_with: tuple[Text, ...] = Field(min_length=1, description="The name ends with one of these.")
 
     def admits(self, unit: str) -> bool:
-        """Whether the unit of this name is meant."""
+        """Tell whether the unit of this name is meant."""
         name = normalise(unit)
         return all(part in name for part in self.contains) and name.endswith(self.ends_with)
 
@@ -128,17 +128,17 @@ class Row(_Closed):
         return self
 
     def cell(self, name: str) -> Cell[Any]:
-        """The cell called ``name``, one of ``CELLS``."""
+        """Return the cell called ``name``, one of ``CELLS``."""
         column, _, side = name.partition(".")
         part = getattr(self, column)
         return part.of(Province(side)) if side else part  # type: ignore[no-any-return]
 
     def unresolved(self) -> list[str]:
-        """The names of the cells that no check may rely on."""
+        """Return the names of the cells that no check may rely on."""
         return [name for name in self.CELLS if not self.cell(name).settled]
 
     def names(self) -> set[str]:
-        """The certificate's name and aliases as they are compared; empty where the name is lost."""
+        """Return the certificate's name and aliases as they are compared; empty where the name is lost."""
         words = (self.certificate.value, *self.certificate.aliases) if self.certificate.value else ()
         return {normalise_certificate(word) for word in words}
 
@@ -183,7 +183,7 @@ class Batch(_InForce):
 
 
 class CellChange(_Closed):
-    """One cell that an amendment settles; the value is written as in a batch."""
+    """One cell that an amendment resolves or changes; the value is written as in a batch."""
 
     row: Annotated[int, Field(ge=1)]
     cell: Literal[
@@ -195,7 +195,7 @@ class CellChange(_Closed):
 
 
 class Amendment(_InForce):
-    """A document that settles or changes cells of a batch from a date on; the batch's file is never edited."""
+    """A document that resolves or changes cells of a batch from a date on; the batch's file is never edited."""
 
     amends: Annotated[int, Field(ge=1, description="Number of the batch.")]
     set: tuple[CellChange, ...] = Field(min_length=1)

@@ -51,7 +51,7 @@ class Edition:
 def compile_editions(
     batches: Iterable[tuple[str, Batch]], amendments: Iterable[tuple[str, Amendment]]
 ) -> list[Edition]:
-    """The editions that follow from the documents, oldest first; before the first one no list is in force.
+    """Compile the editions that follow from the documents, oldest first; before the first one no list is in force.
 
     Each document comes with its file's name, for messages. Raises RecognitionListError naming file, row and cell.
     """
@@ -74,7 +74,7 @@ def compile_editions(
 
 
 def edition_at(editions: Sequence[Edition], date: str) -> Edition | None:
-    """The edition in force on ``date`` (YYYY-MM-DD, UTC+8); None before the first."""
+    """Return the edition in force on ``date`` (YYYY-MM-DD, UTC+8); None before the first."""
     position = bisect_right(editions, date, key=lambda edition: edition.since)
     return editions[position - 1] if position else None
 
@@ -109,7 +109,7 @@ def _misfits(file: str, amendment: Amendment, batches: dict[int, Batch]) -> Iter
 
 
 def _settled_twice(amendments: list[tuple[str, Amendment]]) -> Iterable[str]:
-    """Cells that two changes set from the same day on: which one holds must not depend on a file's name."""
+    """Report cells that two changes set from the same day on: which one holds must not depend on a file's name."""
     files: dict[tuple[object, ...], str] = {}
     for file, amendment in amendments:
         for change in amendment.set:

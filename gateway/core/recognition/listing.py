@@ -95,12 +95,12 @@ class RowIndex:
         return self.listed.row.certificate.value
 
     def issuing_units(self, *provinces: Province) -> tuple[str, ...]:
-        """The row's issuing units of ``provinces``, as far as its cells are settled."""
+        """Return the row's issuing units of ``provinces``, as far as its cells are resolved."""
         cells = [self.listed.row.issuers.of(province) for province in provinces]
         return tuple(unit for cell in cells if cell.settled for unit in cell.value or ())
 
     def has_issuer(self, province: Province, name: str) -> bool:
-        """Whether ``name`` is one of ``province``'s issuers, even by an inferred cell."""
+        """Tell whether ``name`` is one of ``province``'s issuers, even by an inferred cell."""
         return normalise(name) in self._issuers[province]
 
     def scenario(self, words: str) -> Scenario | None:
@@ -124,7 +124,7 @@ class RowIndex:
         )
 
     def compare_certificate(self, name: str) -> Dimension:
-        """Whether the row lists the certificate."""
+        """Tell whether the row lists the certificate."""
         cell = self.listed.row.certificate
         canonical = cell.value if normalise_certificate(name) in self.names else None
         return _dimension(
@@ -132,21 +132,21 @@ class RowIndex:
         )
 
     def compare_issuer(self, province: Province, name: str) -> Dimension:
-        """Whether it is one of the issuers of ``province``, from where the certificate is."""
+        """Tell whether it is one of the issuers of ``province``, from where the certificate is."""
         return _dimension(
             "issuer", "certificate.issuer_name", f"issuers.{province.value}", self.listed.row.issuers.of(province),
             name, self._accepted_issuers[province], self._issuers[province].get(normalise(name)),
         )  # fmt: skip
 
     def compare_channel(self, name: str) -> Dimension:
-        """Whether it was shown through one of the row's channels."""
+        """Tell whether it was shown through one of the row's channels."""
         return _dimension(
             "channel", "display.channel", "channels", self.listed.row.channels, name,
             self._accepted_channels, self._channels.get(normalise(name)),
         )  # fmt: skip
 
     def compare_scenario(self, words: str) -> Dimension:
-        """Whether it was shown in one of the row's scenarios."""
+        """Tell whether it was shown in one of the row's scenarios."""
         scenario = self.scenario(words)
         return _dimension(
             "scenario", "display.scenario", "scenarios", self.listed.row.scenarios, words,
@@ -216,7 +216,7 @@ class NearestRow:
                 self._by_pair.setdefault(pair, []).append(position)
 
     def find(self, shown: Shown) -> RowIndex | None:
-        """The row with the most similar name (shared character pairs), else one with that issuer; None if neither."""
+        """Find the row with the most similar name (shared character pairs), else one with that issuer, else None."""
         pairs = _pairs(normalise_certificate(shown.type_name)[:64])
         shared = Counter(position for pair in pairs for position in self._by_pair.get(pair, ()))
         if shared:

@@ -41,7 +41,7 @@ class Unlisted(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 
 Listing = Listed | Unlisted
-"""What the list says of a display."""
+"""Return what the list says of a display."""
 
 
 class Recognition:
@@ -57,11 +57,11 @@ class Recognition:
         self.edition_on = lru_cache(maxsize=1024)(self._edition_on)
 
     def _edition_on(self, date: str) -> Edition:
-        """The edition in force on ``date`` (YYYY-MM-DD, UTC+8)."""
+        """Return the edition in force on ``date`` (YYYY-MM-DD, UTC+8)."""
         return edition_at(self.editions, date) or self._before
 
     def _listing(self, date: str, shown: Shown) -> Listing:
-        """What the list says of ``shown`` on ``date`` (YYYY-MM-DD, UTC+8)."""
+        """Return what the list says of ``shown`` on ``date`` (YYYY-MM-DD, UTC+8)."""
         today = self._indexes[id(self._edition_on(date))]
         name = normalise_certificate(shown.type_name)
         if rows := today.by_name.get(name):
@@ -84,6 +84,6 @@ class _Index:
 
 
 def _best(rows: list[RowIndex], shown: Shown) -> tuple[RowIndex, Comparison]:
-    """Of the rows that list the certificate, the one with the fewest misses; the first of equals."""
+    """Pick, of the rows that list the certificate, the one with the fewest misses; the first of equals."""
     compared = [(row, row.compare(shown)) for row in rows]
     return min(compared, key=lambda pair: pair[1].misses)

@@ -104,7 +104,7 @@ class Live:
                 bucket.reasons[count.reason] += count.count
 
     def _bucket(self, start: int) -> Bucket:
-        """The bucket of that start; partitions are read side by side, so that an older one may come after a newer."""
+        """Return the bucket of that start; it may be older than the last one, as partitions are read side by side."""
         if start not in self._buckets:
             self._buckets[start] = Bucket(start)
             for old in sorted(self._buckets)[:-BUCKETS]:
@@ -112,13 +112,13 @@ class Live:
         return self._buckets.get(start) or Bucket(start)
 
     def recent(self) -> list[Bucket]:
-        """The buckets of the last hour, oldest first; those in which nothing was decided are missing."""
+        """Return the buckets of the last hour, oldest first; those in which nothing was decided are missing."""
         oldest = time.time() - BUCKET_S * BUCKETS
         return [self._buckets[start] for start in sorted(self._buckets) if start >= oldest]
 
 
 def shown_rejection(record: ConsumerRecord, province: Province | None) -> dict[str, Any] | None:
-    """A rejection or dead letter as the page shows it; None for what is none of ours. Holders are not in it."""
+    """Return a rejection or dead letter as the page shows it, without its holder; None for foreign records."""
     observation = observe(record.value, record.headers, province)
     if observation is None:
         return None

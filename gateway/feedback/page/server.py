@@ -64,7 +64,7 @@ class Sources:
 
 
 def read_token(settings: Settings) -> str | None:
-    """The operator's token; None where none is set. Raises ConfigurationError."""
+    """Return the operator's token; None where none is set. Raises ConfigurationError."""
     file = settings.web.operator_token_file
     if file is None:
         return None
@@ -131,7 +131,7 @@ class _Page:
         return web.FileResponse(STATIC / "index.html")
 
     def _overview(self) -> dict[str, Any]:
-        """The same for all pages that are open, made once a second."""
+        """Return the same for all pages that are open, made once a second."""
         made, latest = self._latest
         if not latest or time.monotonic() - made >= _TICK_S / 2:
             watch = self._from.watch

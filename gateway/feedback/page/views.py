@@ -28,7 +28,7 @@ MOST = 200
 def overview(
     live: Live, cluster: Cluster, state: State, recognition: Recognition, *, edit_refused: bool
 ) -> dict[str, Any]:
-    """What flows now: the last hour by ten seconds, the day so far, lag and workers, cases by status, the list in force."""
+    """Return the overview: last hour by ten seconds, day so far, lag, workers, cases by status, list in force."""
     buckets = live.recent()
     reasons: Counter[str] = Counter()
     for bucket in buckets:
@@ -77,14 +77,14 @@ def _flow(province: Province, buckets: Iterable[Any], days: Iterable[Day]) -> di
 
 
 def codes() -> dict[str, Any]:
-    """Every reason code, then every error code of dead letters, with what it means."""
+    """Return every reason code, then every error code of dead letters, with what it means."""
     return {"items": [{"code": code, "zh": words.zh, "en": words.en} for code, words in WORDS.items()]}
 
 
 def rejections(
     live: Live, wanted: dict[str, str], row: RowRef | None, before: int | None, limit: int
 ) -> dict[str, Any]:
-    """The newest rejections that fit ``wanted`` (province, code, unit) and ``row``, from before ``before``."""
+    """Return the newest rejections that match ``wanted`` (province, code, unit) and ``row``, from before ``before``."""
     found = []
     for item in reversed(live.rejections):
         if (before is None or item["seq"] < before) and _fits(item, wanted, row):
@@ -104,7 +104,7 @@ def _fits(item: dict[str, Any], wanted: dict[str, str], row: RowRef | None) -> b
 
 
 def cases(state: State, wanted: dict[str, str], row: RowRef | None) -> dict[str, Any]:
-    """The cases that fit ``wanted`` (id, status, code, unit, province) and ``row``, the one last seen first."""
+    """Return the cases that match ``wanted`` (id, status, code, unit, province) and ``row``, newest first."""
     found = [case for case in state.cases.values() if _is_wanted(case, state, wanted, row)]
     return {"items": [case_as_json(case, state) for case in found[:MOST]], "total": len(found)}
 
@@ -122,7 +122,7 @@ def _is_wanted(case: Case, state: State, wanted: dict[str, str], row: RowRef | N
 
 
 def recognition_list(recognition: Recognition, date: str) -> dict[str, Any]:
-    """The rows in force on ``date`` (YYYY-MM-DD, UTC+8): every cell's words and where they come from."""
+    """Return the rows in force on ``date`` (YYYY-MM-DD, UTC+8): every cell's words and where they come from."""
     edition = recognition.edition_on(date)
     return {
         "date": date,
@@ -145,7 +145,7 @@ def _cell(cell: Cell[Any]) -> dict[str, Any]:
 
 
 def effectiveness(state: State, recognition: Recognition, province: Province, first: str, last: str) -> dict[str, Any]:
-    """Rows × areas of ``province``'s certificates shown on the other side, from day ``first`` to ``last``; and how."""
+    """Return rows × areas of ``province``'s certificates shown on the other side, from ``first`` to ``last``; and how."""
     cells: dict[tuple[RowRef, str], Counter[str]] = {}
     unlisted = 0
     cost: Counter[RowRef | None] = Counter()  # refused because of the row's unresolved cells

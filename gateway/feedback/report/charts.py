@@ -20,7 +20,7 @@ _STYLE = Style(
 
 
 def trend_chart(report: Report) -> str:
-    """Recognised and refused by day."""
+    """Draw recognised and refused by day."""
     chart = pygal.StackedBar(**_options("每日亮证情况（件）", 280), show_minor_x_labels=False)
     chart.x_labels = [day[5:] for day, _ in report.trend]
     chart.x_labels_major = [day[5:] for day, _ in report.trend[:: max(1, len(report.trend) // 10)]]
@@ -30,7 +30,7 @@ def trend_chart(report: Report) -> str:
 
 
 def reason_chart(report: Report) -> str:
-    """Events by problem, most first."""
+    """Draw events by problem, most first."""
     found = report.reasons[:_MOST][::-1]
     chart = pygal.HorizontalBar(
         **_options("各类问题涉及的事件数（件）", 90 + 34 * len(found), [meaning for _, meaning, _ in found]),
@@ -43,7 +43,7 @@ def reason_chart(report: Report) -> str:
 
 
 def area_chart(report: Report) -> str:
-    """Recognised and refused by area, most displays first."""
+    """Draw recognised and refused by area, most displays first."""
     found = report.areas[:_MOST][::-1]
     chart = pygal.HorizontalStackedBar(
         **_options("各地亮证情况（件）", 110 + 34 * len(found), [name for name, _ in found])

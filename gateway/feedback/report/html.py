@@ -27,7 +27,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def render_html(report: Report) -> bytes:
-    """The file."""
+    """Render the file."""
     parts = [
         f"<h1>{escape(report.title)}</h1>",
         f'<p class="soft">统计期：{report.first} 至 {report.last}（北京时间） · 生成于 {made_at(report.made)}</p>',

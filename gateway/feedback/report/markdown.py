@@ -20,7 +20,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
 
 
 def render_markdown(report: Report) -> bytes:
-    """The file."""
+    """Render the file."""
     lines = [
         f"# {_plain(report.title)}",
         "",
@@ -50,5 +50,5 @@ def _section(title: str, heads: Sequence[str], rows: Iterable[Sequence[str | int
 
 
 def _plain(text: str) -> str:
-    """``text`` such that Markdown shows it as it is, on one line."""
+    """Escape ``text`` so that Markdown shows it as it is, on one line."""
     return _SPECIAL.sub(r"\\\1", text.replace("\r", " ")).replace("\n", "；")

@@ -113,7 +113,7 @@ class Report:
 
 
 def known_units(state: State, recognition: Recognition) -> set[str]:
-    """Every unit that a report can be made for."""
+    """List every unit that a report can be made for."""
     units = {unit for case in state.cases.values() for unit in case.problem.units}
     for edition in recognition.editions:
         for listed in edition.rows:
@@ -122,7 +122,7 @@ def known_units(state: State, recognition: Recognition) -> set[str]:
 
 
 def build_report(state: State, recognition: Recognition, unit: str | None, first: str, last: str, made: str) -> Report:
-    """The report of ``unit`` (None: the centres') from day ``first`` to ``last``, both inclusive; ``made`` is when.
+    """Build the report of ``unit`` (None: the centres') from day ``first`` to ``last``, inclusive; ``made`` is when.
 
     Raises UsageError for an unknown unit, or days in the wrong order.
     """
@@ -158,7 +158,7 @@ _Scope = Callable[[str, RowRef | None], bool]
 
 
 def _scope(unit: str | None, rows: Iterable[ListedRow]) -> _Scope:
-    """Which province's displays of which row are the unit's: all, its platform's, or those of certificates that it issues."""
+    """Say which displays are the unit's: all, its platform's, or those of certificates that it issues."""
     if unit is None:
         return lambda _, __: True
     for province in Province:
@@ -193,7 +193,7 @@ def _flow(days: Iterable[Day], is_theirs: _Scope, admits: Callable[[Place], bool
 
 
 def _as_flow(counts: Counter[str]) -> Flow:
-    """An event that was refused and then went through by a redrive counts as recognised."""
+    """Make a flow of the counts; an event that was refused and then passed by a redrive counts as recognised."""
     redriven = counts[REDRIVEN]
     return Flow(counts[Outcome.FORWARD] + redriven, max(0, counts[Outcome.REJECT] - redriven))
 

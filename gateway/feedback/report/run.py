@@ -42,7 +42,7 @@ FORMS = {
 
 
 def form_of(suffix: str) -> Form:
-    """The form called ``html``, ``md`` or ``xlsx``. Raises UsageError; ConfigurationError where its extra is not installed."""
+    """Return the form ``html``, ``md`` or ``xlsx``. Raises UsageError; ConfigurationError if its extra is missing."""
     form = FORMS.get(suffix.removeprefix(".").lower())
     if form is None:
         raise UsageError(f"a report is .html, .md or .xlsx; {suffix or 'a name without an ending'} is none of them")
@@ -59,7 +59,7 @@ def make_report(
     until: str | None,
     now: datetime.datetime,
 ) -> Report:
-    """The report for the days from ``since`` to ``until`` (dates in China or RFC 3339 times; default: 30 days up to ``now``).
+    """Make the report from ``since`` to ``until`` (dates in China or RFC 3339; default: 30 days up to ``now``).
 
     Raises UsageError.
     """

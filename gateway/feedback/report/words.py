@@ -38,7 +38,7 @@ ROW_HEADS = ("清单行", "电子证照", "通过（件）", "退回（件）", 
 
 
 def summary(report: Report) -> list[str]:
-    """What happened, in sentences."""
+    """Say what happened, in sentences."""
     now, earlier = report.now, report.earlier
     whose = "川渝两地互认的证照" if report.unit is None else "本单位签发的证照"
     if report.unit is not None and report.unit.endswith("政务服务平台"):
@@ -69,7 +69,7 @@ def summary(report: Report) -> list[str]:
 
 
 def case_cells(line: CaseLine) -> tuple[str | int, ...]:
-    """A case as a line of the table ``CASE_HEADS``."""
+    """Return a case as a line of the table ``CASE_HEADS``."""
     problem = line.case.problem
     where = {"sichuan": "四川证照", "chongqing": "重庆证照"}.get(problem.province or "", "")
     certificate = f"{row_in_chinese(problem.ref)} {problem.certificate or ''}".strip() if problem.ref else ""
@@ -90,14 +90,14 @@ def case_cells(line: CaseLine) -> tuple[str | int, ...]:
 
 
 def idle_areas(report: Report) -> str:
-    """Which areas had no display, in a sentence."""
+    """Say which areas had no display, in a sentence."""
     if not report.idle_areas:
         return "本期各地均有亮证。"
     return f"本期没有亮证的地区（{len(report.idle_areas)} 个）：{'、'.join(report.idle_areas)}。"
 
 
 def row_cells(row: RowLine) -> tuple[str | int, ...]:
-    """A row of the list as a line of the table ``ROW_HEADS``."""
+    """Return a row of the list as a line of the table ``ROW_HEADS``."""
     uses = "\n".join(f"{channel} · {scenario}（{count:,}）" for channel, scenario, count in row.uses)
     return (
         row_in_chinese(row.ref), row.certificate or "（名称缺失）", row.flow.recognised, row.flow.refused, uses or "—",
@@ -106,17 +106,17 @@ def row_cells(row: RowLine) -> tuple[str | int, ...]:
 
 
 def unresolved_cells(row: RowLine) -> tuple[str | int, ...]:
-    """A row with unresolved cells as a line of the table ``UNRESOLVED_HEADS``."""
+    """Return a row with unresolved cells as a line of the table ``UNRESOLVED_HEADS``."""
     return row_in_chinese(row.ref), row.certificate or "（名称缺失）", "、".join(row.unresolved), row.cost
 
 
 def field_name(field: str) -> str:
-    """What a field of the event is called; the field's own name where it has no other."""
+    """Return what a field of the event is called; the field's own name where it has no other."""
     return _FIELDS.get(field, field)
 
 
 def status_words(line: CaseLine) -> str:
-    """The status, and who marked it when with which note."""
+    """Return the status, and who marked it when with which note."""
     marks = [step for step in line.standing.steps if step.change == "marked"]
     return "\n".join([line.standing.status.zh, *(_mark(step) for step in marks)])
 
@@ -127,12 +127,12 @@ def _mark(step: Step) -> str:
 
 
 def china_time(milliseconds: int) -> str:
-    """``milliseconds`` as a time in China, to the minute."""
+    """Format ``milliseconds`` as a time in China, to the minute."""
     return datetime.datetime.fromtimestamp(milliseconds / 1000, _CHINA).strftime("%Y-%m-%d %H:%M")
 
 
 def made_at(instant: str) -> str:
-    """An RFC 3339 time as one in China."""
+    """Format an RFC 3339 time as one in China."""
     return china_time((parse_instant(instant) or 0) // 1000)
 
 

@@ -27,7 +27,7 @@ _WIDTHS = {
 
 
 def render_xlsx(report: Report) -> bytes:
-    """The file. No value becomes a formula or a link, whatever it says."""
+    """Render the file. No value becomes a formula or a link, whatever it says."""
     content = io.BytesIO()
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     book = xlsxwriter.Workbook(content, options)
@@ -61,7 +61,7 @@ def _summary(book: Any, report: Report) -> None:
 
 
 def _for_paper(sheet: Any) -> None:
-    """Printed, a table is as wide as a page."""
+    """Set a sheet up for printing: a table is as wide as a page."""
     sheet.set_paper(9)  # A4
     sheet.set_landscape()
     sheet.fit_to_pages(1, 0)
@@ -77,7 +77,7 @@ class _Sheets:
         self._number = book.add_format({"num_format": "#,##0", "valign": "top"})
 
     def add(self, name: str, heads: Sequence[str], rows: Iterable[Sequence[str | int]]) -> tuple[Any, int]:
-        """A sheet of this name; returns it and its number of rows."""
+        """Add a sheet of this name; return it and its number of rows."""
         sheet = self._book.add_worksheet(name)
         sheet.freeze_panes(1, 0)
         _for_paper(sheet)
@@ -99,7 +99,7 @@ class _Sheets:
     def add_chart(
         self, name: str, heads: Sequence[str], rows: Sequence[Sequence[str | int]], kind: dict[str, str]
     ) -> None:
-        """A sheet with a chart beside its table."""
+        """Add a sheet with a chart beside its table."""
         sheet, count = self.add(name, heads, rows)
         sheet.set_column(0, 0, 36 if name == "原因" else 16)
         if not count:

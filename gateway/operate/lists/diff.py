@@ -17,7 +17,7 @@ from gateway.core.recognition.document import UnitRule
 from gateway.core.times import format_instant, is_date
 from gateway.errors import UsageError
 from gateway.operate.lists.changes import CELLS, CellChange, ListChanges, RowChange, compare
-from gateway.operate.replay.run import Question, load, replay, summarise
+from gateway.operate.replay.command import Question, load, replay, summarise
 
 _DAY_MS = 86_400_000
 _DEFAULT_DAYS = 7
@@ -143,7 +143,10 @@ def _print(changes: ListChanges, before: Path, after: Path) -> None:
 
 
 def _print_row(console: Console, row: RowChange) -> None:
-    console.print(f"\n第{row.ref.batch}批第{row.ref.row}行 row {row.ref}  {row.certificate or '〔缺失〕'}  {_KINDS[row.kind]}", style="bold")
+    console.print(
+        f"\n第{row.ref.batch}批第{row.ref.row}行 row {row.ref}  {row.certificate or '〔缺失〕'}  {_KINDS[row.kind]}",
+        style="bold",
+    )
     for province in row.opens:
         console.print(f"  {province.chinese}签发、{province.other.chinese}亮证：可以互认 can pass now", style="green")
     for province in row.closes:

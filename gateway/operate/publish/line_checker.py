@@ -10,7 +10,7 @@ from typing import Literal
 from rich.console import Console
 
 from gateway.core.province import Province
-from gateway.operate.publish.checking import NotMappedError, LineProblem, find_problems
+from gateway.operate.publish.checking import LineProblem, NotMappedError, find_problems
 from gateway.operate.publish.lines import Line, read_lines
 from gateway.operate.publish.mapping import Mapping
 

@@ -15,7 +15,7 @@ from gateway.contract.display_event.model import EVENT_TYPE, Certificate, Displa
 from gateway.contract.strict_json import NotJsonError, read
 from gateway.core.province import Province
 from gateway.errors import ConfigurationError
-from gateway.operate.publish.checking import NotMappedError, LineProblem
+from gateway.operate.publish.checking import LineProblem, NotMappedError
 
 _PARTS: dict[str, type[BaseModel]] = {"certificate": Certificate, "holder": Holder, "display": Display}
 _ATTRIBUTES = {"id": True, "time": True, "traceparent": False, "tracestate": False}

@@ -24,7 +24,7 @@ from gateway.core.recognition import Recognition, RowRef
 from gateway.core.times import china_date
 from gateway.errors import UsageError
 from gateway.operate.lane_pool import run_lanes
-from gateway.operate.replay.lane_replay import LaneReplay, LaneSpan, Side, ReplaySummary, merge, replay_lane
+from gateway.operate.replay.lane_replay import LaneReplay, LaneSpan, ReplaySummary, Side, merge, replay_lane
 from gateway.operate.replay.report import print_report, to_markdown
 from gateway.relay.horizon import Horizon
 

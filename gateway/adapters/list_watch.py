@@ -9,8 +9,8 @@ from gateway.core.recognition import Recognition
 from gateway.errors import RecognitionListError
 
 
-class Look(Enum):
-    """What a look at the folder came to."""
+class ReloadResult(Enum):
+    """Says what reloading the folder came to."""
 
     NOTHING_NEW = auto()
     LOADED = auto()
@@ -20,7 +20,7 @@ class Look(Enum):
 class ListWatch:
     """The list now in force: ``current``. Made with a good list; raises RecognitionListError otherwise.
 
-    ``problems`` are those of an edit that was refused, as long as it stands in the folder. Different threads may look
+    ``problems`` are those of an edit that was refused, as long as it stands in the folder. Different threads may reload
     and read: the list is swapped whole.
     """
 
@@ -30,24 +30,24 @@ class ListWatch:
         self.problems: list[str] = []
         self._known = self._seen = self._fingerprint()
 
-    def look(self) -> Look:
+    def reload(self) -> ReloadResult:
         """Load what is new. A change counts only when two looks have seen it alike: a file may be half written."""
         now = self._fingerprint()
         is_settled, self._seen = now == self._seen, now
         if now == self._known or not is_settled:
-            return Look.NOTHING_NEW
+            return ReloadResult.NOTHING_NEW
         self._known = now
         try:
             loaded = load_recognition(self._folder)
         except RecognitionListError as error:
             self.problems = error.problems
-            return Look.REFUSED
+            return ReloadResult.REFUSED
         except Exception as error:  # noqa: BLE001 — whatever a file does to the reader, the last good list stays
             self.problems = [f"{self._folder.name}: cannot be read ({type(error).__name__})"]
-            return Look.REFUSED
+            return ReloadResult.REFUSED
         self.problems = []
         self.current = loaded
-        return Look.LOADED
+        return ReloadResult.LOADED
 
     def _fingerprint(self) -> bytes:
         """Return names and contents of all list files; that one cannot be read is part of it."""

@@ -10,7 +10,7 @@ import typer
 from gateway.cli.options import Config, Format, Output, Servers, finish, load, print_paths, recognition
 
 if TYPE_CHECKING:
-    from gateway.operate.access import GrantPlan
+    from gateway.operate.apply_access import GrantPlan
 
 topics_app = typer.Typer(no_args_is_help=True, help="The gateway's topics: what would be done, and do it.")
 schema_app = typer.Typer(no_args_is_help=True, help="The contract's files: JSON Schemas, AsyncAPI, examples.")
@@ -23,7 +23,7 @@ def topics_plan(config: Config = None, bootstrap_servers: Servers = None, output
 
     Example: `gateway topics plan`
     """
-    from gateway.operate.access import plan_access
+    from gateway.operate.apply_access import plan_access
     from gateway.operate.topics import plan_topics
 
     settings = load(config, bootstrap_servers)
@@ -45,7 +45,7 @@ def topics_apply(
 
     Example: `gateway topics apply --dry-run`
     """
-    from gateway.operate.access import apply_access, plan_access
+    from gateway.operate.apply_access import apply_access, plan_access
     from gateway.operate.topics import apply_topics, plan_topics, refuse_misfits
 
     settings = load(config, bootstrap_servers)

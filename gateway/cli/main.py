@@ -222,7 +222,7 @@ def doctor(config: Config = None, bootstrap_servers: Servers = None, output: For
 
     Example: `gateway doctor --format json`
     """
-    from gateway.operate.doctor.run import run_doctor
+    from gateway.operate.doctor.command import run_doctor
 
     finish(run_doctor(config, bootstrap_servers, output.value))
 

@@ -96,7 +96,7 @@ def replay(
 
     Example: `gateway replay --list amended/recognition --since 2026-11-16T00:00:00+08:00`
     """
-    from gateway.operate.replay.run import Question, run_replay
+    from gateway.operate.replay.command import Question, run_replay
     from gateway.operate.times import parse_time
 
     settings, times = load(config, bootstrap_servers), (parse_time("--since", since), parse_time("--until", until))
@@ -129,7 +129,7 @@ def redrive(
     Example: `gateway redrive --reason LIST_ROW_UNRESOLVED --row 1/6 --dry-run`
     """
     from gateway.operate.codes import require_codes
-    from gateway.operate.redrive.run import Selection, run_redrive
+    from gateway.operate.redrive.command import Selection, run_redrive
     from gateway.operate.times import parse_time
 
     selection = Selection(

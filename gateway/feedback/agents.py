@@ -53,7 +53,10 @@ def add_agents(app: Any, topics: Topics, shares: ShareTable, days: ShareTable) -
 
 
 def _add_agent(app: Any, topic: Any, counter: "_Counter") -> None:
-    """Add an agent that counts a topic's records by partition. It never raises: Faust would take the event as done."""
+    """Add an agent that counts a topic's records, a batch of one partition at a time.
+
+    Its body never raises: Faust would acknowledge the event all the same.
+    """
 
     @app.agent(topic, name=counter.name)  # type: ignore[untyped-decorator]  # Faust's
     async def agent(stream: Any) -> AsyncIterator[None]:

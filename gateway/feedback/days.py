@@ -90,10 +90,10 @@ def count_entries(shares: DayShares, partition: int, entries: Iterable[tuple[int
 
     Each share that they change is put once: it holds a day, and there are hundreds of entries a second.
     """
-    tallies: dict[str, _Tally] = {}
+    tallies: dict[str, _DayCounter] = {}
     for offset, entry in entries:
         key = day_key(partition, entry.province.value, china_date(entry.received * 1000))
-        tally = tallies.get(key) or tallies.setdefault(key, _Tally(shares.get(key), offset))
+        tally = tallies.get(key) or tallies.setdefault(key, _DayCounter(shares.get(key), offset))
         if offset > tally.applied:
             tally.add(offset, entry)
     for key, tally in tallies.items():
@@ -103,7 +103,7 @@ def count_entries(shares: DayShares, partition: int, entries: Iterable[tuple[int
             shares[key] = tally.share()
 
 
-class _Tally:
+class _DayCounter:
     """A share while entries are added to it; where there was none yet, one that begins at ``offset``."""
 
     def __init__(self, share: DayShare | None, offset: int) -> None:

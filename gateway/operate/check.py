@@ -80,7 +80,7 @@ class Decider:
             )
         return decision, self._show(decision)
 
-    def settle(self, raw: bytes, alone: "Decided") -> "Decided":
+    def settle(self, raw: bytes, alone: "DecidedLine") -> "DecidedLine":
         """Decide ``raw`` with regard to earlier lines, given what was decided of it ``alone``; remember it where it is forwarded.
 
         Nothing but the forwarding of an event with its identity can change what a line becomes.
@@ -96,7 +96,7 @@ class Decider:
         return alone
 
 
-class Decided(NamedTuple):
+class DecidedLine(NamedTuple):
     """A line's outcome, how it is printed, and what tells it from others; plain values, as they pass between processes.
 
     ``identity`` is source, id and holder; None where the line holds no valid event.
@@ -108,17 +108,17 @@ class Decided(NamedTuple):
     content: str = ""
 
 
-def decide_chunk(terms: Terms, chunk: list[bytes]) -> list[Decided]:
+def decide_chunk(terms: Terms, chunk: list[bytes]) -> list[DecidedLine]:
     """Decide each line of ``chunk`` by itself; run in a worker process, which keeps its decider."""
     decider = _deciders.get(terms) or _deciders.setdefault(terms, Decider(terms))
     return [_plain(*decider.decide(raw)) for raw in chunk]
 
 
-def _plain(decision: Decision, line: bytes) -> Decided:
+def _plain(decision: Decision, line: bytes) -> DecidedLine:
     if isinstance(decision, DeadLetter) or not isinstance(decision.reading, Valid):
-        return Decided(decision.outcome.value, line)
+        return DecidedLine(decision.outcome.value, line)
     identity = decision.reading.identity
-    return Decided(
+    return DecidedLine(
         decision.outcome.value,
         line,
         (identity.source, identity.id, identity.holder),
@@ -188,7 +188,7 @@ def _chunks(streams: Iterable[BinaryIO]) -> Iterator[list[bytes]]:
 
 def _decide_all(
     chunks: Iterator[list[bytes]], terms: Terms
-) -> Generator[tuple[list[bytes], list[Decided]], None, None]:
+) -> Generator[tuple[list[bytes], list[DecidedLine]], None, None]:
     """Each chunk with its decisions, in order; in this process where there is one chunk only, or one core."""
     first, second = next(chunks, []), next(chunks, [])
     cores = usable_cores()
@@ -202,7 +202,7 @@ def _decide_all(
     with ProcessPoolExecutor(
         cores, mp_context=multiprocessing.get_context(method), initializer=end_with_parent
     ) as pool:
-        under_way: deque[tuple[list[bytes], Future[list[Decided]]]] = deque()
+        under_way: deque[tuple[list[bytes], Future[list[DecidedLine]]]] = deque()
         for chunk in chain([first, second], chunks):
             under_way.append((chunk, pool.submit(decide_chunk, terms, chunk)))
             if len(under_way) > _CHUNKS_AHEAD:
@@ -211,7 +211,7 @@ def _decide_all(
             yield _result(under_way.popleft())
 
 
-def _result(pair: "tuple[list[bytes], Future[list[Decided]]]") -> tuple[list[bytes], list[Decided]]:
+def _result(pair: "tuple[list[bytes], Future[list[DecidedLine]]]") -> tuple[list[bytes], list[DecidedLine]]:
     return pair[0], pair[1].result()
 
 

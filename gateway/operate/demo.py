@@ -20,16 +20,16 @@ from gateway.adapters.settings import Settings, load_settings
 from gateway.contract.topics import Topics
 from gateway.core.province import Province
 from gateway.errors import UsageError
-from gateway.operate.access import apply_access
+from gateway.operate.apply_access import apply_access
 from gateway.operate.background import background
 from gateway.operate.demo_view import LiveView, print_summary
 from gateway.operate.local_kafka import local_kafka
-from gateway.operate.local_kafka.access import as_admin
+from gateway.operate.local_kafka.users import as_admin
 from gateway.operate.sandbox import hold, sandbox
 from gateway.operate.secret_files import make_passwords
 from gateway.operate.simulate import Simulated, Simulator
 from gateway.operate.topics import apply_topics, delete_topics
-from gateway.operate.verify import Tally, Verifier
+from gateway.operate.verify import DemoCounts, Verifier
 
 _IDLE_LIMIT_S = 60.0
 """How long nothing may come out before the demo stops waiting and counts what is missing as lost."""
@@ -109,10 +109,10 @@ async def _is_in_use(settings: Settings) -> bool:
         return not set(settings.topic_names.all).isdisjoint(await admin.list_topics())
 
 
-async def _publish_and_watch(settings: Settings, events: int, seed: int, console: Console) -> Tally:
+async def _publish_and_watch(settings: Settings, events: int, seed: int, console: Console) -> DemoCounts:
     recognition = load_recognition(settings.recognition_dir)
     simulator = Simulator(recognition, seed)
-    tally = Tally()
+    tally = DemoCounts()
     async with Verifier(settings.acting_as(Role.OPERATOR), tally).watching() as verifier:
         with LiveView(tally, events, console) as view:
             publishing = asyncio.create_task(_publish(settings, simulator, events, tally))
@@ -129,7 +129,7 @@ async def _publish_and_watch(settings: Settings, events: int, seed: int, console
     return tally
 
 
-async def _watch(publishing: "asyncio.Task[None]", verifier: Verifier, tally: Tally, view: LiveView) -> None:
+async def _watch(publishing: "asyncio.Task[None]", verifier: Verifier, tally: DemoCounts, view: LiveView) -> None:
     """Take in what comes out until all is there, or nothing has come for a while."""
     quiet_since, seen = time.monotonic(), -1
     while not (publishing.done() and tally.is_complete):
@@ -143,7 +143,7 @@ async def _watch(publishing: "asyncio.Task[None]", verifier: Verifier, tally: Ta
             break
 
 
-async def _publish(settings: Settings, simulator: Simulator, events: int, tally: Tally) -> None:
+async def _publish(settings: Settings, simulator: Simulator, events: int, tally: DemoCounts) -> None:
     topics = settings.topic_names
     async with AsyncExitStack() as stack:
         producers = {}

@@ -9,13 +9,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from gateway.core.province import Province
-from gateway.operate.verify import Tally
+from gateway.operate.verify import DemoCounts
 
 
 class LiveView:
     """Counts by direction and outcome and the newest rejections, redrawn on a terminal's stderr; silent elsewhere."""
 
-    def __init__(self, tally: Tally, events: int, console: Console) -> None:
+    def __init__(self, tally: DemoCounts, events: int, console: Console) -> None:
         self._tally = tally
         columns = (TextColumn("accounted for"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._progress = Progress(*columns, console=console)
@@ -46,7 +46,7 @@ class LiveView:
         return table
 
 
-def outcome_table(tally: Tally) -> Table:
+def outcome_table(tally: DemoCounts) -> Table:
     """Both directions, outcome by outcome."""
     table = Table(title="亮证互认 · certificates shown")
     headings = (
@@ -70,7 +70,7 @@ def outcome_table(tally: Tally) -> Table:
     return table
 
 
-def print_summary(tally: Tally, seconds: float, broker: str) -> None:
+def print_summary(tally: DemoCounts, seconds: float, broker: str) -> None:
     """The result, on stdout."""
     console = Console()
     console.print(outcome_table(tally))

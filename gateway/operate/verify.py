@@ -25,7 +25,7 @@ _OUTPUTS = {VERIFIED_TYPE: Outcome.FORWARD, REJECTED_TYPE: Outcome.REJECT, DEADL
 
 
 @dataclass(slots=True)
-class Tally:
+class DemoCounts:
     """What was published, what came out, and the difference.
 
     Outputs are matched by input digest, so the bytes are compared and not only the ids. Duplicates leave no record but
@@ -128,7 +128,7 @@ class Tally:
 class Verifier:
     """Reads every output topic from where it stands now on, and fills a tally."""
 
-    def __init__(self, settings: Settings, tally: Tally) -> None:
+    def __init__(self, settings: Settings, tally: DemoCounts) -> None:
         self._settings = settings
         self._tally = tally
         topics = settings.topic_names

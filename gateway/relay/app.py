@@ -14,7 +14,7 @@ from gateway import __version__
 from gateway.adapters import faust_worker, kafka
 from gateway.adapters.certificates import certificate_ends
 from gateway.adapters.faust_patches import AppWithoutDirectories
-from gateway.adapters.list_watch import ListWatch, Look
+from gateway.adapters.list_watch import ListWatch, ReloadResult
 from gateway.adapters.logs import configure_logs
 from gateway.adapters.metrics import CONTENT_TYPE, LaneStatus, Metrics
 from gateway.adapters.own_signatures import load_record_signer
@@ -88,11 +88,11 @@ def make_app(settings: Settings, watch: ListWatch) -> RelayApp:
         async def watch_list(self) -> None:
             while not self.should_stop:
                 await self.sleep(settings.recognition_poll_s)
-                outcome = await asyncio.to_thread(watch.look)
-                if outcome is Look.NOTHING_NEW:
+                outcome = await asyncio.to_thread(watch.reload)
+                if outcome is ReloadResult.NOTHING_NEW:
                     continue
-                metrics.show_list(watch.current, edit_refused=outcome is Look.REFUSED)
-                if outcome is Look.LOADED:
+                metrics.show_list(watch.current, edit_refused=outcome is ReloadResult.REFUSED)
+                if outcome is ReloadResult.LOADED:
                     log.info("list.loaded", list_digest=watch.current.digest, editions=len(watch.current.editions))
                 else:
                     log.error("list.refused", problems=watch.problems, list_digest_in_force=watch.current.digest)

@@ -16,10 +16,10 @@ from gateway.adapters import kafka
 from gateway.adapters.access import Role
 from gateway.adapters.settings import load_settings
 from gateway.errors import ConfigurationError
-from gateway.operate.access import apply_access
+from gateway.operate.apply_access import apply_access
 from gateway.operate.local_kafka import KAFKA_VERSION, local_kafka
 from gateway.operate.local_kafka import docker as docker_module
-from gateway.operate.local_kafka.access import as_admin
+from gateway.operate.local_kafka.users import as_admin
 from gateway.operate.secret_files import make_passwords
 from gateway.operate.topics import apply_topics
 

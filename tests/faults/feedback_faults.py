@@ -13,8 +13,8 @@ from aiokafka import AIOKafkaConsumer
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
 from gateway.feedback.problems import observe
-from gateway.feedback.run import prepare_topics
 from gateway.feedback.state import StateFollower
+from gateway.feedback.worker import prepare_topics
 from tests.faults.stage import Scenario, Stage
 from tests.kafka.harness import Worker
 from tests.kafka.test_feedback import counts_of, feedback_workers, gateway

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.adapters.settings import Settings, load_settings, packaged_config
-from gateway.operate.access import apply_access
+from gateway.operate.apply_access import apply_access
 from gateway.operate.local_kafka import local_kafka
-from gateway.operate.local_kafka.access import as_admin
+from gateway.operate.local_kafka.users import as_admin
 from gateway.operate.secret_files import make_passwords
 from gateway.operate.topics import apply_topics
 

@@ -29,9 +29,9 @@ from gateway.adapters.settings import KafkaSettings, Settings, load_settings, pa
 from gateway.contract.topics import Topics
 from gateway.core.province import Province
 from gateway.errors import BrokerUnreachableError, ConfigurationError, GatewayError
-from gateway.operate.access import apply_access, plan_access
+from gateway.operate.apply_access import apply_access, plan_access
 from gateway.operate.local_kafka import local_kafka
-from gateway.operate.local_kafka.access import as_admin
+from gateway.operate.local_kafka.users import as_admin
 from gateway.operate.secret_files import make_passwords
 from gateway.operate.simulate import Simulator
 from gateway.operate.topics import apply_topics

@@ -20,11 +20,11 @@ from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings, load_settings, packaged_config
 from gateway.contract.topics import Topics
 from gateway.core.province import Province
-from gateway.operate.access import apply_access
+from gateway.operate.apply_access import apply_access
 from gateway.operate.doctor import work
 from gateway.operate.doctor.checks import CHECKS
-from gateway.operate.doctor.finding import Finding, Patient, Status
-from gateway.operate.doctor.run import examine, look
+from gateway.operate.doctor.command import examine, look
+from gateway.operate.doctor.result import CheckResult, Installation, Status
 from gateway.operate.local_kafka.cluster import LocalCluster
 from gateway.operate.simulate import Simulator
 from gateway.operate.topics import apply_topics
@@ -48,12 +48,12 @@ def doctor(settings: Settings, *options: str, program: tuple[str, ...] = ("-m", 
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
 
-async def problems(settings: Settings, *checks: str) -> list[Finding]:
+async def problems(settings: Settings, *checks: str) -> list[CheckResult]:
     """The problems that these checks find, each with something to do about it."""
     found = [
         finding
         for check in CHECKS if check.name in checks
-        for finding in await look(check, Patient(settings)) if finding.status is Status.PROBLEM
+        for finding in await look(check, Installation(settings)) if finding.status is Status.PROBLEM
     ]  # fmt: skip
     assert all(finding.advice for finding in found)
     return found
@@ -207,7 +207,7 @@ async def test_a_worker_that_has_decided_all_is_fine(settings: Settings) -> None
     await apply_topics(settings)
     with workers(settings, 1) as (worker,):
         worker.wait_for("lane.opened", 8)
-        found = [(check.name, finding) async for check, finding in examine(Patient(settings))]
+        found = [(check.name, finding) async for check, finding in examine(Installation(settings))]
     assert [finding for _, finding in found if finding.status is Status.PROBLEM] == []
     messages = {name: finding.message for name, finding in found}
     assert messages["transactions"].startswith("8 lanes have been opened")

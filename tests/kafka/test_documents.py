@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gateway.adapters.settings import Settings, packaged_config
-from gateway.feedback.run import prepare_topics
+from gateway.feedback.worker import prepare_topics
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import Worker, audit, publish, wait_until_accounted, with_short_sessions, workers
 from tests.kafka.row6 import CHINA, amendment, row_6_event

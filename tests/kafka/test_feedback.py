@@ -25,8 +25,8 @@ from gateway.adapters.settings import Settings
 from gateway.contract.topics import LaneId
 from gateway.core.province import Province
 from gateway.feedback.problems import observe
-from gateway.feedback.run import prepare_topics
 from gateway.feedback.state import FeedbackTopics, State, StateFollower, encode, read_state
+from gateway.feedback.worker import prepare_topics
 from gateway.operate.simulate import Simulated, Simulator
 from gateway.operate.topics import apply_topics
 from gateway.relay.horizon import Horizon

@@ -18,10 +18,10 @@ from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings, load_settings, packaged_config
 from gateway.contract.topics import Topics
 from gateway.core.province import Province
-from gateway.operate.access import apply_access
+from gateway.operate.apply_access import apply_access
 from gateway.operate.local_kafka import local_kafka
-from gateway.operate.local_kafka.access import as_admin
 from gateway.operate.local_kafka.jars import mirror_jars
+from gateway.operate.local_kafka.users import as_admin
 from gateway.operate.secret_files import make_passwords
 from gateway.operate.simulate import Simulated, Simulator
 from gateway.operate.topics import apply_topics

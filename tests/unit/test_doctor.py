@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.adapters.settings import AccessSettings, KafkaSettings, Settings, SignatureSettings, load_settings
 from gateway.operate.doctor.broker import _NEEDED_APIS, lacking_apis
-from gateway.operate.doctor.finding import Patient, Status
 from gateway.operate.doctor.here import check_configuration, check_list, check_secrets
+from gateway.operate.doctor.result import Installation, Status
 from tests.unit.test_cli import gateway
 
 
@@ -30,16 +30,16 @@ def chmod(path: Path, mode: int) -> None:
     path.chmod(mode)
 
 
-def with_kafka(**changes: object) -> Patient:
-    return Patient(load_settings().model_copy(update={"kafka": KafkaSettings.model_construct(**changes)}))
+def with_kafka(**changes: object) -> Installation:
+    return Installation(load_settings().model_copy(update={"kafka": KafkaSettings.model_construct(**changes)}))
 
 
 async def test_secret_files_that_are_missing_empty_or_everybodys(folder: Path) -> None:
     file = folder / "password"
-    patient = with_kafka(password_file=file, username="gateway", security_protocol="SASL_SSL", ca_file=None)
+    installation = with_kafka(password_file=file, username="gateway", security_protocol="SASL_SSL", ca_file=None)
 
     async def finding() -> tuple[Status, str]:
-        (only,) = await check_secrets(patient)
+        (only,) = await check_secrets(installation)
         assert "hunter2" not in str(only)
         assert only.advice or only.status is Status.FINE
         return only.status, only.message.removeprefix(str(file))
@@ -61,7 +61,7 @@ async def test_secret_files_that_are_missing_empty_or_everybodys(folder: Path) -
 
 async def test_a_principals_password_that_is_missing(folder: Path) -> None:
     settings = load_settings().model_copy(update={"access": AccessSettings(passwords_dir=folder)})
-    assert {each.subject for each in await check_secrets(Patient(settings)) if each.status is Status.PROBLEM} == {
+    assert {each.subject for each in await check_secrets(Installation(settings)) if each.status is Status.PROBLEM} == {
         f"access.passwords_dir: {role}" for role in ("sichuan", "chongqing", "gateway", "operator")
     }
 
@@ -88,29 +88,29 @@ async def test_an_authority_whose_certificate_ends(folder: Path, days: int, stat
 
 
 async def test_a_broken_list_and_one_that_is_not_in_force(tmp_path: Path) -> None:
-    def patient() -> Patient:
-        return Patient(load_settings().model_copy(update={"recognition": tmp_path}))
+    def installation() -> Installation:
+        return Installation(load_settings().model_copy(update={"recognition": tmp_path}))
 
     shipped = load_settings().recognition_dir / "batch-1.yaml"
     text = shipped.read_text(encoding="utf-8")
-    good = await check_list(Patient(load_settings()))
+    good = await check_list(Installation(load_settings()))
     assert [each.status for each in good] == [Status.FINE, Status.FINE]
     assert good[1].message.startswith("38 待定 in rows 6, 7, 10, 14, 16, 17, 19, 20")
     assert good[1].advice
     (tmp_path / "batch-1.yaml").write_text(text.replace("effective_from", "from_when"), encoding="utf-8")
-    broken = await check_list(patient())
+    broken = await check_list(installation())
     assert {each.status for each in broken} == {Status.PROBLEM}
     assert "batch-1.yaml: from_when" in str(broken)
     (tmp_path / "batch-1.yaml").write_text(
         text.replace("effective_from: 2022", "effective_from: 2222"), encoding="utf-8"
     )
-    (later,) = await check_list(patient())
+    (later,) = await check_list(installation())
     assert (later.status, "no row is in force today" in later.message) == (Status.PROBLEM, True)
 
 
 async def test_signatures_without_keys() -> None:
     settings: Settings = load_settings().model_copy(update={"signatures": SignatureSettings(sichuan="required")})
-    found = {each.subject: each for each in await check_configuration(Patient(settings))}
+    found = {each.subject: each for each in await check_configuration(Installation(settings))}
     assert found["signatures"].status is Status.PROBLEM
     assert "signatures.keys" in found["signatures"].message
 
@@ -120,10 +120,10 @@ async def test_an_own_key_that_is_none_and_is_everybodys(folder: Path) -> None:
     (folder / "key.pem").chmod(0o644)
     own = SignatureSettings(own_key=folder / "key.pem", own_key_id="gateway-2026")
     settings: Settings = load_settings().model_copy(update={"signatures": own})
-    found = {finding.subject: finding for finding in await check_configuration(Patient(settings))}
+    found = {finding.subject: finding for finding in await check_configuration(Installation(settings))}
     assert found["signatures"].status is Status.PROBLEM
     assert "signatures.own_key" in found["signatures"].message
-    secrets = {finding.subject: finding for finding in await check_secrets(Patient(settings))}
+    secrets = {finding.subject: finding for finding in await check_secrets(Installation(settings))}
     assert secrets["signatures.own_key"].status is Status.PROBLEM
 
 

@@ -14,9 +14,9 @@ from gateway.core.decision import NOTHING_FORWARDED, Decision, Forward, codes_of
 from gateway.core.province import Province
 from gateway.core.recognition import Recognition, RowRef
 from gateway.decide import decide_bytes
-from gateway.operate.replay.lane import LaneReplay, Tally, merge
+from gateway.operate.replay.command import summarise
+from gateway.operate.replay.lane_replay import LaneReplay, ReplaySummary, merge
 from gateway.operate.replay.report import to_markdown
-from gateway.operate.replay.run import summarise
 from gateway.operate.simulate import Simulator
 from gateway.relay.horizon import Horizon
 from tests.unit.test_cli import gateway
@@ -81,7 +81,7 @@ def decide_alone(record: Record, recognition: Recognition, forwarded: Any = NOTH
 
 def replayed(
     records: Sequence[Record], before: Recognition, after: Recognition, *, start: int = 0, examples: int = 3
-) -> Tally:
+) -> ReplaySummary:
     replay = LaneReplay(LANE, before, after, (Horizon(10**9, 10**6), Horizon(10**9, 10**6)), examples)
     for first in range(0, len(records), 100):
         replay.take(records[first : first + 100], start)

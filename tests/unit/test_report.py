@@ -24,7 +24,7 @@ from gateway.feedback.page.server import STATIC
 from gateway.feedback.page.views import cases, codes, effectiveness
 from gateway.feedback.problems import Observation, Problem
 from gateway.feedback.report.model import Flow, build_report
-from gateway.feedback.report.run import FORMS, form_of, make_report
+from gateway.feedback.report.write import FORMS, form_of, make_report
 from gateway.feedback.state import FeedbackTopics, State
 from tests.unit.second_batch import CERTIFICATES, issuer_of, recognition_of_two
 

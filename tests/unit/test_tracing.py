@@ -8,8 +8,8 @@ import pytest
 
 from gateway.adapters.settings import TracingSettings, load_settings
 from gateway.core.province import Province
-from gateway.operate.doctor.finding import Patient, Status
 from gateway.operate.doctor.here import check_configuration
+from gateway.operate.doctor.result import Patient, Status
 from gateway.operate.examples import display_event
 from tests.unit.test_turn import Record, turn
 

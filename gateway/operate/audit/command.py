@@ -5,8 +5,8 @@ from typing import Literal
 
 from gateway.adapters.settings import Settings
 from gateway.errors import UsageError
-from gateway.operate.audit.lane import Scope
-from gateway.operate.audit.run import audit
+from gateway.operate.audit.lane_audit import Scope
+from gateway.operate.audit.lanes import audit
 from gateway.operate.audit.statement import check_statement, write_statement
 from gateway.operate.audit.watch import watch
 from gateway.operate.times import parse_time

@@ -23,7 +23,7 @@ from gateway.core.times import format_instant
 from gateway.errors import UsageError
 from gateway.operate.audit.account import Accountant
 from gateway.operate.audit.findings import Findings, LaneReport
-from gateway.operate.audit.lane import Scope
+from gateway.operate.audit.lane_audit import Scope
 
 
 class _Part(BaseModel):

@@ -14,7 +14,7 @@ from gateway.adapters import kafka
 from gateway.adapters.access import Kind, Role, needed_grants
 from gateway.adapters.kafka_requests import broker_ids, offered, raw_client
 from gateway.core.province import Province
-from gateway.operate.doctor.finding import Finding, Patient, fine, problem, unchecked
+from gateway.operate.doctor.result import CheckResult, Installation, fine, problem, unchecked
 from gateway.operate.topics import plan_topics
 
 _PATIENCE_S = 10
@@ -28,9 +28,9 @@ _NEEDED_APIS = {
 }  # fmt: skip
 
 
-async def check_broker(patient: Patient) -> list[Finding]:
+async def check_broker(installation: Installation) -> list[CheckResult]:
     """The broker lets us in, and every broker that it names can be reached from here."""
-    settings = patient.settings
+    settings = installation.settings
     async with raw_client(settings) as client:
         brokers = broker_ids(client)
         silent = []
@@ -46,14 +46,14 @@ async def check_broker(patient: Patient) -> list[Finding]:
         return [
             problem("cluster", message, "start them, or correct advertised.listeners: it must hold for this machine")
         ]
-    how = f"{settings.kafka.security_protocol}, as {patient.own.name}"
+    how = f"{settings.kafka.security_protocol}, as {installation.own.name}"
     return [fine("cluster", f"brokers that answer at {settings.bootstrap_servers}: {len(brokers)} ({how})")]
 
 
-async def check_versions(patient: Patient) -> list[Finding]:
+async def check_versions(installation: Installation) -> list[CheckResult]:
     """The broker offers what the gateway asks of it; the libraries are those that were tried."""
     findings = []
-    async with raw_client(patient.settings) as client:
+    async with raw_client(installation.settings) as client:
         for broker in broker_ids(client):
             offer = await offered(client, broker)
             lacking = lacking_apis(offer.apis)
@@ -80,13 +80,13 @@ def lacking_apis(apis: dict[int, tuple[int, int]]) -> list[str]:
     return [name for key, name in _NEEDED_APIS.items() if key not in apis]
 
 
-async def check_topics(patient: Patient) -> list[Finding]:
+async def check_topics(installation: Installation) -> list[CheckResult]:
     """Every topic is there, with the one number of partitions; each partition has a leader and its copies."""
-    account = patient.able(Role.OPERATOR, Role.GATEWAY) or patient.own
+    account = installation.able(Role.OPERATOR, Role.GATEWAY) or installation.own
     visible = {
-        grant.name for grant in needed_grants(patient.settings)
+        grant.name for grant in needed_grants(installation.settings)
         if grant.kind is Kind.TOPIC and account.role in {None, grant.role}
-    } or set(patient.settings.topic_names.all)  # fmt: skip
+    } or set(installation.settings.topic_names.all)  # fmt: skip
     plans = await plan_topics(account.settings)
     findings = []
     for plan in plans:
@@ -102,11 +102,11 @@ async def check_topics(patient: Patient) -> list[Finding]:
     found = [plan.name for plan in plans if plan.action in {"fits", "retime"} and plan.name in visible]
     if found:
         async with kafka.admin(account.settings) as admin:
-            findings += await _replicas(admin, found, patient.settings.topics.partitions)
+            findings += await _replicas(admin, found, installation.settings.topics.partitions)
     return findings
 
 
-async def _replicas(admin: AIOKafkaAdminClient, names: list[str], partitions: int) -> list[Finding]:
+async def _replicas(admin: AIOKafkaAdminClient, names: list[str], partitions: int) -> list[CheckResult]:
     findings = []
     for topic in await admin.describe_topics(names):
         headless = sorted(each["partition"] for each in topic["partitions"] if each["leader"] < 0)
@@ -125,10 +125,10 @@ async def _replicas(admin: AIOKafkaAdminClient, names: list[str], partitions: in
     return sorted(findings, key=lambda finding: names.index(finding.subject))
 
 
-async def check_times(patient: Patient) -> list[Finding]:
+async def check_times(installation: Installation) -> list[CheckResult]:
     """Every topic's times are the broker's (LogAppendTime): received is what the log says, on every machine."""
-    configs = await _configs(patient)
-    if isinstance(configs, Finding):
+    configs = await _configs(installation)
+    if isinstance(configs, CheckResult):
         return [configs]
     wrong = {name: config.get("message.timestamp.type") for name, config in configs.items()}
     wrong = {name: value for name, value in wrong.items() if value != "LogAppendTime"}
@@ -139,12 +139,12 @@ async def check_times(patient: Patient) -> list[Finding]:
     return findings
 
 
-async def check_retention(patient: Patient) -> list[Finding]:
+async def check_retention(installation: Installation) -> list[CheckResult]:
     """The outputs are kept at least as long as an id is to be remembered: they are the memory. And the ledger longest."""
-    configs = await _configs(patient)
-    if isinstance(configs, Finding):
+    configs = await _configs(installation)
+    if isinstance(configs, CheckResult):
         return [configs]
-    topics, horizon_ms = patient.settings.topic_names, patient.settings.duplicates.horizon_ms
+    topics, horizon_ms = installation.settings.topic_names, installation.settings.duplicates.horizon_ms
     memory = [*map(topics.verification, Province), *map(topics.rejection, Province)]
     kept = {name: _kept_ms(config) for name, config in configs.items()}
     findings = []
@@ -178,10 +178,10 @@ def _hours(ms: float) -> str:
     return "ever" if ms == float("inf") else f"{ms / 3_600_000:.1f} h"
 
 
-async def _configs(patient: Patient) -> dict[str, dict[str, str]] | Finding:
+async def _configs(installation: Installation) -> dict[str, dict[str, str]] | CheckResult:
     """The configuration of each topic that is there; or why it is not known."""
-    account = patient.able(Role.OPERATOR) or patient.own
-    names = patient.settings.topic_names.all
+    account = installation.able(Role.OPERATOR) or installation.own
+    names = installation.settings.topic_names.all
     async with kafka.admin(account.settings) as admin:
         present = sorted(set(await admin.list_topics()) & set(names))
         found: dict[str, dict[str, str]] = {}

@@ -1,9 +1,9 @@
 """The table of checks, in the order in which they are made and shown. A new check is a function and a line here."""
 
-from gateway.operate.doctor.access import check_access, check_grants
+from gateway.operate.doctor.access_checks import check_access, check_grants
 from gateway.operate.doctor.broker import check_broker, check_retention, check_times, check_topics, check_versions
-from gateway.operate.doctor.finding import Check
 from gateway.operate.doctor.here import check_configuration, check_list, check_secrets
+from gateway.operate.doctor.result import Check
 from gateway.operate.doctor.work import check_clock, check_lag, check_transactions
 
 BROKER = Check("broker", "消息集群", check_broker)

@@ -17,7 +17,7 @@ from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.tracing import require_tracing
 from gateway.core.recognition.editions import edition_at
 from gateway.errors import ConfigurationError, RecognitionListError
-from gateway.operate.doctor.finding import Finding, Patient, fine, problem
+from gateway.operate.doctor.result import CheckResult, Installation, fine, problem
 
 _CHINA = datetime.timezone(datetime.timedelta(hours=8))
 _SOON = datetime.timedelta(days=30)
@@ -25,9 +25,9 @@ _CONTAINER_SECRETS = Path("/run/secrets")
 """Where Docker and Compose put a container's secrets: whoever is in there is the service itself."""
 
 
-async def check_configuration(patient: Patient) -> list[Finding]:
+async def check_configuration(installation: Installation) -> list[CheckResult]:
     """The settings are valid (or they would not be here); what depends on other files is tried."""
-    settings, findings = patient.settings, []
+    settings, findings = installation.settings, []
     names = sorted(name for name in os.environ if name.startswith("GATEWAY_") and name != "GATEWAY_CONFIG")
     beside = f", and the environment: {', '.join(names)}" if names else ""
     findings.append(fine("settings", f"{settings.file}{beside}"))
@@ -49,9 +49,9 @@ async def check_configuration(patient: Patient) -> list[Finding]:
     return findings
 
 
-async def check_secrets(patient: Patient) -> list[Finding]:
+async def check_secrets(installation: Installation) -> list[CheckResult]:
     """Every file of secrets that the settings name is there, holds something, and is not everybody's to read."""
-    settings = patient.settings
+    settings = installation.settings
     findings = [_secret(name, path) for name, path in _secret_files(settings)]
     if settings.kafka.ca_file is not None:
         findings.append(_certificate(settings.beside_file(settings.kafka.ca_file)))
@@ -70,7 +70,7 @@ def _secret_files(settings: Settings) -> Iterator[tuple[str, Path]]:
             yield f"access.passwords_dir: {role}", settings.beside_file(folder) / role.value
 
 
-def _secret(name: str, path: Path) -> Finding:
+def _secret(name: str, path: Path) -> CheckResult:
     try:
         is_empty = not path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -97,7 +97,7 @@ def _is_open_to_all(path: Path) -> bool:
     return passable and bool(path.stat().st_mode & stat.S_IROTH)
 
 
-def _certificate(path: Path) -> Finding:
+def _certificate(path: Path) -> CheckResult:
     name = "kafka.ca_file"
     try:
         with warnings.catch_warnings():
@@ -113,9 +113,9 @@ def _certificate(path: Path) -> Finding:
     return fine(name, f"{path} is valid until {ends:%Y-%m-%d}")
 
 
-async def check_list(patient: Patient) -> list[Finding]:
+async def check_list(installation: Installation) -> list[CheckResult]:
     """The recognition list can be loaded and has rows in force today; its unresolved cells are counted."""
-    folder = patient.settings.recognition_dir
+    folder = installation.settings.recognition_dir
     try:
         recognition = load_recognition(folder)
     except RecognitionListError as error:

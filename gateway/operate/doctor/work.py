@@ -13,7 +13,7 @@ from gateway.adapters.access import Role
 from gateway.adapters.kafka_requests import find_transactions, raw_client, read_clock
 from gateway.adapters.settings import Settings
 from gateway.adapters.topic_reader import Span, find_spans, read_spans
-from gateway.operate.doctor.finding import Finding, Patient, fine, problem, unchecked
+from gateway.operate.doctor.result import CheckResult, Installation, fine, problem, unchecked
 
 _TOLERATED_MS = 5_000
 """Times in logs and on pages still make sense; what is decided goes by the broker's clock alone."""
@@ -21,13 +21,13 @@ _LATE_MS = 60_000
 _AS_OPERATOR = "run this as operator or gateway"
 
 
-async def check_clock(patient: Patient) -> list[Finding]:
+async def check_clock(installation: Installation) -> list[CheckResult]:
     """This machine's clock is the broker's, give or take a little."""
-    account, group = patient.able(Role.GATEWAY), patient.settings.groups[0]
+    account, group = installation.able(Role.GATEWAY), installation.settings.groups[0]
     if account is None:
-        message = f"{patient.own.name} may not open the transaction that shows the broker's clock"
+        message = f"{installation.own.name} may not open the transaction that shows the broker's clock"
         return [unchecked("clock", message, "run this as gateway or as the broker's admin")]
-    timeout_ms = patient.settings.relay.transaction_timeout_ms
+    timeout_ms = installation.settings.relay.transaction_timeout_ms
     async with raw_client(account.settings) as client:
         try:
             reading = await read_clock(client, f"{group}-doctor", group, timeout_ms)
@@ -46,11 +46,11 @@ async def check_clock(patient: Patient) -> list[Finding]:
     return [fine("clock", message)]
 
 
-async def check_transactions(patient: Patient) -> list[Finding]:
+async def check_transactions(installation: Installation) -> list[CheckResult]:
     """The transactional ids under our groups' names are ours, and none of them hangs."""
-    account, settings = patient.able(Role.OPERATOR, Role.GATEWAY), patient.settings
+    account, settings = installation.able(Role.OPERATOR, Role.GATEWAY), installation.settings
     if account is None:
-        return [unchecked("ids", f"{patient.own.name} may not see them", _AS_OPERATOR)]
+        return [unchecked("ids", f"{installation.own.name} may not see them", _AS_OPERATOR)]
     async with raw_client(account.settings) as client:
         found = await find_transactions(client, (f"{group}-" for group in settings.groups))
     known, findings, now = _known_ids(settings), [], time.time() * 1000
@@ -87,11 +87,11 @@ class _Group:
     committed: dict[TopicPartition, int]
 
 
-async def check_lag(patient: Patient) -> list[Finding]:
+async def check_lag(installation: Installation) -> list[CheckResult]:
     """Whoever must read does, and nothing was removed before it was read."""
-    account, settings = patient.able(Role.OPERATOR, Role.GATEWAY), patient.settings
+    account, settings = installation.able(Role.OPERATOR, Role.GATEWAY), installation.settings
     if account is None:
-        return [unchecked("groups", f"{patient.own.name} may not see them", _AS_OPERATOR)]
+        return [unchecked("groups", f"{installation.own.name} may not see them", _AS_OPERATOR)]
     relay, feedback = settings.groups
     displays = await kafka.partitions_of(account.settings, list(settings.topic_names.displays))
     async with kafka.admin(account.settings) as admin, kafka.consumer(account.settings) as consumer:
@@ -120,7 +120,7 @@ async def _group(admin: AIOKafkaAdminClient, name: str) -> _Group:
 
 async def _standing(
     consumer: AIOKafkaConsumer, name: str, group: _Group, done: Mapping[TopicPartition, int]
-) -> list[Finding]:
+) -> list[CheckResult]:
     consumer.assign(list(done))
     spans = await find_spans(consumer, done)
     findings = []

@@ -12,7 +12,7 @@ from typing import Literal
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings
 from gateway.errors import UsageError
-from gateway.feedback.report.run import form_of, make_report
+from gateway.feedback.report.write import form_of, make_report
 from gateway.feedback.state import read_state
 
 

@@ -17,9 +17,9 @@ from gateway.feedback.health import add_health
 from gateway.feedback.page.cluster import Cluster
 from gateway.feedback.page.live import Live
 from gateway.feedback.page.server import Sources, add_page
-from gateway.feedback.report.run import form_of, make_report
-from gateway.feedback.run import run_feedback
+from gateway.feedback.report.write import form_of, make_report
 from gateway.feedback.state import StateFollower
+from gateway.feedback.worker import run_feedback
 from gateway.operate.rows import require_rows
 
 _TRACE_S = 120
@@ -63,7 +63,7 @@ def serve_feedback(settings: Settings) -> int:
             async def watch_list(self) -> None:
                 while not self.should_stop:
                     await self.sleep(settings.recognition_poll_s)
-                    await asyncio.to_thread(watch.look)
+                    await asyncio.to_thread(watch.reload)
 
     return run_feedback(settings, add_pages)
 

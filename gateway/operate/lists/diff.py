@@ -17,7 +17,7 @@ from gateway.core.recognition.document import UnitRule
 from gateway.core.times import format_instant, is_date
 from gateway.errors import UsageError
 from gateway.operate.lists.changes import CELLS, CellChange, ListChanges, RowChange, compare
-from gateway.operate.replay.run import Question, load, replay, summarise
+from gateway.operate.replay.command import Question, load, replay, summarise
 
 _DAY_MS = 86_400_000
 _DEFAULT_DAYS = 7

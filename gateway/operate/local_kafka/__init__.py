@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Literal
 
 from gateway.errors import LocalKafkaError
-from gateway.operate.local_kafka.access import has_tls
 from gateway.operate.local_kafka.broker import KAFKA_VERSION, LocalKafka
 from gateway.operate.local_kafka.docker import DockerKafka, docker_obstacle
 from gateway.operate.local_kafka.jars import java_obstacle
 from gateway.operate.local_kafka.java import JavaKafka
+from gateway.operate.local_kafka.users import has_tls
 
 __all__ = ["KAFKA_VERSION", "LocalKafka", "local_kafka"]
 

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from gateway.adapters import extras
 from gateway.errors import LocalKafkaError
 from gateway.operate.local_kafka import container_guard
-from gateway.operate.local_kafka.access import admin_options, broker_properties
 from gateway.operate.local_kafka.broker import (
     KAFKA_VERSION,
     LocalKafka,
@@ -19,6 +18,7 @@ from gateway.operate.local_kafka.broker import (
     last_lines,
     wait_until_ready,
 )
+from gateway.operate.local_kafka.users import admin_options, broker_properties
 from gateway.operate.secret_files import ADMIN
 
 _REPOSITORY = "apache/kafka"

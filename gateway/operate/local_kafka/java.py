@@ -12,7 +12,6 @@ from pathlib import Path
 
 from gateway.errors import LocalKafkaError
 from gateway.operate.local_kafka import guard
-from gateway.operate.local_kafka.access import admin_options, broker_properties, has_tls, tls_properties
 from gateway.operate.local_kafka.broker import (
     KAFKA_VERSION,
     LocalKafka,
@@ -22,6 +21,7 @@ from gateway.operate.local_kafka.broker import (
     wait_until_ready,
 )
 from gateway.operate.local_kafka.jars import java_version, kafka_jars
+from gateway.operate.local_kafka.users import admin_options, broker_properties, has_tls, tls_properties
 
 _STOP_TIMEOUT_S = 30
 # Any 16 bytes in base64; a cluster of one is known by its data folder.

@@ -8,7 +8,7 @@ from gateway.core.province import Province
 from gateway.core.reasons import Code, reason_of
 
 
-class Problem(NamedTuple):
+class LineProblem(NamedTuple):
     """One thing that is wrong: a reason code of the contract (or a dead letter's, or ``MAPPING``), the field, both languages.
 
     ``rule`` is the place of the mapping's rule that made the field.
@@ -28,23 +28,24 @@ class Problem(NamedTuple):
 class NotMappedError(Exception):
     """No event can be made of a line; ``problems`` says why."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[LineProblem]) -> None:
         self.problems = problems
         super().__init__("; ".join(map(str, problems)))
 
 
-def find_problems(event: bytes, province: Province) -> list[Problem]:
+def find_problems(event: bytes, province: Province) -> list[LineProblem]:
     """Why the gateway would not take ``event`` from this province's topic: shape and source, not list, time or signature."""
     try:
         reading = read_event(event)
     except UnreadableError as error:
-        return [Problem(error.code, "event", "无法读取为事件：", str(error))]
+        return [LineProblem(error.code, "event", "无法读取为事件：", str(error))]
     if isinstance(reading, Invalid):
         reasons = [reason_of(Code.INVALID_EVENT, problem, province) for problem in reading.problems]
         return [
-            Problem(reason.code.value, reason.field, *(reason.detail or (reason.zh, reason.en))) for reason in reasons
+            LineProblem(reason.code.value, reason.field, *(reason.detail or (reason.zh, reason.en)))
+            for reason in reasons
         ]
     if reading.source != province.source:
         entry = Code.SOURCE_MISMATCH.entry
-        return [Problem(entry.code, "source", entry.zh, entry.en)]
+        return [LineProblem(entry.code, "source", entry.zh, entry.en)]
     return []

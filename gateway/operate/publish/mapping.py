@@ -15,7 +15,7 @@ from gateway.contract.display_event.model import EVENT_TYPE, Certificate, Displa
 from gateway.contract.strict_json import NotJsonError, read
 from gateway.core.province import Province
 from gateway.errors import ConfigurationError
-from gateway.operate.publish.checking import NotMappedError, Problem
+from gateway.operate.publish.checking import LineProblem, NotMappedError
 
 _PARTS: dict[str, type[BaseModel]] = {"certificate": Certificate, "holder": Holder, "display": Display}
 _ATTRIBUTES = {"id": True, "time": True, "traceparent": False, "tracestate": False}
@@ -83,13 +83,13 @@ class Mapping:
         try:
             document = read(raw)
         except NotJsonError as error:
-            raise NotMappedError([Problem(error.code, "record", "不是JSON：", str(error))]) from None
+            raise NotMappedError([LineProblem(error.code, "record", "不是JSON：", str(error))]) from None
         if not isinstance(document.value, dict):
-            raise NotMappedError([Problem("NOT_JSON", "record", "应为JSON对象", "must be a JSON object")])
+            raise NotMappedError([LineProblem("NOT_JSON", "record", "应为JSON对象", "must be a JSON object")])
         if document.flaws:
             raise NotMappedError(
                 [
-                    Problem(
+                    LineProblem(
                         "NOT_JSON",
                         "record",
                         "有重复的字段或非法字符",
@@ -105,7 +105,7 @@ class Mapping:
                 for step in self._steps[field]:
                     text = step(text) if text is not None else None
             except _NoTextError as error:
-                problems.append(Problem("MAPPING", field, error.zh, error.en, self._places[field]))
+                problems.append(LineProblem("MAPPING", field, error.zh, error.en, self._places[field]))
             else:
                 if text is not None:
                     made[field] = text
@@ -124,7 +124,7 @@ class Mapping:
         event = fixed | attributes | {"datacontenttype": "application/json", "data": data}
         return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
-    def explain(self, problem: Problem) -> Problem:
+    def explain(self, problem: LineProblem) -> LineProblem:
         """``problem`` of an event with the place of the rule that made the field."""
         return problem._replace(rule=self._places.get(problem.field))
 

@@ -22,7 +22,7 @@ class Status(StrEnum):
         return {"fine": "正常", "problem": "问题", "unchecked": "未查"}[self.value]
 
 
-class Finding(NamedTuple):
+class CheckResult(NamedTuple):
     """One line: how ``subject`` stands, in words, and what to do about it (empty where there is nothing to do).
 
     ``exit_code`` is a problem's: 1, or that of the error which ended the check where any command would end so.
@@ -35,19 +35,19 @@ class Finding(NamedTuple):
     exit_code: int = 1
 
 
-def fine(subject: str, message: str, advice: str = "") -> Finding:
+def fine(subject: str, message: str, advice: str = "") -> CheckResult:
     """``subject`` is as it should be."""
-    return Finding(Status.FINE, subject, message, advice)
+    return CheckResult(Status.FINE, subject, message, advice)
 
 
-def problem(subject: str, message: str, advice: str, exit_code: int = 1) -> Finding:
+def problem(subject: str, message: str, advice: str, exit_code: int = 1) -> CheckResult:
     """Something is to be done."""
-    return Finding(Status.PROBLEM, subject, message, advice, exit_code)
+    return CheckResult(Status.PROBLEM, subject, message, advice, exit_code)
 
 
-def unchecked(subject: str, message: str, advice: str = "") -> Finding:
+def unchecked(subject: str, message: str, advice: str = "") -> CheckResult:
     """Nobody knows."""
-    return Finding(Status.UNCHECKED, subject, message, advice)
+    return CheckResult(Status.UNCHECKED, subject, message, advice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
+class Installation:
     """The installation that is looked at."""
 
     settings: Settings
@@ -99,5 +99,5 @@ class Check:
 
     name: str
     chinese: str
-    look: Callable[[Patient], Awaitable[list[Finding]]]
+    look: Callable[[Installation], Awaitable[list[CheckResult]]]
     needs_broker: bool = True

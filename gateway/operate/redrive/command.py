@@ -18,7 +18,7 @@ from gateway.contract.topics import LaneId, lanes_of
 from gateway.core.decision import Reject
 from gateway.core.recognition import Recognition, RowRef
 from gateway.errors import UsageError
-from gateway.operate.redrive.lane import Candidate, LaneRedrive, Redecided
+from gateway.operate.redrive.lane_redrive import Candidate, LaneRedrive, Redecided
 from gateway.operate.rows import require_rows
 
 
@@ -56,7 +56,7 @@ class Selection:
 
 
 @dataclass(slots=True)
-class Tally:
+class RedriveSummary:
     """What became of the selected events."""
 
     selected: int = 0
@@ -128,9 +128,9 @@ def run_redrive(
 async def _redrive(
     settings: Settings, recognition: Recognition, selection: Selection, console: Console,
     *, write: frozenset[LaneId] = frozenset(),
-) -> Tally:  # fmt: skip
+) -> RedriveSummary:  # fmt: skip
     """Decide again; write in the lanes ``write`` alone, as a lane that is written to is taken from its worker."""
-    topics, tally, rows = settings.topic_names, Tally(), require_rows("--row", recognition, *selection.rows)
+    topics, tally, rows = settings.topic_names, RedriveSummary(), require_rows("--row", recognition, *selection.rows)
     partitions = Counter(each.topic for each in await kafka.partitions_of(settings, list(topics.displays)))
     lanes = lanes_of(topics, partitions)
     columns = (
@@ -149,7 +149,7 @@ async def _redrive(
     return tally
 
 
-def _print_json(tally: Tally, *, dry_run: bool) -> None:
+def _print_json(tally: RedriveSummary, *, dry_run: bool) -> None:
     content: dict[str, Any] = {
         "dry_run": dry_run,
         "selected": tally.selected,
@@ -161,7 +161,7 @@ def _print_json(tally: Tally, *, dry_run: bool) -> None:
     sys.stdout.write(json.dumps(content, ensure_ascii=False) + "\n")
 
 
-def _print(tally: Tally, heading: str) -> None:
+def _print(tally: RedriveSummary, heading: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{heading}: {tally.selected:,} 件 rejected or dead-lettered events selected")
     for result, words in RESULTS.items():

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from gateway.adapters.settings import Settings, load_settings
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.operate.doctor.checks import BROKER, CHECKS
-from gateway.operate.doctor.finding import Check, Finding, Patient, Status, problem, unchecked
+from gateway.operate.doctor.result import Check, CheckResult, Installation, Status, problem, unchecked
 
 _TIMEOUT_S = 60
 _ADVICE = {
@@ -44,7 +44,7 @@ def run_doctor(config: Path | None, bootstrap_servers: str | None, output: Liter
 
 async def _examine(settings: Settings, output: Literal["text", "json"]) -> int:
     code, counts = 0, Counter[Status]()
-    async for check, finding in examine(Patient(settings)):
+    async for check, finding in examine(Installation(settings)):
         _print(check, finding, output)
         counts[finding.status] += 1
         if finding.status is Status.PROBLEM:
@@ -54,23 +54,23 @@ async def _examine(settings: Settings, output: Literal["text", "json"]) -> int:
     return code
 
 
-async def examine(patient: Patient) -> AsyncIterator[tuple[Check, Finding]]:
+async def examine(installation: Installation) -> AsyncIterator[tuple[Check, CheckResult]]:
     """Every finding, in the order of the table of checks, as it is found."""
     is_reached = True
     for check in CHECKS:
         if check.needs_broker and not is_reached:
             yield check, unchecked("all", "the broker was not reached")
             continue
-        for finding in await look(check, patient):
+        for finding in await look(check, installation):
             yield check, finding
             if check is BROKER and finding.exit_code != 1:
                 is_reached = False
 
 
-async def look(check: Check, patient: Patient) -> list[Finding]:
+async def look(check: Check, installation: Installation) -> list[CheckResult]:
     """What ``check`` finds; where it cannot be finished, that is a problem."""
     try:
-        return await asyncio.wait_for(check.look(patient), _TIMEOUT_S)
+        return await asyncio.wait_for(check.look(installation), _TIMEOUT_S)
     except GatewayError as error:
         return [problem("check", str(error), _ADVICE[error.exit_code], error.exit_code)]
     except (KafkaError, OSError) as error:
@@ -79,7 +79,7 @@ async def look(check: Check, patient: Patient) -> list[Finding]:
         ]
 
 
-def _print(check: Check, finding: Finding, output: Literal["text", "json"]) -> None:
+def _print(check: Check, finding: CheckResult, output: Literal["text", "json"]) -> None:
     if output == "json":
         told = {
             "check": check.name, "status": finding.status.value, "subject": finding.subject, "message": finding.message,

@@ -10,7 +10,7 @@ from typing import Literal
 from rich.console import Console
 
 from gateway.core.province import Province
-from gateway.operate.publish.checking import NotMappedError, Problem, find_problems
+from gateway.operate.publish.checking import LineProblem, NotMappedError, find_problems
 from gateway.operate.publish.lines import Line, read_lines
 from gateway.operate.publish.mapping import Mapping
 
@@ -18,7 +18,7 @@ _SHOWN = 20
 
 
 class Invalid(StrEnum):
-    """What is done where a line is no valid event."""
+    """Says what is done with a line that is not a valid event."""
 
     REFUSE = "refuse"
     """Nothing is sent at all."""
@@ -28,8 +28,11 @@ class Invalid(StrEnum):
     """It is sent as it is; the gateway will reject it."""
 
 
-class Desk:
-    """Every line goes over it. ``lines`` counts all, ``found`` those with something wrong, ``refused`` those of them not sent."""
+class LineChecker:
+    """Checks every line that is to be sent.
+
+    ``lines`` counts all, ``found`` those with something wrong, ``refused`` those of them that are not sent.
+    """
 
     def __init__(
         self, province: Province, mapping: Mapping | None, invalid: Invalid, output: Literal["text", "json"]
@@ -63,7 +66,7 @@ class Desk:
                 return None
         return event
 
-    def _say(self, line: Line, problems: list[Problem]) -> None:
+    def _say(self, line: Line, problems: list[LineProblem]) -> None:
         self.found += 1
         self._by_field.update({f"{problem.field} ({problem.code})" for problem in problems})
         if self._output == "json":

@@ -8,8 +8,8 @@ from gateway.adapters.kafka_admin import AccessAdmin
 from gateway.adapters.kafka_requests import may_open_transactions, raw_client
 from gateway.adapters.settings import Settings
 from gateway.core.province import Province
-from gateway.operate.access import plan_access
-from gateway.operate.doctor.finding import Account, Finding, Patient, fine, problem, unchecked
+from gateway.operate.apply_access import plan_access
+from gateway.operate.doctor.result import Account, CheckResult, Installation, fine, problem, unchecked
 
 _APPLY = "run `gateway topics apply` as the broker's admin"
 _IMPLIED = {
@@ -20,29 +20,29 @@ _IMPLIED = {
 Resource = tuple[Kind, str]
 
 
-async def check_access(patient: Patient) -> list[Finding]:
+async def check_access(installation: Installation) -> list[CheckResult]:
     """Each principal for which there is a password: all that it must do, and all that it must not, is asked of the broker.
 
     A transactional id is tried by opening it, one that only the doctor has; for all else the broker answers what it allows.
     """
-    if not patient.is_secured:
-        return await _unsecured(patient)
+    if not installation.is_secured:
+        return await _unsecured(installation)
     findings = []
-    for account in patient.accounts:
+    for account in installation.accounts:
         if account.role is None:
             message = "is no principal of the contract (the broker's admin?): what it may do is not held against it"
             findings.append(unchecked(account.name, message, "workers should run as gateway"))
         else:
             findings += await _verdicts(account, account.role)
-    unknown = sorted(set(Role) - {account.role for account in patient.accounts})
+    unknown = sorted(set(Role) - {account.role for account in installation.accounts})
     if unknown:
         advice = "set access.passwords_dir to the folder of the password files"
         findings.append(unchecked(", ".join(unknown), "no password of theirs is at hand here", advice))
     return findings
 
 
-async def _unsecured(patient: Patient) -> list[Finding]:
-    has_authorizer = await asyncio.to_thread(lambda: AccessAdmin(patient.settings).has_authorizer())
+async def _unsecured(installation: Installation) -> list[CheckResult]:
+    has_authorizer = await asyncio.to_thread(lambda: AccessAdmin(installation.settings).has_authorizer())
     if has_authorizer:
         message = "this broker asks who may do what, and the settings name nobody"
         return [problem("kafka.security_protocol", message, "set kafka.security_protocol, username and password_file")]
@@ -51,7 +51,7 @@ async def _unsecured(patient: Patient) -> list[Finding]:
     return [unchecked("all", message, advice)]
 
 
-async def _verdicts(account: Account, role: Role) -> list[Finding]:
+async def _verdicts(account: Account, role: Role) -> list[CheckResult]:
     expected = _expected(account.settings, role)
     topics = [name for kind, name in expected if kind is Kind.TOPIC]
     groups = [name for kind, name in expected if kind is Kind.GROUP]
@@ -110,14 +110,14 @@ def _listed(operations: set[str]) -> str:
     return ", ".join(sorted(each.lower() for each in operations))
 
 
-async def check_grants(patient: Patient) -> list[Finding]:
+async def check_grants(installation: Installation) -> list[CheckResult]:
     """The broker's list of grants is the contract's: nothing is missing, nothing is there beside it."""
-    if not patient.is_secured:
+    if not installation.is_secured:
         return [unchecked("all", "without security there are no grants")]
-    account = patient.able(Role.OPERATOR)
+    account = installation.able(Role.OPERATOR)
     if account is None:
         advice = "run this as operator or as the broker's admin"
-        return [unchecked("all", f"{patient.own.name} may not see the broker's grants", advice)]
+        return [unchecked("all", f"{installation.own.name} may not see the broker's grants", advice)]
     plans = await plan_access(account.settings)
     if plans is None:
         advice = "set authorizer.class.name as in config/kafka/broker.properties"

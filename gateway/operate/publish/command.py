@@ -16,7 +16,7 @@ from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
 from gateway.core.province import Province
 from gateway.operate.files import require_inputs
-from gateway.operate.publish.desk import Desk, Invalid
+from gateway.operate.publish.line_checker import Invalid, LineChecker
 from gateway.operate.publish.mapping import Mapping
 
 _IN_FLIGHT = 2000
@@ -57,23 +57,23 @@ async def publish(
 
     With ``dry_run`` they go to standard output instead. Returns the exit code: 1 where a line was refused. Raises GatewayError.
     """
-    desk = Desk(province, mapping, invalid, output)
+    checker = LineChecker(province, mapping, invalid, output)
     topic = settings.topic_names.display(province)
     require_inputs(files)
     if invalid is not Invalid.REFUSE:
-        sent, keyless = await _deliver(settings, topic, desk.events(files), dry_run=dry_run)
+        sent, keyless = await _deliver(settings, topic, checker.events(files), dry_run=dry_run)
     else:
         # All are looked at before the first is sent, and a pipe cannot be read twice.
         with tempfile.SpooledTemporaryFile(_SPOOL_BYTES) as spool:
-            async for events in desk.events(files):
+            async for events in checker.events(files):
                 spool.writelines(event + b"\n" for event in events)
             spool.seek(0)
             sent = keyless = 0
-            if not desk.refused:
+            if not checker.refused:
                 kept = _some_at_a_time(line[:-1] for line in spool)
                 sent, keyless = await _deliver(settings, topic, kept, dry_run=dry_run)
-    desk.report(topic, sent, keyless, dry_run=dry_run)
-    return 1 if desk.refused else 0
+    checker.report(topic, sent, keyless, dry_run=dry_run)
+    return 1 if checker.refused else 0
 
 
 async def _some_at_a_time(events: Iterable[bytes]) -> AsyncIterator[list[bytes]]:

@@ -52,7 +52,7 @@ class Change(NamedTuple):
 
 
 @dataclass(slots=True)
-class Tally:
+class ReplaySummary:
     """What two lists make of the same events; plain values, as it passes between processes.
 
     ``further`` counts events of which only reasons behind the primary one differ: these are not among the changes.
@@ -102,9 +102,9 @@ class Tally:
                 examples.append(event.id)
 
 
-def merge(tallies: Iterable[Tally], most_examples: int) -> Tally:
+def merge(tallies: Iterable[ReplaySummary], most_examples: int) -> ReplaySummary:
     """Make one tally of several lanes'; examples are the first ones of each."""
-    whole = Tally(most_examples)
+    whole = ReplaySummary(most_examples)
     for each in tallies:
         whole.events += each.events
         whole.further += each.further
@@ -136,7 +136,7 @@ class LaneReplay:
         self, lane: LaneId, before: Recognition, after: Recognition, horizons: tuple[Horizon, Horizon],
         most_examples: int, key_ring: KeyRing = NO_SIGNATURES,
     ) -> None:  # fmt: skip
-        self.tally = Tally(most_examples)
+        self.tally = ReplaySummary(most_examples)
         self._key_ring = key_ring
         self._lane, self._before, self._after = lane, before, after
         self._horizon_before, self._horizon_after = horizons
@@ -169,7 +169,7 @@ def _remember(horizon: Horizon, decision: Decision, record: InputRecord) -> None
         horizon.remember(decision.reading.identity, decision.reading.content_digest, record.timestamp)
 
 
-async def replay_lane(settings: Settings, span: LaneSpan, replay: LaneReplay) -> Tally:
+async def replay_lane(settings: Settings, span: LaneSpan, replay: LaneReplay) -> ReplaySummary:
     """Read and decide ``span``. Raises BrokerUnreachableError."""
     partition = TopicPartition(span.lane.topic, span.lane.partition)
     options = {"max_partition_fetch_bytes": _FETCH_BYTES}

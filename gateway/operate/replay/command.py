@@ -24,7 +24,7 @@ from gateway.core.recognition import Recognition, RowRef
 from gateway.core.times import china_date
 from gateway.errors import UsageError
 from gateway.operate.lane_pool import run_lanes
-from gateway.operate.replay.lane import LaneReplay, LaneSpan, Side, Tally, merge, replay_lane
+from gateway.operate.replay.lane_replay import LaneReplay, LaneSpan, ReplaySummary, Side, merge, replay_lane
 from gateway.operate.replay.report import print_report, to_markdown
 from gateway.relay.horizon import Horizon
 
@@ -65,7 +65,7 @@ def run_replay(settings: Settings, question: Question, output: Literal["text", "
     return 0
 
 
-def replay(settings: Settings, question: Question) -> Tally:
+def replay(settings: Settings, question: Question) -> ReplaySummary:
     """Decide every event of ``question`` under both lists, on all cores, a lane at a time in each.
 
     Raises RecognitionListError, ConfigurationError, BrokerUnreachableError.
@@ -118,7 +118,7 @@ async def _survey(settings: Settings, question: Question) -> list[LaneSpan]:
     ]
 
 
-def _replay_lane(job: tuple[Settings, Question, LaneSpan]) -> Tally:
+def _replay_lane(job: tuple[Settings, Question, LaneSpan]) -> ReplaySummary:
     settings, question, span = job
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)  # thousands of objects come and go a batch, and none in cycles
@@ -131,7 +131,7 @@ def _replay_lane(job: tuple[Settings, Question, LaneSpan]) -> Tally:
     return asyncio.run(replay_lane(settings, span, work))
 
 
-def summarise(tally: Tally, against: Recognition, tried: Recognition) -> dict[str, Any]:
+def summarise(tally: ReplaySummary, against: Recognition, tried: Recognition) -> dict[str, Any]:
     """The replay as one object, as ``--format json`` prints it. Counts are of events.
 
     - ``lists``: the two lists' digests, ``against`` and ``list``

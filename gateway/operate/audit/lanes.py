@@ -20,7 +20,7 @@ from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.topic_reader import find_spans
 from gateway.contract.topics import LaneId, Topics, lanes_of
 from gateway.operate.audit.findings import KINDS, Finding, LaneReport
-from gateway.operate.audit.lane import LaneAudit, Scope
+from gateway.operate.audit.lane_audit import LaneAudit, Scope
 from gateway.operate.lane_pool import count_read, run_lanes
 
 _SHOWN = 20

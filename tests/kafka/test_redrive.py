@@ -20,7 +20,7 @@ from gateway.contract.topics import LaneId
 from gateway.contract.verification import VERIFIED_TYPE
 from gateway.core.province import Province
 from gateway.errors import GatewayError
-from gateway.operate.redrive.lane import LaneRedrive
+from gateway.operate.redrive.lane_redrive import LaneRedrive
 from gateway.operate.simulate import Simulated
 from gateway.operate.topics import apply_topics
 from gateway.relay.lane import transactional_id
@@ -240,7 +240,7 @@ async def test_lane_that_its_worker_takes_back_is_taken_over_again(
             await fence(settings, self.lane)
         await send(self, changes)
 
-    monkeypatch.setattr("gateway.operate.redrive.lane._MOST_IN_A_TRANSACTION", 4)
+    monkeypatch.setattr("gateway.operate.redrive.lane_redrive._MOST_IN_A_TRANSACTION", 4)
     monkeypatch.setattr(LaneRedrive, "_send", send_beside_a_rival)
     recognition, results = load_recognition(folder), []
     done = await LaneRedrive(settings, lanes[0], recognition, lambda _: True, results.append).run(write=True)

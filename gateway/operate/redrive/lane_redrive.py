@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from gateway.adapters import kafka
@@ -284,6 +284,9 @@ class LaneRedrive:
         self._in_doubt = list(changes)
         try:
             await send_in_transaction(self._producer, [*outputs, entry], self.lane.partition, offsets, self._group_id)
+        except IllegalOperation:
+            # What aiokafka says of a producer that was fenced between two of its batches.
+            raise ProducerFenced from None
         except REFUSED:
             self._in_doubt = []
             await self._stop_producer()

@@ -125,7 +125,7 @@ def check(
     config: Config = None,
     output: Format = Output.TEXT,
 ) -> None:
-    """Decide events without a broker: would they be forwarded, and if not, why and who can mend it?
+    """Decide events without a broker: would they be forwarded, and if not, why and who can fix it?
 
     Example: `gateway check events.ndjson --province sichuan --format json`
     """

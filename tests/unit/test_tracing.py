@@ -9,7 +9,7 @@ import pytest
 from gateway.adapters.settings import TracingSettings, load_settings
 from gateway.core.province import Province
 from gateway.operate.doctor.here import check_configuration
-from gateway.operate.doctor.result import Patient, Status
+from gateway.operate.doctor.result import Installation, Status
 from gateway.operate.examples import display_event
 from tests.unit.test_turn import Record, turn
 
@@ -58,5 +58,5 @@ def test_switched_off_it_is_not_even_imported() -> None:
 async def test_the_doctor_says_where_spans_go() -> None:
     tracing = TracingSettings(enabled=True, endpoint="http://collector:4318")
     settings = load_settings().model_copy(update={"tracing": tracing})
-    found = {each.subject: each for each in await check_configuration(Patient(settings))}
+    found = {each.subject: each for each in await check_configuration(Installation(settings))}
     assert (found["tracing"].status, found["tracing"].message) == (Status.FINE, "spans go to http://collector:4318")

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-from gateway.core.words import Words
+from gateway.core.words import EntryCode, Words
 
 
 class DeadLetterRecipient(StrEnum):
@@ -22,20 +21,10 @@ class DeadLetterEntry(Words):
     recipient: DeadLetterRecipient
 
 
-class DeadLetterCode(StrEnum):
+class DeadLetterCode(EntryCode):
     """Why a record gave no event, or could not be sent on."""
 
     entry: DeadLetterEntry
-    _value_: str
-
-    def __new__(cls, entry: Any) -> "DeadLetterCode":  # DeadLetterEntry; a code's value where one is looked up
-        """Make the code of ``entry``; it is a string, the code itself."""
-        code = str.__new__(cls, entry.code)
-        code._value_ = entry.code
-        code.entry = entry
-        return code
-
-    __hash__ = str.__hash__
 
     TOO_LARGE = DeadLetterEntry(
         "TOO_LARGE", DeadLetterRecipient.PLATFORM,

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 
@@ -18,7 +17,7 @@ from gateway.core.event import Found
 from gateway.core.province import COORDINATING_CENTRES, Province
 from gateway.core.recognition import Listed, Listing, RowIndex
 from gateway.core.signature import SignatureStatus
-from gateway.core.words import Words
+from gateway.core.words import EntryCode, Words
 
 
 class Recipient(StrEnum):
@@ -64,20 +63,10 @@ class Entry(Words):
     value_is_at_fault: bool = False
 
 
-class Code(StrEnum):
+class Code(EntryCode):
     """The reason codes; declaration order is primary-reason order."""
 
     entry: Entry
-    _value_: str
-
-    def __new__(cls, entry: Any) -> "Code":  # Entry; a code's value where one is looked up
-        """Make the code of ``entry``; it is a string, the code itself."""
-        code = str.__new__(cls, entry.code)
-        code._value_ = entry.code
-        code.entry = entry
-        return code
-
-    __hash__ = str.__hash__  # Enum's own is written in Python, and every rejection is counted by its code
 
     INVALID_EVENT = Entry(
         "INVALID_EVENT", Recipient.PLATFORM,

@@ -1,6 +1,8 @@
-"""Words for people that go with a code, in both languages."""
+"""Codes whose members are the entries of a table, and the words for people that go with them, in both languages."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,3 +13,19 @@ class Words:
     en: str
     advice_zh: str
     advice_en: str
+
+
+class EntryCode(StrEnum):
+    """A code whose members are the entries of one table: the code itself as a string, and its ``entry``."""
+
+    entry: Any
+    _value_: str
+
+    def __new__(cls, entry: Any) -> Self:  # typed Any because a look-up, Code("…"), passes the code's value
+        """Make the code of ``entry``."""
+        code = str.__new__(cls, entry.code)
+        code._value_ = entry.code
+        code.entry = entry
+        return code
+
+    __hash__ = str.__hash__  # Enum's own is written in Python, and every rejection is counted by its code

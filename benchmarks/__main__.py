@@ -1,4 +1,5 @@
-"""``make bench``: the gateway measured on one broker, beside its peers. Figures go to stdout and into a folder of results."""
+"""``make bench``: the gateway measured on one broker, beside its peers. Figures go to stdout and into a
+folder of results."""
 
 import argparse
 import signal
@@ -93,7 +94,7 @@ def _make_parser() -> argparse.ArgumentParser:
         "what", nargs="*", type=_measurement, metavar="WHAT",
         help=f"of: {', '.join(_WHAT)} (default: all). throughput: all engines beside each other; latency: at steady rates; "
         "growth: with events and list rows; recovery: memory, restarts, kills; check: `gateway check`; "
-        "report: table and chart anew from the results",
+        "report: table and chart again from the results",
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="fewer events and one round, for a small machine")
     parser.add_argument(
@@ -141,7 +142,7 @@ def _some_of(allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
         parts = tuple(part.strip() for part in text.split(","))
         for part in parts:
             if part not in allowed:
-                raise argparse.ArgumentTypeError(f"{part!r} is none of: {', '.join(allowed)}")
+                raise argparse.ArgumentTypeError(f"{part!r} is not one of: {', '.join(allowed)}")
         return parts
 
     return parse
@@ -149,7 +150,7 @@ def _some_of(allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
 
 def _measurement(text: str) -> str:
     if text not in _WHAT:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of: {', '.join(_WHAT)}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of: {', '.join(_WHAT)}")
     return text
 
 

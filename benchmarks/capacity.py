@@ -1,4 +1,5 @@
-"""What a number of residents asks of workers, brokers and disks: arithmetic from what was measured, with its assumptions."""
+"""What a number of residents asks of workers, brokers and disks: arithmetic from what was measured, with its
+assumptions."""
 
 import time
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ LANES_A_WORKER = 24
 RETENTION_DAYS, REPLICAS = 7, 3
 """``topics.retention_hours`` as shipped; copies of a cluster that may lose a broker."""
 BROKER_MB_S = 100
-"""What a broker writes in the long run with the replicas of others: an assumption, to be measured on the real disks."""
+"""What a broker writes in the long run with the replicas of others: an assumption, to be measured on the
+real disks."""
 HORIZON_DAYS = 72.1 / 24
 _SAMPLE = 2000
 
@@ -40,7 +42,8 @@ class _Sampled(NamedTuple):
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one event: the worker's CPU time in microseconds, the bytes of its input and of its output in the log."""
+    """Of one event: the worker's CPU time in microseconds, the bytes of its input and of its output in the
+    log."""
 
     cpu_us: float
     input_bytes: float
@@ -71,7 +74,7 @@ def row(name: str, per_day: float, cost: Cost, id_bytes: float | None) -> tuple[
     disk_tb = per_day * log_bytes * RETENTION_DAYS * REPLICAS / 1e12
     ids = per_day * HORIZON_DAYS
     memory = f"{ids * id_bytes / 1e9:,.0f}" if id_bytes else "–"
-    # Two topics of displays: so many lanes as partitions of both, and a worker for every core.
+    # Two topics of displays: as many lanes as both have partitions, and a worker for every core.
     return (
         name, f"{per_day / 1e6:,.0f}", f"{average:,.0f}", f"{peak:,.0f}", f"{max(1, -(-cores // 1)):,.0f}",
         f"{max(3, -(-written_mb_s // BROKER_MB_S)):,.0f}", f"{written_mb_s:,.0f}", f"{disk_tb:,.1f}",

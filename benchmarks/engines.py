@@ -23,8 +23,9 @@ EXACTLY_ONCE, AT_LEAST_ONCE = "exactly once", "at least once"
 class Engine:
     """An engine: ``key`` for the command line, what it is called, what it does and guarantees.
 
-    ``runtime``: the gateway's own Python, the peers', or Java. ``counted_by``: how far it is can be seen from its committed
-    offsets (which are exact where they stand in its transactions), or from the records that it has sent.
+    ``runtime``: the gateway's own Python, the peers', or Java. ``counted_by``: how far it is can be seen
+    from its committed offsets (which are exact where they stand in its transactions), or from the records
+    that it has sent.
     """
 
     key: str
@@ -48,6 +49,7 @@ ENGINES = {
     engine.key: engine
     for engine in (
         Engine("gateway", "gateway", "whole job", EXACTLY_ONCE, "own", "gateway run", "commits"),
+        Engine("gateway-python", "gateway without kernel", "whole job", EXACTLY_ONCE, "own", "gateway run", "commits"),
         Engine("kafka-streams", "Kafka Streams (Java)", _REDUCED, EXACTLY_ONCE, "java", "", "commits", "reduced"),
         Engine("quix", "Quix Streams", _REDUCED, EXACTLY_ONCE, "peers", "quix", "commits", "reduced"),
         Engine("quix-decision", "Quix Streams", _DECISION, EXACTLY_ONCE, "peers", "quix", "commits", "decision"),
@@ -97,7 +99,7 @@ def command_of(engine: Engine) -> list[str]:
         jars = f"{_STREAMS}/target/classes:{_STREAMS}/target/dependency/*"
         quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"
         return ["java", _STREAMS_HEAP, quiet, "-cp", jars, "cn.chuanyu.benchmarks.Copy"]
-    if engine.key == "gateway":
+    if engine.module == "gateway run":
         return [sys.executable, "-m", "gateway", "run"]
     return [
         str(PEERS_PYTHON) if engine.runtime == "peers" else sys.executable,
@@ -107,7 +109,8 @@ def command_of(engine: Engine) -> list[str]:
 
 
 def environment_of(engine: Engine, settings: Settings, worker: int, workers: int, folder: str) -> dict[str, str]:
-    """The environment of worker number ``worker`` (from 0) of ``workers``, which may keep files in ``folder``."""
+    """The environment of worker number ``worker`` (from 0) of ``workers``, which may keep files in
+    ``folder``."""
     task = {
         "BENCH_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
         "BENCH_PREFIX": settings.topic_prefix,
@@ -123,5 +126,6 @@ def environment_of(engine: Engine, settings: Settings, worker: int, workers: int
         "GATEWAY_RELAY__SESSION_TIMEOUT_MS": str(settings.relay.session_timeout_ms),
         "GATEWAY_RECOGNITION": str(settings.recognition_dir),
         "GATEWAY_LOG__FORMAT": "json",
+        "GATEWAY_RELAY__KERNEL": "off" if engine.key == "gateway-python" else "auto",
     }
     return os.environ | task | own | {"PYTHONPATH": str(ROOT)}

@@ -1,7 +1,9 @@
-"""``make garbage``: how much slower one good partition gets when another topic is full of garbage, all of it at full speed.
+"""``make garbage``: how much slower one good partition gets when another topic is full of garbage, all of it
+at full speed.
 
-One worker has it all. A round works off the good partition alone; the next, the same beside four partitions of garbage that
-are never worked off in that time. The rate is by the broker's times of what came out; medians of the rounds.
+One worker has it all. A round processes the good partition alone; the next, the same beside four partitions
+of garbage that are never all processed in that time. The rate is by the broker's times of what came out;
+medians of the rounds.
 """
 
 import argparse
@@ -74,7 +76,7 @@ async def publish(settings: Settings, good: int, foul: int) -> None:
 
 
 async def measure(settings: Settings, good: int, foul: int) -> tuple[float, int]:
-    """Good events a second, and how much garbage was worked off beside them."""
+    """Good events a second, and how much garbage was processed beside them."""
     settings, log = await renewed(settings), new_log()
     display, other = (settings.topic_names.display(province) for province in Province)
     outputs = [
@@ -99,7 +101,7 @@ async def measure(settings: Settings, good: int, foul: int) -> tuple[float, int]
                 await asyncio.sleep(0.05)
     if foul and count[other] >= foul:
         raise RuntimeError(
-            f"all {foul} records of garbage were worked off before the good events: ask for more (--garbage)"
+            f"all {foul} records of garbage were processed before the good events: ask for more (--garbage)"
         )
     times = sorted(time for found in read_times(settings, outputs).values() for time in found)
     warm = int(len(times) * _WARM_UP)

@@ -28,7 +28,8 @@ _BROKER = {"log.segment.delete.delay.ms": "1000", "log.retention.check.interval.
 
 @contextmanager
 def ground(console: Console, bootstrap_servers: str | None) -> Iterator[tuple[Settings, str]]:
-    """Settings for the broker at ``bootstrap_servers``, else for a new one on this machine; and what broker that is."""
+    """Settings for the broker at ``bootstrap_servers``, else for a new one on this machine; and what broker
+    that is."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it reports what it retries
     shipped = load_settings(packaged_config() / "gateway.yaml")
     if bootstrap_servers is not None:
@@ -44,7 +45,7 @@ def new_log() -> Path:
 
 
 def apart(settings: Settings, partitions: int) -> Settings:
-    """The settings for topics of their own, with so many partitions."""
+    """The settings for topics of their own, with ``partitions`` partitions."""
     return settings.model_copy(
         update={
             "topic_prefix": f"bench-{secrets.token_hex(4)}.",
@@ -80,7 +81,8 @@ async def renewed(settings: Settings) -> Settings:
 
 
 class Progress:
-    """How many events an engine has worked, asked of the broker: nothing is read, so that the measuring costs next to nothing."""
+    """How many events an engine has worked, asked of the broker: nothing is read, so that the measuring
+    costs next to nothing."""
 
     def __init__(
         self, engine: Engine, settings: Settings, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer
@@ -102,7 +104,8 @@ class Progress:
 
 
 def read_times(settings: Settings, topics: list[str]) -> dict[tuple[str, int], list[int]]:
-    """The broker's times (ms) of all committed records of ``topics``, by topic and partition, in their order."""
+    """The broker's times (ms) of all committed records of ``topics``, by topic and partition, in their
+    order."""
     times: dict[tuple[str, int], list[int]] = {}
     for message in _read(settings, topics):
         times.setdefault((str(message.topic()), int(message.partition() or 0)), []).append(message.timestamp()[1])

@@ -45,7 +45,8 @@ def run(settings: Settings, results: Results, console: Console, *, quick: bool, 
 
 
 async def measure_backlog(settings: Settings, events: int, log: Path) -> list[Entry]:
-    """Cost and rate of the last half up to each power of ten, and of all, in one run over ``events`` that wait already."""
+    """Cost and rate of the last half up to each power of ten, and of all, in one run over ``events`` that
+    wait already."""
     own = await _published(settings, events, SMALL)
     with running(ENGINES["gateway"], own, log) as workers:
         samples = await follow(ENGINES["gateway"], own, workers, events, seconds=_LONGEST_S)
@@ -103,7 +104,8 @@ async def _published(settings: Settings, events: int, size: str) -> Settings:
 
 
 def make_list(folder: Path, rows: int) -> Path:
-    """A folder of batches with so many rows: the published list again and again, with certificates of other names."""
+    """A folder of batches with ``rows`` rows: the published list again and again, with certificates of other
+    names."""
     folder.mkdir(parents=True)
     content = yaml.safe_load((packaged_config() / "recognition" / "batch-1.yaml").read_text(encoding="utf-8"))
     for number in range(1, rows // _BATCH_ROWS + 1):

@@ -1,4 +1,5 @@
-"""``make horizon``: what the horizon of duplicates takes of a worker's memory, and that it stays within its bound."""
+"""``make horizon``: what the horizon of duplicates takes of a worker's memory, and that it stays within its
+bound."""
 
 import argparse
 import sys

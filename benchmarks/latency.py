@@ -1,4 +1,5 @@
-"""Published to visible, at a steady rate; and how many events a transaction then holds, which is what the gateway adapts."""
+"""Published to visible, at a steady rate; and how many events a transaction then holds, which is what the
+gateway adapts."""
 
 import asyncio
 import time
@@ -26,7 +27,8 @@ RATES = (10, 100, 1000)
 """Events a second: nearly idle, a quiet day, a busy one."""
 _SECONDS, _QUICK_SECONDS = 60, 10
 _WARM_UP_S = 2
-# A new broker's own code is compiled while it works: in its first minute at a rate its answers take three times as long.
+# A new broker's own code is compiled while it works: in its first minute at a rate its answers take three
+# times as long.
 _BROKER_WARM_UP_S = 60
 _START_TIMEOUT_S, _END_TIMEOUT_S = 60, 60
 
@@ -61,7 +63,8 @@ def run(settings: Settings, results: Results, console: Console, *, quick: bool) 
 
 
 async def measure(settings: Settings, per_second: int, seconds: int, log: Path) -> Entry:
-    """Publish evenly, ``per_second`` events for ``seconds``, and see each come out as a province would: committed only."""
+    """Publish evenly, ``per_second`` events for ``seconds``, and see each come out as a province would:
+    committed only."""
     own = await _prepared(settings)
     events = list(make_events(load_recognition(own.recognition_dir), per_second * (seconds + _WARM_UP_S) + 1))
     with running(ENGINES["gateway"], own, log) as workers:
@@ -96,7 +99,8 @@ class _Watch:
         self._taken: list[float] = []
 
     async def follow(self, events: list[Published], per_second: int, workers: Workers) -> tuple[list[float], float]:
-        """Seconds that each event took, without the warm-up's, and the worker's CPU time an event, in microseconds."""
+        """Seconds that each event took, without the warm-up's, and the worker's CPU time an event, in
+        microseconds."""
         outputs = await kafka.partitions_of(self._settings, output_topics(self._settings))
         async with (
             kafka.consumer(self._settings, fetch_max_wait_ms=5) as consumer,

@@ -1,4 +1,5 @@
-"""The matrix: which engines at which points, in rounds that are interleaved so that a slow minute strikes all alike."""
+"""The matrix: which engines at which points, in rounds that are interleaved so that a slow minute strikes
+all alike."""
 
 import asyncio
 import shutil
@@ -16,15 +17,15 @@ from benchmarks.results import Results
 from benchmarks.throughput import SHARES, Point, Round, measure, publish_for, remove
 from gateway.adapters.settings import Settings
 
-FAST = ("gateway", "kafka-streams", "quix", "bare")
+FAST = ("gateway", "gateway-python", "kafka-streams", "quix", "bare")
 """Also measured away from the base point, where nobody names the engines."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured. The first of ``sizes``, ``partitions`` and ``workers`` is the base point; the others are varied
-    one at a time. A round of an engine takes ``seconds`` of CPU time a worker at the most; after ``minutes`` no further round
-    begins."""
+    """What is to be measured. The first of ``sizes``, ``partitions`` and ``workers`` is the base point; the
+    others are varied one at a time. A round of an engine takes ``seconds`` of CPU time a worker at the most;
+    after ``minutes`` no further round begins."""
 
     engines: tuple[str, ...]
     sizes: tuple[str, ...]

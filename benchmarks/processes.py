@@ -20,7 +20,8 @@ _END_TIMEOUT_S = 20
 
 @dataclass(frozen=True)
 class Usage:
-    """What processes have used up: CPU seconds (user and system), resident memory in MB, now and at its peak."""
+    """What processes have used up: CPU seconds (user and system), resident memory in MB, now and at its
+    peak."""
 
     cpu_s: float
     rss_mb: float

@@ -1,4 +1,5 @@
-"""What a worker holds in memory, how soon one that starts again goes on, and how long lanes wait when a worker is killed."""
+"""What a worker holds in memory, how soon one that starts again goes on, and how long lanes wait when a
+worker is killed."""
 
 import asyncio
 import json
@@ -54,8 +55,8 @@ def run(settings: Settings, results: Results, console: Console, *, quick: bool) 
 
 
 async def measure_restarts(settings: Settings, events: int, log: Path, *, restarts: int = _RESTARTS) -> Entry:
-    """Memory of a worker after ``events`` different ids, and of one that learned them from the topics; seconds from a process's
-    start to its first commit."""
+    """Memory of a worker after ``events`` different ids, and of one that learned them from the topics;
+    seconds from a process's start to its first commit."""
     own = apart(settings, 4)
     await apply_topics(own)
     recognition = load_recognition(own.recognition_dir)
@@ -104,7 +105,8 @@ def _remembered(log: Path) -> int:
 
 
 async def measure_kill(settings: Settings, log: Path) -> float:
-    """Two workers share steady traffic, one gets SIGKILL: the longest time in seconds that any lane then wrote nothing."""
+    """Two workers share steady traffic, one gets SIGKILL: the longest time in seconds that any lane then
+    wrote nothing."""
     own = apart(settings, 4)
     await apply_topics(own)
     own = await renewed(own)
@@ -132,7 +134,8 @@ async def measure_kill(settings: Settings, log: Path) -> float:
 
 
 def _lane(topic: str) -> str:
-    """Whose events the records of an output topic are: one side's verifications are the other side's displays."""
+    """Whose events the records of an output topic are: one side's verifications are the other side's
+    displays."""
     *_, province, kind = topic.split(".")
     return {"sichuan": "chongqing", "chongqing": "sichuan"}[province] if kind == "verification" else province
 

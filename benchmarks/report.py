@@ -1,4 +1,5 @@
-"""Puts the results into words: the Markdown table, the chart, and the block of figures in benchmarks/README.md."""
+"""Puts the results into words: the Markdown table, the chart, and the block of figures in
+benchmarks/README.md."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,8 @@ END = "<!-- figures end -->"
 
 
 def write(results: Results) -> str:
-    """Write ``results.md`` and the chart beside the results; into the README too, where they are the project's own.
+    """Write ``results.md`` and the chart beside the results; into the README too, where they are the
+    project's own.
 
     Returns the Markdown. What was not measured has no paragraph.
     """

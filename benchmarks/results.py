@@ -1,4 +1,5 @@
-"""Results in one JSON file: a run replaces what it measured anew and keeps the rest, each with its time and version."""
+"""Results in one JSON file: a run replaces what it measured again and keeps the rest, each with its time and
+version."""
 
 import json
 from pathlib import Path

@@ -1,7 +1,9 @@
-"""``make soak``: one worker at a steady rate for a long time, and whether anything grows: memory, lag, latency.
+"""``make soak``: one worker at a steady rate for a long time, and whether anything grows: memory, lag,
+latency.
 
-The horizon of duplicates is bounded so that it is full within a minute or two (--max-ids, a lane's): what grows after that
-should not. Figures go to stdout, samples (CSV) and a plot (SVG) into a folder. Exit code 1 where something grew.
+The horizon of duplicates is bounded so that it is full within a minute or two (--max-ids, a lane's): what
+grows after that should not. Figures go to stdout, samples (CSV) and a plot (SVG) into a folder. Exit code 1
+where something grew.
 """
 
 import argparse
@@ -44,7 +46,7 @@ _BROKER = {
 _RETENTION_HOURS = 0.05
 _SAMPLE_S = 5.0
 _EVERY = 20
-"""One output in so many is asked for its latency."""
+"""One output in this many is asked for its latency."""
 _RECEIVED = b'"received":"'
 _START_TIMEOUT_S = 120
 _RSS_GROWTH, _LATENCY_GROWTH, _LAG_S = 0.05, 0.5, 2.0
@@ -52,7 +54,8 @@ _RSS_GROWTH, _LATENCY_GROWTH, _LAG_S = 0.05, 0.5, 2.0
 
 @dataclass(frozen=True)
 class Sample:
-    """At ``minute``: the worker's memory, ids in its horizon, events published, those not decided yet; and latency meanwhile."""
+    """At ``minute``: the worker's memory, ids in its horizon, events published, those not decided yet; and
+    latency meanwhile."""
 
     minute: float
     rss_mb: float
@@ -64,7 +67,7 @@ class Sample:
 
 
 class Publisher(threading.Thread):
-    """Publishes ``rate`` events a second until told to stop."""
+    """Publishes ``rate`` events a second until asked to stop."""
 
     def __init__(self, settings: Settings, rate: int, most: int) -> None:
         super().__init__(daemon=True)

@@ -1,4 +1,5 @@
-"""The soak's plot: memory, lag and latency over time, one below the other, as SVG that needs nothing from outside."""
+"""The soak's plot: memory, lag and latency over time, one below the other, as SVG that needs nothing from
+outside."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

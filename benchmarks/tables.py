@@ -1,4 +1,5 @@
-"""Results as Markdown: the table at the base point, what was varied, and the ratios that the goals are about."""
+"""Results as Markdown: the table at the base point, what was varied, and the ratios that the goals are
+about."""
 
 from collections.abc import Sequence
 from dataclasses import astuple
@@ -35,7 +36,8 @@ def throughput_tables(results: Results) -> list[str]:
 
 
 def base_entries(entries: list[Entry]) -> list[Entry]:
-    """Those at the base point: of the points that most engines were measured at, the one from which the others are varied."""
+    """Those at the base point: of the points that most engines were measured at, the one from which the
+    others are varied."""
     points = [point_of(entry) for entry in entries]
 
     def neighbours(point: Point) -> int:
@@ -86,7 +88,8 @@ def _base_row(entry: Entry) -> tuple[str, ...]:
 
 
 def describe_ratios(base: list[Entry]) -> str:
-    """The gateway beside the peers that the goals name, by rate and, steadier, by the workers' CPU time; of one run only."""
+    """The gateway beside the peers that the goals name, by rate and, steadier, by the workers' CPU time; of
+    one run only."""
     gateway = next((entry for entry in base if entry["engine"] == "gateway"), None)
     found = {e["engine"]: e for e in base if gateway and e["run"] == gateway["run"] and e is not gateway}
     if gateway is None or not found:

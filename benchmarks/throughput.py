@@ -17,7 +17,7 @@ from gateway.operate.topics import apply_topics, delete_topics
 
 _SAMPLE_S = 0.1
 _START_TIMEOUT_S = 120
-_PATIENCE = 5
+_MOST_RATIO = 5
 """How many times as long as its CPU time a round may take: others may use the machine too."""
 _WARM_UP = 0.2
 """Of the events: imports, a JVM's compiler and the first fetches are not what is measured."""
@@ -41,8 +41,8 @@ class Point:
 class Round:
     """One round: events worked after the warm-up, how fast, at what cost, amid how much else.
 
-    ``cpu_us`` is the workers' CPU time an event, ``others`` the share of the machine's CPU time that went to what this run did
-    not start; ``sent`` how many records were read back, None where the engine sends none.
+    ``cpu_us`` is the workers' CPU time an event, ``others`` the share of the machine's CPU time that went to
+    what this run did not start; ``sent`` how many records were read back, None where the engine sends none.
     """
 
     events: int
@@ -64,7 +64,8 @@ class Sample:
 
 
 def publish_for(point: Point, settings: Settings, events: int) -> tuple[Settings, int]:
-    """Inputs for ``point``, published once for all engines and rounds; returns their settings and bytes an event."""
+    """Inputs for ``point``, published once for all engines and rounds; returns their settings and bytes an
+    event."""
     own = apart(settings, point.partitions)
     asyncio.run(apply_topics(own))
     recognition = load_recognition(own.recognition_dir)
@@ -80,7 +81,8 @@ async def measure(
     engine: Engine, settings: Settings, events: int, workers: int, *, seconds: float, log: Path,
     tell: Callable[[int], None] = lambda _: None,
 ) -> Round:  # fmt: skip
-    """One round: all ``events`` that stand in the inputs, or as many as ``engine`` works in ``seconds`` of CPU time a worker."""
+    """One round: all ``events`` that stand in the inputs, or as many as ``engine`` works in ``seconds`` of
+    CPU time a worker."""
     own = await renewed(settings)
     busy, ours, began = busy_seconds(), own_seconds(), time.monotonic()
     with running(engine, own, log, workers) as started:
@@ -106,8 +108,8 @@ async def follow(
     engine: Engine, settings: Settings, started: Workers, events: int, *, seconds: float,
     tell: Callable[[int], None] = lambda _: None,
 ) -> list[Sample]:  # fmt: skip
-    """Samples of a running engine until it has worked ``events``, or each worker has used ``seconds`` of CPU time from the
-    first event on (by which an engine gets its due on a busy machine too)."""
+    """Samples of a running engine until it has worked ``events``, or each worker has used ``seconds`` of CPU
+    time from the first event on (by which an engine gets its due on a busy machine too)."""
     samples = [Sample(time.monotonic(), 0, 0.0)]
     async with kafka.admin(settings) as admin, kafka.consumer(settings) as consumer:
         progress, deadline = Progress(engine, settings, admin, consumer), time.monotonic() + _START_TIMEOUT_S
@@ -116,7 +118,7 @@ async def follow(
             count = await progress.count()
             now, used = time.monotonic(), started.usage().cpu_s
             if count and not samples[-1].count:
-                deadline, most_cpu_s = now + seconds * _PATIENCE, used + seconds * len(started.processes)
+                deadline, most_cpu_s = now + seconds * _MOST_RATIO, used + seconds * len(started.processes)
             add_sample(samples, Sample(now, count, used))
             tell(count)
             if count >= events or (count and (used > most_cpu_s or now > deadline)):
@@ -127,8 +129,9 @@ async def follow(
 
 
 def add_sample(samples: list[Sample], new: Sample) -> None:
-    """Add ``new`` to ``samples``: while nothing is worked the newest look counts, for until then the engine starts; afterwards
-    the first at each count, or the CPU time that an engine has used for what it commits next would be nobody's."""
+    """Add ``new`` to ``samples``: while nothing is worked the newest look counts, for until then the engine
+    starts; afterwards the first at each count, or the CPU time that an engine has used for what it commits
+    next would be nobody's."""
     if new.count == samples[-1].count:
         if new.count:
             return

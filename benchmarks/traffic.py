@@ -1,4 +1,5 @@
-"""The events that are published: both directions, a tenth to be rejected, of a size of their own; each gives one record."""
+"""The events that are published: both directions, a tenth to be rejected, of a size of their own; each gives
+one record."""
 
 import base64
 import random
@@ -17,13 +18,13 @@ from gateway.core.recognition import Recognition
 from gateway.operate.simulate import Simulated, Simulator
 
 SMALL, ORDINARY, MIDDLE, LARGE = "0.5 kB", "0.8 kB", "2 kB", "16 kB"
-"""The small ones have little more than what the contract requires, which cannot be said in 0.4 kB; ordinary ones are the
-simulator's; the others carry an extension attribute."""
+"""The small ones have little more than what the contract requires, which cannot be said in 0.4 kB; ordinary
+ones are the simulator's; the others carry an extension attribute."""
 _PADDED_TO = {MIDDLE: 2_000, LARGE: 16_000}
 SIZES = (SMALL, ORDINARY, MIDDLE, LARGE)
 
 _POOL = 50_000
-"""Events are made so often and then come again under other ids: making one takes longer than deciding it."""
+"""As many events are made, and then come again under other ids: making one takes longer than deciding it."""
 _REJECTED = 0.10
 _SEED = 1
 _ID = b'"id":"%b-%d-'
@@ -42,7 +43,8 @@ class Published(NamedTuple):
 def make_events(
     recognition: Recognition, count: int, size: str = ORDINARY, *, pool_size: int = _POOL
 ) -> Iterator[Published]:
-    """``count`` events of ``size``, one of ``SIZES``; the same for the same list, but for the time that they were shown at."""
+    """``count`` events of ``size``, one of ``SIZES``; the same for the same list, but for the time that they
+    were shown at."""
     pool = list(_make_pool(recognition, min(count, pool_size), size))
     return islice(_repeated(pool), count)
 
@@ -97,7 +99,8 @@ def _paddings(length: int) -> list[str]:
 
 
 def publish(settings: Settings, events: Iterable[Published]) -> tuple[int, int]:
-    """Publish as quickly as it goes; returns how many there were and their bytes. The partition is the key's (murmur2)."""
+    """Publish as quickly as it goes; returns how many there were and their bytes. The partition is the key's
+    (murmur2)."""
     topics = settings.topic_names
     display = {province: topics.display(province) for province in Province}
     producer = Producer({

@@ -22,7 +22,8 @@ _decode = msgspec.json.Decoder(_Entry).decode
 
 @dataclass(frozen=True)
 class Sizes:
-    """Events of a transaction: the median over all of them, and the most; and the ledger's bytes for each event."""
+    """Events of a transaction: the median over all of them, and the most; and the ledger's bytes for each
+    event."""
 
     median: float
     most: int

@@ -1,4 +1,5 @@
-"""How the documentation is built: Sphinx with MyST (Markdown) and Furo. ``make docs``; every warning is an error."""
+"""How the documentation is built: Sphinx with MyST (Markdown) and Furo. ``make docs``; every warning is an
+error."""
 
 import re
 from pathlib import Path
@@ -40,7 +41,8 @@ def _in_place(app: object, docname: str, source: list[str]) -> None:
 
 
 def _picture(found: re.Match[str]) -> str:
-    """A diagram that a repository's page draws by itself: here its picture, since nothing is fetched from outside."""
+    """A diagram that a repository's page draws by itself: here its picture, since nothing is fetched from
+    outside."""
     return f"![{found[2]}]({found[1]})\n" if found[1] else ""
 
 

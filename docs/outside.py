@@ -1,4 +1,5 @@
-"""Looks through the built pages for anything that a browser would fetch from outside: ``make docs`` fails on it."""
+"""Looks through the built pages for anything that a browser would fetch from outside: ``make docs`` fails on
+it."""
 
 import re
 import sys

@@ -1,5 +1,6 @@
-"""Writes docs/reference/ from the code: ``make reference``. What follows from the contract is kept in the repository, and
-``make check`` holds it to the code; commands and metrics are written when the pages are built."""
+"""Writes docs/reference/ from the code: ``make reference``. What follows from the contract is kept in the
+repository, and ``make check`` holds it to the code; commands and metrics are written when the pages are
+built."""
 
 import json
 import sys
@@ -9,15 +10,18 @@ from typing import Any
 
 from typer.main import get_command
 
+from docs.guide import render_guide
 from gateway.adapters.metrics import LaneStatus, Metrics
 from gateway.contract.topics import Topics
 from gateway.core.dead_letter_codes import DeadLetterCode, DeadLetterRecipient
 from gateway.core.province import Province
 from gateway.core.reasons import Code, Recipient
-from gateway.feedback.report.words import field_name
+from gateway.feedback.report.tables import field_name
 from gateway.operate.schemas import MODELS, json_schema
 
 FOLDER = Path(__file__).parent / "reference"
+GUIDE = "../../gateway/feedback/page/static/guide.html"
+"""The guide for clerks as the page shows it, from ``docs/clerks.zh-CN.md``."""
 _MADE = "<!-- Written by `make reference` from the code: edit the code. -->\n"
 
 RECIPIENTS: dict[Recipient | DeadLetterRecipient, tuple[str, str]] = {
@@ -42,11 +46,14 @@ _EXAMPLES = {"display-event": ".sichuan", "verification-record": ".chongqing"}
 
 
 def pages() -> dict[str, str]:
-    """Every file of ``docs/reference`` by its name, with its content."""
-    return {"messages.md": messages(), "reasons.md": reasons(), "commands.md": commands(), "metrics.md": metrics()}
+    """Every file that is written, by its path from ``docs/reference``, with its content."""
+    return {
+        "messages.md": messages(), "reasons.md": reasons(), "commands.md": commands(), "metrics.md": metrics(),
+        GUIDE: render_guide(),
+    }  # fmt: skip
 
 
-KEPT = {"messages.md", "reasons.md"}
+KEPT = {"messages.md", "reasons.md", GUIDE}
 
 
 def main() -> None:
@@ -56,10 +63,14 @@ def main() -> None:
         path = FOLDER / name
         if "--check" in sys.argv:
             if name in KEPT and (not path.is_file() or path.read_text(encoding="utf-8") != content):
-                sys.exit(f"docs/reference/{name} is not what the code says: run `make reference`, read it, commit it")
+                sys.exit(f"{_shown(path)} is not what it is made from: run `make reference`, read it, commit it")
             continue
         path.write_text(content, encoding="utf-8")
-        print(f"docs/reference/{name}", file=sys.stderr)
+        print(_shown(path), file=sys.stderr)
+
+
+def _shown(path: Path) -> str:
+    return str(path.resolve().relative_to(FOLDER.parents[1]))
 
 
 # Messages
@@ -108,7 +119,8 @@ def _inside(schema: dict[str, Any], node: dict[str, Any], prefix: str) -> Iterat
 
 
 def _resolved(schema: dict[str, Any], node: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """The node that ``node`` refers to, with its own description first; and whether null stands beside it."""
+    """The node that ``node`` refers to, with its own description first; and whether null stands beside
+    it."""
     optional = False
     if "anyOf" in node:
         others = [each for each in node["anyOf"] if each.get("type") != "null"]
@@ -132,7 +144,8 @@ def _type(schema: dict[str, Any], node: dict[str, Any]) -> str:
     if node.get("type") == "array":
         inner, _ = _resolved(schema, node["items"])
         return f"array of {'objects' if inner.get('properties') else _type(schema, inner)}"
-    limits = [f"`{node['pattern']}`"] if "pattern" in node else []
+    # A format's name says more than the pattern that holds validators to it.
+    limits = [f"`{node['pattern']}`"] if "pattern" in node and "format" not in node else []
     limits += [f"{word} {node[key]}" for key, word in _LIMITS.items() if key in node]
     return ", ".join([node.get("format", node.get("type", "any")), *limits])
 
@@ -175,7 +188,7 @@ def commands() -> str:
 
     lines = [
         _MADE, "# Commands", "",
-        "Data goes to stdout, everything else to stderr; `--format json` writes one object a line. Exit codes: 0 fine, 1 findings, 2 usage, "
+        "Data goes to stdout, everything else to stderr; `--format json` writes one object per line. Exit codes: 0 fine, 1 findings, 2 usage, "
         "69 broker unreachable, 78 configuration invalid, 130 interrupted.", "",
     ]  # fmt: skip
     for path, command in sorted(_leaves(get_command(app), ("gateway",))):
@@ -211,7 +224,7 @@ def metrics() -> str:
     for name in ("count_abort", "count_fence"):
         getattr(made, name)("sichuan")
     made.count_turn("sichuan", {"forward": 1}, {"INVALID_EVENT": 1}, 0.1, 0.1)
-    made.show_lanes([LaneStatus("sichuan", 0, True, 0, 0)])
+    made.show_lanes([LaneStatus("sichuan", 0, "open", 0, 0, 0, "")])
     rows = []
     for family in made.registry.collect():
         labels = sorted({label for sample in family.samples for label in sample.labels if label != "le"})

@@ -1,4 +1,5 @@
-"""Takes README's pictures of the page and of a report: a real broker, both provinces simulated, relay and feedback running.
+"""Takes README's pictures of the page and of a report: a real broker, both provinces simulated, relay and
+feedback running.
 
 ``make screenshots``; needs Chromium and a font with Chinese letters (Debian: chromium, fonts-noto-cjk).
 """
@@ -81,7 +82,7 @@ def _take(
         page.get_by_role("button", name="English").click()
         page.wait_for_timeout(500)
     if phone:
-        page.locator("button.explain").first.click()
+        page.locator("a.explain").first.click()
         page.wait_for_timeout(500)
     page.screenshot(path=PICTURES / f"{name}.png")
     page.close()

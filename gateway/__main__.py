@@ -6,12 +6,21 @@ _INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; exit with its code."""
     try:
-        # Most of the start is this import: whoever presses Ctrl-C meanwhile wants the prompt back and no traceback.
-        from gateway.cli.main import main as run  # noqa: PLC0415
+        from gateway.cli.ending import run_to_the_end  # noqa: PLC0415
+
+        code = run_to_the_end(_run)
     except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
+        # Most of the start is imports: whoever presses Ctrl-C meanwhile wants the prompt back and no
+        # traceback.
+        code = _INTERRUPTED
+    sys.exit(code)
+
+
+def _run() -> None:
+    from gateway.cli.main import main as run  # noqa: PLC0415 — what cannot be imported is reported as any error
+
     run()
 
 

@@ -82,7 +82,8 @@ def make_own_key(path: Path, algorithm: str) -> Path:
 
 
 def settings_signing(settings: Settings, folder: Path, algorithm: str) -> Settings:
-    """With a key for the gateway, made as docs/signing.md says, and the audit's question for its signatures."""
+    """With a key for the gateway, made as docs/signing.md says, and the audit's question for its
+    signatures."""
     private = make_own_key(folder / "own.pem", algorithm)
     public = subprocess.run(
         ["openssl", "pkey", "-in", str(private), "-pubout"], check=True, capture_output=True, text=True

@@ -1,4 +1,5 @@
-"""The limit for this client: aiokafka lanes that copy input to output in transactions and do nothing else."""
+"""The limit for this client: aiokafka lanes that copy input to output in transactions and do nothing
+else."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence

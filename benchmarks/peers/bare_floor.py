@@ -1,8 +1,9 @@
-"""The limit for this job: lanes that make the libraries' calls that the contract asks for, and check and decide nothing.
+"""The limit for this job: lanes that make the libraries' calls that the contract asks for, and check and
+decide nothing.
 
-Each event is decoded (msgspec) and encoded again, there are three SHA-256 (bytes, content, decision), an output as large as a
-verification record with the headers of one, and SM3 over a transaction's outputs. What the gateway costs beyond this is
-its own Python.
+Each event is decoded (msgspec) and encoded again, there are three SHA-256 (bytes, content, decision), an
+output as large as a verification record with the headers of one, and SM3 over a transaction's outputs. What
+the gateway costs beyond this is its own Python.
 """
 
 import asyncio
@@ -21,7 +22,8 @@ from gateway.core.event import Event
 DECISION_BYTES = 170
 """What a decision's digest is over: two digests, version, outcome."""
 MORE_BYTES = 600
-"""A verification record has the event's fields and so many bytes more: two envelopes, the list's row, the digests."""
+"""A verification record has the event's fields and this many bytes more: two envelopes, the list's row, the
+digests."""
 
 _decode, _decode_any = msgspec.json.Decoder(Event).decode, msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode

@@ -1,4 +1,5 @@
-"""FastStream, in batches and without waiting for each record's answer: the quickest way that it offers, at least once."""
+"""FastStream, in batches and without waiting for each record's answer: the quickest way that it offers, at
+least once."""
 
 import asyncio
 import logging

@@ -1,4 +1,5 @@
-"""What users would write first: a Faust agent an input topic, which works each event and sends it on, at least once."""
+"""What users would write first: a Faust agent an input topic, which works each event and sends it on, at
+least once."""
 
 import faust
 

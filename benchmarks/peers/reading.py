@@ -1,4 +1,5 @@
-"""The limit for Python: aiokafka reads the input, parses nothing, sends nothing. It commits now and then, to be followed."""
+"""The limit for Python: aiokafka reads the input, parses nothing, sends nothing. It commits now and then, to
+be followed."""
 
 import asyncio
 

@@ -1,4 +1,5 @@
-"""What a peer is told by its environment, and the two jobs that it may be given. Imports nothing of any peer, and no settings."""
+"""What a peer gets from its environment, and the two jobs that it may be given. Imports nothing of any peer,
+and no settings."""
 
 import os
 from collections.abc import Callable

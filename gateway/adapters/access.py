@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from gateway.adapters.settings import Settings
+from gateway.contract.topics import LANE_WRITER
 from gateway.core.province import Province
 
 
@@ -37,7 +38,8 @@ class Kind(StrEnum):
 
 
 class Grant(NamedTuple):
-    """One allowed operation (Kafka's name for it); with ``prefixed``, on all resources whose names begin with ``name``."""
+    """One allowed operation (Kafka's name for it); with ``prefixed``, on all resources whose names begin
+    with ``name``."""
 
     role: Role
     kind: Kind
@@ -47,7 +49,8 @@ class Grant(NamedTuple):
 
 
 def needed_grants(settings: Settings) -> list[Grant]:
-    """Return the grants that the topics with this prefix need, and no more. READ and WRITE include DESCRIBE."""
+    """Return the grants that the topics with this prefix need, and no more. READ and WRITE include
+    DESCRIBE."""
     return [*_provinces(settings), *_gateway(settings), *_operator(settings)]
 
 
@@ -73,14 +76,17 @@ def _gateway(settings: Settings) -> Iterator[Grant]:
     topics = settings.topic_names
     for topic in topics.all:
         yield Grant(Role.GATEWAY, Kind.TOPIC, topic, "READ")
-        if topic not in topics.displays:
+        if topic in topics.displays:  # to see at start that they are neither compacted nor timed by their publishers
+            yield Grant(Role.GATEWAY, Kind.TOPIC, topic, "DESCRIBE_CONFIGS")
+        else:
             yield Grant(Role.GATEWAY, Kind.TOPIC, topic, "WRITE")
     for changelog in settings.changelogs:
         for operation in ("READ", "WRITE", "CREATE"):
             yield Grant(Role.GATEWAY, Kind.TOPIC, changelog, operation)
     for group in settings.groups:
         yield Grant(Role.GATEWAY, Kind.GROUP, group, "READ")
-        yield Grant(Role.GATEWAY, Kind.TRANSACTIONAL_ID, f"{group}-", "WRITE", prefixed=True)
+    for writer in writers_of(settings):
+        yield Grant(Role.GATEWAY, Kind.TRANSACTIONAL_ID, writer, "WRITE", prefixed=True)
 
 
 def _operator(settings: Settings) -> Iterator[Grant]:
@@ -89,6 +95,13 @@ def _operator(settings: Settings) -> Iterator[Grant]:
         yield Grant(Role.OPERATOR, Kind.TOPIC, topic, "DESCRIBE_CONFIGS")
     for group in settings.groups:
         yield Grant(Role.OPERATOR, Kind.GROUP, group, "DESCRIBE")
-        yield Grant(Role.OPERATOR, Kind.TRANSACTIONAL_ID, f"{group}-", "DESCRIBE", prefixed=True)
+    for writer in writers_of(settings):
+        yield Grant(Role.OPERATOR, Kind.TRANSACTIONAL_ID, writer, "DESCRIBE", prefixed=True)
     yield Grant(Role.OPERATOR, Kind.CLUSTER, CLUSTER, "DESCRIBE")
     yield Grant(Role.OPERATOR, Kind.CLUSTER, CLUSTER, "DESCRIBE_CONFIGS")
+
+
+def writers_of(settings: Settings) -> tuple[str, str]:
+    """Say how the gateway's transactional ids begin: those of lanes, whatever their group is called, and
+    feedback's."""
+    return settings.topic_prefix + LANE_WRITER, f"{settings.groups[1]}-"

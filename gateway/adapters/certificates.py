@@ -1,4 +1,5 @@
-"""When the certificates of TLS end that stand between this process and the brokers: what an alert has to be early for."""
+"""When the certificates of TLS end that stand between this process and the brokers: what an alert has to be
+early for."""
 
 import asyncio
 import contextlib
@@ -11,16 +12,18 @@ from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
 from gateway.errors import ConfigurationError
 
-_PATIENCE_S = 10
+_TIMEOUT_S = 10
 CA = "kafka.ca_file"
 """What the settings' own certificates are called among the ends."""
 
 
 async def certificate_ends(settings: Settings) -> dict[str, float]:
-    """Return when each bootstrap server's certificate ends, and the first in ``kafka.ca_file``; in seconds since 1970.
+    """Return when each bootstrap server's certificate ends, and the first in ``kafka.ca_file``; in seconds
+    since 1970.
 
-    Keys are ``bootstrap_servers``'s entries, and ``CA``. A server that does not answer now, or that is not believed, is left
-    out; without TLS all are. Raises ConfigurationError where ``kafka.ca_file`` cannot be read.
+    Keys are ``bootstrap_servers``'s entries, and ``CA``. A server that does not answer now, or that is not
+    believed, is left out; without TLS all are. Raises ConfigurationError where ``kafka.ca_file`` cannot be
+    read.
     """
     context = kafka.client_options(settings).get("ssl_context")
     if context is None:
@@ -37,14 +40,14 @@ async def _end_of(server: str, context: ssl.SSLContext) -> float | None:
     host, _, port = server.rpartition(":")
     writer = None
     with contextlib.suppress(OSError, TimeoutError, ValueError):
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(_TIMEOUT_S):
             _, writer = await asyncio.open_connection(host.strip("[]"), int(port), ssl=context)
     if writer is None:
         return None
     certificate = writer.get_extra_info("peercert")
     writer.close()
     with contextlib.suppress(OSError, TimeoutError):
-        await asyncio.wait_for(writer.wait_closed(), _PATIENCE_S)
+        await asyncio.wait_for(writer.wait_closed(), _TIMEOUT_S)
     return float(ssl.cert_time_to_seconds(certificate["notAfter"])) if certificate else None
 
 

@@ -4,7 +4,8 @@ import os
 
 
 def usable_cores() -> int:
-    """Count the cores that this process is kept to (``cpuset``, ``taskset``), else the machine's; at least one."""
+    """Count the cores that this process is kept to (``cpuset``, ``taskset``), else the machine's; at least
+    one."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

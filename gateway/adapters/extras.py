@@ -1,13 +1,15 @@
-"""Optional parts of the package: what only some need is an extra of it, and where one is missing the message names it."""
+"""Optional parts of the package: what only some need is an extra of it, and where one is missing the message
+names it."""
 
 from importlib.util import find_spec
 from typing import Literal
 
 from gateway.errors import ConfigurationError
 
-Extra = Literal["demo", "otel", "report", "sm2"]
+Extra = Literal["archive", "demo", "otel", "report", "sm2"]
 
 MODULES: dict[Extra, tuple[str, ...]] = {
+    "archive": ("pyarrow", "obstore"),
     "demo": ("docker", "testcontainers"),
     "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
     "report": ("pygal", "xlsxwriter"),
@@ -27,7 +29,8 @@ def how_to_install(extra: Extra) -> str:
 
 
 def require(extra: Extra, what: str) -> None:
-    """Raise ConfigurationError if the extra that ``what`` needs is not installed. Call it before the import."""
+    """Raise ConfigurationError if the extra that ``what`` needs is not installed. Call it before the
+    import."""
     if not is_installed(extra):
         raise ConfigurationError(f"{what} needs {how_to_install(extra)}")
 

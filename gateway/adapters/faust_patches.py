@@ -1,21 +1,28 @@
 """All that is done to Faust and mode: classes that override or use their private names. Nothing else does.
 
-Written for faust-streaming 0.15.3 and mode-streaming 0.7.1. ``tests/unit/test_library_patches.py`` fails where a release changes
-what stands here, and where it makes one needless. Nothing of Faust's is replaced: these classes are derived from and named by
-whoever needs them, so there is nothing to apply. Faust's own Kafka clients are aiokafka's: see ``aiokafka_patches.apply``.
+Written for faust-streaming 0.15.3 and mode-streaming 0.7.1. ``tests/unit/test_faust_patches.py`` fails
+where a release changes what stands here, and where it makes one needless. Nothing of Faust's is replaced:
+these classes are derived from and named by whoever needs them, so there is nothing to apply. Faust's own
+Kafka clients are aiokafka's: see ``aiokafka_patches.apply``.
 """
 
 # mypy: disable-error-code="misc"
 # Every class of Faust's is Any to mypy, and these are made to be derived from.
 
-from collections.abc import Iterator, Mapping
+import asyncio
+import contextlib
+import signal
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, ClassVar
 
 import faust
+from aiohttp.web import AppRunner
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import IllegalStateError, UnknownTopicOrPartitionError
 from faust.transport.drivers import aiokafka as driver
 
 from gateway.adapters.aiokafka_patches import read_committed_only
+from gateway.adapters.drain import Drain
 
 Fetched = Mapping[TopicPartition, list[Any]]
 
@@ -23,23 +30,102 @@ Fetched = Mapping[TopicPartition, list[Any]]
 class AppWithoutDirectories(faust.App):
     """Faust's app without directories: what it keeps, it keeps in memory and in Kafka.
 
-    Faust makes its data directory at start, beside the current one, whatever the tables' store is; the root filesystem may be
-    read-only.
+    Faust makes its data directory at start, beside the current one, whatever the tables' store is; the root
+    filesystem may be read-only.
 
     Goes when an app whose store is ``memory://`` makes none.
     """
 
+    drain: Drain
+    """How long it may take to stop; set by who makes the app."""
+
     def _create_directories(self) -> None:
         pass
 
+    def bound_web_shutdown(self, timeout_s: float) -> None:
+        """Let the web server stop ``timeout_s`` after it was asked to, whatever requests are still open.
+
+        Faust gives its server no time, and aiohttp's own is a minute. Goes when Faust has a setting for it.
+        """
+        web: Any = self.web
+        web._runner = AppRunner(web.web_app, access_log=None, shutdown_timeout=timeout_s)
+
+
+class DrainingWorker(faust.Worker):
+    """Faust's worker, which stops on SIGHUP too, within the time of ``drain``, and ends at once at a second
+    signal.
+
+    Faust knows no SIGHUP, waits for whatever a service waits for, and passes over a second SIGTERM or
+    SIGINT. A second SIGHUP is passed over here too: a terminal that is closed may send two. On what it
+    crashed, it says in words of its own, and its exit code does not say; here that is ``failure``.
+
+    Goes when Faust has a limit for its shutdown, and raises what its services raised.
+    """
+
+    failure: Exception | None = None
+    """What kept it from starting, or ended it."""
+
+    def __init__(self, app: AppWithoutDirectories, **options: Any) -> None:
+        super().__init__(app, **options)
+        self._drain = app.drain
+
+    async def start(self) -> None:
+        """Start all services, and run until they stop. Faust takes what is raised here for its end."""
+        try:
+            await super().start()
+        except Exception as error:
+            self.failure = error
+            raise asyncio.CancelledError from error
+
+    async def stop(self) -> None:
+        """Stop all services; then all is finished, unless one of them knows better."""
+        await super().stop()
+        if self._drain.is_done is None:
+            self._drain.is_done = True
+
+    def install_signal_handlers(self) -> None:
+        """Stop on the first of SIGTERM, SIGINT and SIGHUP; the last only where it is not ignored, as under
+        nohup."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                self.loop.add_signal_handler(number, self.on_signal, number)
+
+    def on_signal(self, number: signal.Signals) -> None:
+        """Stop; leave the next SIGTERM or SIGINT to the kernel, which ends the process at once."""
+        if number is not signal.SIGHUP:
+            for each in (signal.SIGTERM, signal.SIGINT):
+                self.loop.remove_signal_handler(each)
+                signal.signal(each, signal.SIG_DFL)
+        self._drain.begin()
+        self._flag_as_shutdown_by_signal()
+        self._schedule_shutdown(number)
+
+
+async def see_partitions(app: Any, topic: str, partitions: Collection[int]) -> None:
+    """Have the app's producer know ``partitions`` of ``topic``, which may have been added a moment ago.
+
+    It looks at its topics now and then only, and a write to a partition that it has not seen is an
+    AssertionError, which ends the worker. Raises KafkaError where the broker does not name them all.
+
+    Goes when aiokafka looks again before it refuses a partition.
+    """
+    producer = app.producer._ensure_producer()
+    if set(partitions) <= await producer.partitions_for(topic):
+        return
+    await producer.client.force_metadata_update()
+    if missing := set(partitions) - await producer.partitions_for(topic):
+        raise UnknownTopicOrPartitionError(f"{topic}: {sorted(missing)}")
+
 
 class ReadingThread(driver.AIOKafkaConsumerThread):
-    """The thread of a ``ReadingConsumer``: reads committed records only, and shows what it has fetched to ``take_fetched``.
+    """The thread of a ``ReadingConsumer``: reads committed records only, and shows what it has fetched to
+    ``take_fetched``.
 
-    Faust asks for committed records only where it makes transactions itself, and has no setting for it. It gives no sight of
-    a fetch as a whole either, which alone tells from where to where it reads.
+    Faust asks for committed records only where it makes transactions itself, and has no setting for it. It
+    gives no sight of a fetch as a whole either, which alone tells from where to where it reads.
 
-    Goes when Faust has a setting for the isolation level, and its records say which position they were read from.
+    Goes when Faust has a setting for the isolation level, and its records say which position they were read
+    from.
     """
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
@@ -49,6 +135,13 @@ class ReadingThread(driver.AIOKafkaConsumerThread):
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Fetched:
         return self.take_fetched(await super()._fetch_records(*args, **kwargs))
+
+    async def _seek_wait(self, consumer: AIOKafkaConsumer, partitions: Mapping[TopicPartition, int | None]) -> None:
+        ours = consumer.assignment()
+        known = {tp: offset for tp, offset in partitions.items() if offset is not None and tp in ours}
+        # What is left out came or went with a rebalance, and that begins another recovery.
+        with contextlib.suppress(IllegalStateError):
+            await super()._seek_wait(consumer, known)
 
     def take_fetched(self, fetched: Fetched) -> Fetched:
         """Return ``fetched`` as it is to go on to ``make_message``, record by record. To be overridden."""
@@ -61,12 +154,13 @@ class ReadingThread(driver.AIOKafkaConsumerThread):
 
 
 class ReadingConsumer(driver.Consumer):
-    """Faust's consumer, where who derives from it says what is committed (``to_commit``) and what a message is.
+    """Faust's consumer, where who derives from it says what is committed (``to_commit``) and what a message
+    is.
 
-    Faust commits what its streams acknowledged, and drops records that are older than the newest that it delivered: after a
-    rebalance both can leave records out. Here it remembers nothing of either.
+    Faust commits what its streams acknowledged, and drops records that are older than the newest that it
+    delivered: after a rebalance both can leave records out. Here it remembers nothing of either.
 
-    Goes when Faust commits what it is told to, and delivers again what is sought again.
+    Goes when Faust commits what it is asked to, and delivers again what is sought again.
     """
 
     Thread: ClassVar[type[ReadingThread]] = ReadingThread
@@ -108,7 +202,8 @@ class ReadingTransport(driver.Transport):
 
 
 class _Nothing(dict[Any, Any]):
-    """The offsets that Faust has delivered, to drop what is older: forgotten, since an agent wants it again at times."""
+    """The offsets that Faust has delivered, to drop what is older: forgotten, since an agent wants it again
+    at times."""
 
     def __missing__(self, tp: Any) -> None:
         return None

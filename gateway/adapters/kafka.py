@@ -1,13 +1,15 @@
-"""Kafka clients made from settings: security in one place, and one error for a broker that does not answer."""
+"""Kafka clients made from settings: security in one place, and one error for a broker that does not
+answer."""
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, errors
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 
@@ -16,13 +18,23 @@ from gateway.adapters.aiokafka_patches import stop
 from gateway.adapters.settings import Settings
 from gateway.errors import BrokerUnreachableError, ConfigurationError, GatewayError
 
+MOST_POLLED = 10_000
+"""Records that a consumer gives out at a time."""
+CLIENT_ID = "chuanyu-gateway"
+"""What all our clients call themselves: in the broker's log, in quotas, and as members of groups."""
+
+WHOLE_LOG = {"message.timestamp.type": "LogAppendTime", "cleanup.policy": "delete"}
+"""How every topic is set: times are the broker's, and compaction would take what is still to be decided or
+proved."""
+
 _CREATION_TIMEOUT_S = 30
+_SET_ON_THE_TOPIC = 1  # DescribeConfigs' source DYNAMIC_TOPIC_CONFIG
 _LOGIN_TIMEOUT_MS = 5000
 _LOGIN_ERRORS = (
     errors.SaslAuthenticationFailed, errors.UnsupportedSaslMechanismError, errors.IllegalSaslStateError,
     errors.AuthenticationFailedError, errors.AuthenticationMethodNotSupported,
 )  # fmt: skip
-_REFUSALS = (
+REFUSALS = (
     *_LOGIN_ERRORS, errors.TopicAuthorizationFailedError, errors.GroupAuthorizationFailedError,
     errors.ClusterAuthorizationFailedError, errors.TransactionalIdAuthorizationFailed,
 )  # fmt: skip
@@ -33,6 +45,7 @@ def client_options(settings: Settings) -> dict[str, Any]:
     kafka = settings.kafka
     options: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap_servers,
+        "client_id": CLIENT_ID,
         "security_protocol": kafka.security_protocol,
     }
     if kafka.security_protocol.startswith("SASL") and kafka.password_file is not None:
@@ -69,7 +82,7 @@ def make_client(kind: Callable[..., Any], settings: Settings, *topics: str, **op
     Every client is made here, so that all clients have the patches.
     """
     aiokafka_patches.apply()
-    return kind(*topics, **client_options(settings), **options)
+    return kind(*topics, **(client_options(settings) | options))
 
 
 @asynccontextmanager
@@ -87,8 +100,11 @@ async def consumer(settings: Settings, *topics: str, **options: Any) -> AsyncIte
         "isolation_level": "read_committed", "enable_auto_commit": False,
         # Where retention has removed what is to be read, reading goes on at what is left, not at the end.
         "auto_offset_reset": "earliest",
-        # Most of them read what there is, and seek: a fetch that waits at a partition's end keeps the next one waiting.
+        # Most of them read what there is, and seek: a fetch that waits at a partition's end keeps the next
+        # one waiting.
         "fetch_max_wait_ms": 50,
+        # One batch may hold, or claim, any number of records, and what is polled is a list.
+        "max_poll_records": MOST_POLLED,
     }  # fmt: skip
     client = make_client(AIOKafkaConsumer, settings, *topics, **(defaults | options))
     async with _started(client, settings):
@@ -125,8 +141,42 @@ async def partitions_of(settings: Settings, topics: list[str]) -> list[TopicPart
     return sorted(TopicPartition(topic, each["partition"]) for topic in topics for each in described[topic])
 
 
+async def topic_configs(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, dict[str, str]] | None:
+    """Return each topic's configuration, those that it takes over from the broker too; None where we may not
+    see it."""
+    found: dict[str, dict[str, str]] = {}
+    for response in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, each) for each in topics]):
+        for code, _, _, name, entries in response.resources:
+            if code == errors.TopicAuthorizationFailedError.errno:
+                return None
+            if code:
+                raise errors.for_code(code)
+            found[name] = {entry[0]: entry[1] for entry in entries}
+    return found
+
+
+async def change_topic_config(admin: AIOKafkaAdminClient, topic: str, changes: Mapping[str, str]) -> str | None:
+    """Set some of a topic's own settings and leave its others as they are; None, or why the broker would
+    not.
+
+    Kafka's AlterConfigs sets what it does not name back to the broker's defaults, so that all are sent.
+    """
+    own: dict[str, str] = {}
+    for response in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
+        for code, message, _, _, entries in response.resources:
+            if code:
+                return str(message or errors.for_code(code).__name__)
+            own |= {entry[0]: entry[1] for entry in entries if entry[3] == _SET_ON_THE_TOPIC}
+    for response in await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, own | dict(changes))]):
+        for code, message, *_ in response.resources:
+            if code:
+                return str(message or errors.for_code(code).__name__)
+    return None
+
+
 async def wait_until_led(admin: AIOKafkaAdminClient, names: list[str]) -> None:
-    """Wait until every partition has a leader: a moment after its creation a topic is not yet known everywhere."""
+    """Wait until every partition has a leader: a moment after its creation a topic is not yet known
+    everywhere."""
     async with asyncio.timeout(_CREATION_TIMEOUT_S):
         while True:
             described = await admin.describe_topics(names)
@@ -149,14 +199,15 @@ async def _started(client: Any, settings: Settings) -> AsyncIterator[None]:
 
 
 async def _not_started(settings: Settings, error: Exception) -> GatewayError:
-    """Say why a client did not start. A client that cannot log in says only that it cannot connect: ask once more."""
-    if settings.kafka.security_protocol.startswith("SASL") and not isinstance(error, _REFUSALS):
+    """Say why a client did not start. A client that cannot log in says only that it cannot connect: ask once
+    more."""
+    if settings.kafka.security_protocol.startswith("SASL") and not isinstance(error, REFUSALS):
         host, _, port = settings.bootstrap_servers.split(",")[0].strip().rpartition(":")
         options = client_options(settings)
         del options["bootstrap_servers"]
         try:
             await aiokafka_patches.try_to_log_in(host, int(port), timeout_ms=_LOGIN_TIMEOUT_MS, **options)
-        except _REFUSALS as refusal:
+        except REFUSALS as refusal:
             error = refusal
         except (KafkaError, OSError, TimeoutError, ValueError):
             pass
@@ -171,12 +222,13 @@ def unreachable(settings: Settings, error: Exception) -> GatewayError:
             f"{settings.bootstrap_servers} does not let {principal} log in by {settings.kafka.sasl_mechanism}: "
             f"see that kafka.password_file ({settings.kafka.password_file}) holds its password"
         )
-    if isinstance(error, _REFUSALS):
+    if isinstance(error, REFUSALS):
         return ConfigurationError(
             f"{settings.bootstrap_servers} does not allow {principal} to do this ({type(error).__name__}): "
-            "use another principal, or run `gateway topics apply` as the broker's admin"
+            "use the principal that docs/access.md names for it; where that is the one, run `gateway topics apply` as the "
+            "broker's admin"
         )
     return BrokerUnreachableError(
-        f"no Kafka answers at {settings.bootstrap_servers} ({type(error).__name__}). "
-        "Start it, or set GATEWAY_BOOTSTRAP_SERVERS (or --bootstrap-servers) to one that runs."
+        f"cannot reach Kafka at {settings.bootstrap_servers}. Is it running, and is GATEWAY_BOOTSTRAP_SERVERS right? "
+        f"({type(error).__name__})"
     )

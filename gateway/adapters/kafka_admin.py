@@ -13,7 +13,8 @@ _ITERATIONS = 8192  # of PBKDF2 in SCRAM (RFC 5802 asks for 4096 at the least)
 
 
 class AccessAdmin:
-    """The broker's grants and passwords. It blocks: call it from a thread. Every method raises GatewayError."""
+    """The broker's grants and passwords. It blocks: call it from a thread. Every method raises
+    GatewayError."""
 
     def __init__(self, settings: Settings) -> None:
         from confluent_kafka.admin import AdminClient  # noqa: PLC0415 — 20 MB, needed by few
@@ -53,9 +54,11 @@ class AccessAdmin:
         return {grant for grant in found if grant is not None}
 
     def allowed_operations(self, topics: list[str], groups: list[str]) -> dict[tuple[Kind, str], set[str] | None]:
-        """Ask the broker what this principal may do to each topic and group, and to the cluster, by Kafka's names.
+        """Ask the broker what this principal may do to each topic and group, and to the cluster, by Kafka's
+        names.
 
-        Asking leaves nothing behind. A topic that does not exist, as far as the principal may know, has None.
+        Asking leaves nothing behind. A topic that does not exist, as far as the principal may know, has
+        None.
         """
         from confluent_kafka import KafkaError, KafkaException, TopicCollection  # noqa: PLC0415
 
@@ -157,7 +160,8 @@ def _options(settings: Settings) -> dict[str, Any]:
 
 
 def read_passwords(settings: Settings) -> dict[Role, str]:
-    """Read the passwords in ``access.passwords_dir``. Raises ConfigurationError if one is missing or empty."""
+    """Read the passwords in ``access.passwords_dir``. Raises ConfigurationError if one is missing or
+    empty."""
     folder = settings.access.passwords_dir
     if folder is None:
         return {}

@@ -1,6 +1,8 @@
-"""Requests of Kafka's protocol that aiokafka has no words for: features, transactions; and a probe that is one of them.
+"""Requests of Kafka's protocol that aiokafka has no words for: features, transactions; and a probe that is
+one of them.
 
-Source: the message definitions of Apache Kafka (ApiVersions v3, DescribeTransactions v0, ListTransactions v0).
+Source: the message definitions of Apache Kafka (ApiVersions v3, DescribeProducers v0, DescribeTransactions
+v0, ListTransactions v0).
 """
 
 # mypy: disable-error-code="misc"
@@ -9,12 +11,12 @@ Source: the message definitions of Apache Kafka (ApiVersions v3, DescribeTransac
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from io import BytesIO
 from typing import Any, NamedTuple, cast
 
-from aiokafka import errors
+from aiokafka import TopicPartition, errors
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.protocol.api import Request, RequestStruct, Response, ResponseHeader_v0
 from aiokafka.protocol.coordination import FindCoordinatorRequest
@@ -55,7 +57,8 @@ class _ApiVersionsStruct(RequestStruct):
     SCHEMA = Schema(("name", CompactString()), ("version", CompactString()), ("tags", TaggedFields))
 
     def parse_response_header(self, read_buffer: Any) -> ResponseHeader_v0:
-        """Parse the old header that its answer has, as it must be readable by a client of any age (KIP-511)."""
+        """Parse the old header that its answer has, as it must be readable by a client of any age
+        (KIP-511)."""
         return cast("ResponseHeader_v0", ResponseHeader_v0.decode(read_buffer))
 
 
@@ -97,8 +100,11 @@ class _ListTransactionsStruct(RequestStruct):
 class _ListTransactions(Request[_ListTransactionsStruct]):
     API_KEY = 66
 
+    def __init__(self, producer_ids: Iterable[int] = ()) -> None:
+        self._producer_ids = list(producer_ids)
+
     def build(self, request_struct_class: type[_ListTransactionsStruct]) -> _ListTransactionsStruct:
-        return request_struct_class([], [], {})
+        return request_struct_class([], self._producer_ids, {})
 
 
 class _DescribeTransactionsResponse(Response):
@@ -136,8 +142,53 @@ class _DescribeTransactions(Request[_DescribeTransactionsStruct]):
         return request_struct_class(self._ids, {})
 
 
+class _DescribeProducersResponse(Response):
+    API_KEY = 61
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("topics", CompactArray(
+            ("name", CompactString()),
+            ("partitions", CompactArray(
+                ("partition", Int32), ("error_code", Int16), ("error_message", CompactString()),
+                ("producers", CompactArray(
+                    ("producer_id", Int64), ("producer_epoch", Int32), ("last_sequence", Int32), ("last_timestamp", Int64),
+                    ("coordinator_epoch", Int32), ("current_txn_start_offset", Int64), ("tags", TaggedFields),
+                )),
+                ("tags", TaggedFields),
+            )),
+            ("tags", TaggedFields),
+        )),
+        ("tags", TaggedFields),
+    )  # fmt: skip
+
+
+class _DescribeProducersStruct(RequestStruct):
+    API_KEY = 61
+    API_VERSION = 0
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _DescribeProducersResponse
+    SCHEMA = Schema(
+        ("topics", CompactArray(
+            ("name", CompactString()), ("partitions", CompactArray(Int32)), ("tags", TaggedFields)
+        )),
+        ("tags", TaggedFields),
+    )  # fmt: skip
+
+
+class _DescribeProducers(Request[_DescribeProducersStruct]):
+    API_KEY = 61
+
+    def __init__(self, partitions: Mapping[str, list[int]]) -> None:
+        self._partitions = partitions
+
+    def build(self, request_struct_class: type[_DescribeProducersStruct]) -> _DescribeProducersStruct:
+        return request_struct_class([(topic, numbers, {}) for topic, numbers in self._partitions.items()], {})
+
+
 class Offered(NamedTuple):
-    """What a broker offers: API keys with their lowest and highest version, and the cluster's feature levels."""
+    """What a broker offers: API keys with their lowest and highest version, and the cluster's feature
+    levels."""
 
     apis: dict[int, tuple[int, int]]
     features: dict[str, int]
@@ -152,6 +203,22 @@ class Transaction(NamedTuple):
     started: int
 
 
+class OpenTransaction(NamedTuple):
+    """A transaction that is open in a partition from ``offset`` on; no reader of committed records passes
+    that offset.
+
+    ``last_write`` is the time of its producer's last record there (milliseconds since the epoch);
+    ``transactional_id`` is None where the principal may not see it.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    producer_id: int
+    last_write: int
+    transactional_id: str | None
+
+
 class ClockReading(NamedTuple):
     """By how much the broker's clock is ahead of ours, give or take ``give_ms``; both in milliseconds."""
 
@@ -164,8 +231,8 @@ async def raw_client(settings: Settings) -> AsyncIterator[AIOKafkaClient]:
     """Make a client that sends single requests. Raises GatewayError where the broker does not let it in."""
     async with kafka.admin(settings):  # says in our words why not
         client = kafka.make_client(AIOKafkaClient, settings)
-        await client.bootstrap()
     try:
+        await client.bootstrap()
         yield client
     finally:
         await client.close()
@@ -197,8 +264,50 @@ async def find_transactions(client: AIOKafkaClient, prefixes: Iterable[str]) -> 
     return sorted(found)
 
 
+async def find_open_transactions(client: AIOKafkaClient, topics: Iterable[str]) -> list[OpenTransaction]:
+    """Return the transactions that are open in these topics' partitions, whoever's they are."""
+    await client.set_topics(list(topics))
+    led: dict[int, dict[str, list[int]]] = {}
+    for topic in topics:
+        for partition in sorted(client.cluster.partitions_for_topic(topic) or ()):
+            leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
+            if leader is not None and leader >= 0:
+                led.setdefault(leader, {}).setdefault(topic, []).append(partition)
+    found = []
+    for leader, partitions in led.items():
+        answer = await client.send(leader, _DescribeProducers(partitions))
+        for topic, described, _ in answer.topics:
+            for partition, code, _, producers, _ in described:
+                _check(code)
+                for producer_id, _, _, last_write, _, offset, _ in producers:
+                    if offset >= 0:
+                        found.append(OpenTransaction(topic, partition, offset, producer_id, last_write, None))
+    names = await _names_of(client, {each.producer_id for each in found}) if found else {}
+    return sorted(each._replace(transactional_id=names.get(each.producer_id)) for each in found)
+
+
+async def _names_of(client: AIOKafkaClient, producer_ids: set[int]) -> dict[int, str]:
+    names: dict[int, str] = {}
+    for broker in broker_ids(client):
+        answer = await client.send(broker, _ListTransactions(producer_ids))
+        _check(answer.error_code)
+        names |= {producer_id: name for name, producer_id, *_ in answer.transactions}
+    return names
+
+
+async def all_transactional_ids(client: AIOKafkaClient) -> list[str]:
+    """Return every transactional id that the principal may see."""
+    found = set()
+    for broker in broker_ids(client):
+        answer = await client.send(broker, _ListTransactions())
+        _check(answer.error_code)
+        found |= {str(name) for name, *_ in answer.transactions}
+    return sorted(found)
+
+
 async def may_open_transactions(client: AIOKafkaClient, transactional_id: str, timeout_ms: int) -> bool:
-    """Tell whether the principal may begin transactions under this id. It is fenced: use one that nobody else has."""
+    """Tell whether the principal may begin transactions under this id. It is fenced: use one that nobody
+    else has."""
     try:
         await _init(client, await _coordinator(client, transactional_id), transactional_id, timeout_ms)
     except errors.TransactionalIdAuthorizationFailed:
@@ -209,8 +318,9 @@ async def may_open_transactions(client: AIOKafkaClient, transactional_id: str, t
 async def read_clock(client: AIOKafkaClient, transactional_id: str, group_id: str, timeout_ms: int) -> ClockReading:
     """Compare the broker's clock with ours, by a transaction that is aborted and touches no topic of ours.
 
-    A coordinator notes when a transaction began. This one begins with the group's offsets, of which it then writes none.
-    ``transactional_id`` is fenced: use one that nobody else has. Raises KafkaError, for want of a grant too.
+    A coordinator notes when a transaction began. This one begins with the group's offsets, of which it then
+    writes none. ``transactional_id`` is fenced: use one that nobody else has. Raises KafkaError, for want of
+    a grant too.
     """
     coordinator = await _coordinator(client, transactional_id)
     identity = await _init(client, coordinator, transactional_id, timeout_ms)
@@ -228,10 +338,10 @@ async def read_clock(client: AIOKafkaClient, transactional_id: str, group_id: st
         _check(answer.error_code)
 
     try:
-        return cast("ClockReading", await _patiently(begin))
+        return cast("ClockReading", await _retry_while_pending(begin))
     finally:
         with contextlib.suppress(errors.InvalidTxnState):  # it did not even begin
-            await _patiently(end)
+            await _retry_while_pending(end)
 
 
 async def _coordinator(client: AIOKafkaClient, transactional_id: str) -> int:
@@ -240,7 +350,7 @@ async def _coordinator(client: AIOKafkaClient, transactional_id: str) -> int:
         _check(answer.error_code)
         return int(answer.coordinator_id)
 
-    return int(await _patiently(find))
+    return int(await _retry_while_pending(find))
 
 
 async def _init(client: AIOKafkaClient, coordinator: int, transactional_id: str, timeout_ms: int) -> tuple[int, int]:
@@ -249,7 +359,7 @@ async def _init(client: AIOKafkaClient, coordinator: int, transactional_id: str,
         _check(answer.error_code)
         return int(answer.producer_id), int(answer.producer_epoch)
 
-    return cast("tuple[int, int]", await _patiently(init))
+    return cast("tuple[int, int]", await _retry_while_pending(init))
 
 
 async def _describe(client: AIOKafkaClient, broker: int, ids: list[str]) -> list[Transaction]:
@@ -266,8 +376,9 @@ async def _send(client: AIOKafkaClient, broker: int, request: Any) -> Any:
     return await client.send(broker, request, group=ConnectionGroup.COORDINATION)
 
 
-async def _patiently(work: Any) -> Any:
-    """Repeat a request while Kafka answers "not yet", as it does of transactions and coordinators for moments."""
+async def _retry_while_pending(work: Any) -> Any:
+    """Repeat a request while Kafka answers "not yet", as it does of transactions and coordinators for
+    moments."""
     for attempt in range(_RETRIES):
         try:
             return await work()

@@ -1,10 +1,13 @@
-"""Keeps the recognition list up to date with its folder: a good edit takes effect without restart, a broken one never does."""
+"""Keeps the recognition list up to date with its folder: a good edit takes effect without restart, a broken
+one never does."""
 
 import hashlib
+import os
 from enum import Enum, auto
 from pathlib import Path
 
-from gateway.adapters.list_files import load_recognition
+from gateway.adapters.list_files import list_files, load_recognition
+from gateway.adapters.strict_yaml import MAX_BYTES
 from gateway.core.recognition import Recognition
 from gateway.errors import RecognitionListError
 
@@ -20,8 +23,8 @@ class ReloadResult(Enum):
 class ListWatch:
     """The list now in force: ``current``. Made with a good list; raises RecognitionListError otherwise.
 
-    ``problems`` are those of an edit that was refused, as long as it stands in the folder. Different threads may reload
-    and read: the list is swapped whole.
+    ``problems`` are those of an edit that was refused, as long as it stands in the folder. Different threads
+    may reload and read: the list is swapped whole.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,7 +34,8 @@ class ListWatch:
         self._known = self._seen = self._fingerprint()
 
     def reload(self) -> ReloadResult:
-        """Load what is new. A change counts only when two looks have seen it alike: a file may be half written."""
+        """Load what is new. A change counts only when two looks have seen it alike: a file may be half
+        written."""
         now = self._fingerprint()
         is_settled, self._seen = now == self._seen, now
         if now == self._known or not is_settled:
@@ -50,12 +54,24 @@ class ListWatch:
         return ReloadResult.LOADED
 
     def _fingerprint(self) -> bytes:
-        """Return names and contents of all list files; that one cannot be read is part of it."""
+        """Digest names and contents of all list files; that one cannot be read is part of it."""
         digest = hashlib.sha256()
-        for file in sorted(self._folder.glob("*.y*ml")):
-            digest.update(file.name.encode() + b"\0")
-            try:
-                digest.update(hashlib.sha256(file.read_bytes()).digest())
-            except OSError:
-                digest.update(b"unreadable")
+        try:
+            files = list_files(self._folder)
+        except RecognitionListError as error:
+            return str(error).encode("utf-8", "surrogateescape")
+        for file in files:
+            digest.update(os.fsencode(file.name) + b"\0")
+            digest.update(_digest_of(file))
         return digest.digest()
+
+
+def _digest_of(file: Path) -> bytes:
+    """Return a digest of the file's first bytes, as many as are read of a list file."""
+    try:
+        if not file.is_file():
+            return b"not a file"
+        with file.open("rb") as stream:
+            return hashlib.sha256(stream.read(MAX_BYTES + 1)).digest()
+    except OSError:
+        return b"unreadable"

@@ -1,4 +1,5 @@
-"""What Prometheus scrapes: counts of this process since its start, and which list it has. Labels are few and bounded."""
+"""What Prometheus scrapes: counts of this process since its start, and which list it has. Labels are few and
+bounded."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -7,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from gateway import __version__
+from gateway.adapters.log_stream import LostLines
 from gateway.core.decision import Outcome
 from gateway.core.province import Province
 from gateway.core.reasons import Code
@@ -21,13 +23,19 @@ _RECORDS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
 
 
 class LaneStatus(NamedTuple):
-    """How a lane of this worker stands; ``lag`` in records, None where it is not known yet."""
+    """How a lane of this worker stands; ``lag`` in records, None where it is not known yet.
+
+    ``state`` is opening, open or waiting, for want of which the lane has not got on for ``stalled_s``
+    seconds: ``cause``.
+    """
 
     province: str
     partition: int
-    is_open: bool
+    state: str
     lag: int | None
     remembered_ids: int
+    stalled_s: float
+    cause: str
 
 
 class Metrics:
@@ -74,9 +82,23 @@ class Metrics:
         self._fences = Counter(
             "gateway_fences", "Lanes that another worker had opened.", ["province"], registry=self.registry
         )
+        self._ends = Counter(
+            "gateway_lane_ends", "Lanes whose task ended by itself and was started again: a defect.", ["province"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._stalled = Gauge(
+            "gateway_lane_stalled_seconds",
+            "For how long a lane of this worker had something to do and got nowhere; the cause is an error's class, Opening, "
+            "OpenTransaction (somebody's, at the input's end), or NothingFetched.",
+            ["province", "partition", "cause"], registry=self.registry,
+        )  # fmt: skip
         self._committed_at = Gauge(
             "gateway_last_commit_timestamp_seconds", "When a lane of the province last committed.",
             ["province"], registry=self.registry,
+        )  # fmt: skip
+        self._misplaced = Counter(
+            "gateway_misplaced_records", "Input records in another partition than the one where their key belongs (murmur2).",
+            ["province", "partition"], registry=self.registry,
         )  # fmt: skip
         self._lag = Gauge(
             "gateway_lag_records", "Input records not yet decided, of this worker's lanes.",
@@ -91,11 +113,13 @@ class Metrics:
             "When a bootstrap server's certificate ends, or the first one of kafka.ca_file.",
             ["certificate"], registry=self.registry,
         )  # fmt: skip
+        self.registry.register(LostLines())
         build = Gauge("gateway_build_info", "The engine's version: always 1.", ["version"], registry=self.registry)
         build.labels(__version__).set(1)
-        # Counters begin at 0, all of them: a rate over one that appears with its first event would not see that event.
+        # Counters begin at 0, all of them: a rate over one that appears with its first event would not see
+        # that event.
         for province in Province:
-            for counter in (self._transactions, self._aborts, self._fences):
+            for counter in (self._transactions, self._aborts, self._fences, self._ends):
                 counter.labels(province.value)
             for outcome in Outcome:
                 self._events.labels(province.value, outcome.value)
@@ -117,6 +141,10 @@ class Metrics:
         for reason, count in reasons.items():
             self._rejections.labels(province, reason).inc(count)
 
+    def count_misplaced(self, province: str, partition: int, records: int) -> None:
+        """Count records of a committed transaction that stand in ``partition`` and belong elsewhere."""
+        self._misplaced.labels(province, partition).inc(records)
+
     def count_abort(self, province: str) -> None:
         """Count a transaction that was aborted."""
         self._aborts.labels(province).inc()
@@ -125,15 +153,23 @@ class Metrics:
         """Count a lane that another worker had opened."""
         self._fences.labels(province).inc()
 
+    def count_lane_end(self, province: str) -> None:
+        """Count a lane whose task ended by itself."""
+        self._ends.labels(province).inc()
+
     def show_lanes(self, lanes: Iterable[LaneStatus]) -> None:
         """Show the lanes that this worker has now; another worker reports those that it has no longer."""
         shown = list(lanes)
         self._lag.clear()
+        self._stalled.clear()
         for lane in shown:
+            self._misplaced.labels(lane.province, lane.partition)  # from 0 on, as all counters
             if lane.lag is not None:
                 self._lag.labels(lane.province, lane.partition).set(lane.lag)
+            self._stalled.labels(lane.province, lane.partition, lane.cause).set(lane.stalled_s)
         self._lanes.labels("assigned").set(len(shown))
-        self._lanes.labels("open").set(sum(lane.is_open for lane in shown))
+        for state in ("opening", "open", "waiting"):
+            self._lanes.labels(state).set(sum(lane.state == state for lane in shown))
         self._remembered.set(sum(lane.remembered_ids for lane in shown))
 
     def show_list(self, recognition: Recognition, *, edit_refused: bool) -> None:
@@ -144,7 +180,8 @@ class Metrics:
         self._refused.set(edit_refused)
 
     def show_certificates(self, ends: Mapping[str, float]) -> None:
-        """Show when certificates end, in seconds since 1970; those not in ``ends`` this time keep their last value."""
+        """Show when certificates end, in seconds since 1970; those not in ``ends`` this time keep their last
+        value."""
         for certificate, end in ends.items():
             self._certificates.labels(certificate).set(end)
 

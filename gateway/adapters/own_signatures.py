@@ -1,4 +1,5 @@
-"""The gateway's own signature on what it writes, where the settings name a key; and the audit's question whether it is there.
+"""The gateway's own signature on what it writes, where the settings name a key; and the audit's question
+whether it is there.
 
 The same two attributes, over the same bytes, as a platform's on its events (``gateway.contract.signing``).
 """
@@ -11,6 +12,7 @@ from gateway.adapters import extras
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import HALF, Policy, Record, TrustedKey, on_all_cores, read_keys
 from gateway.contract.signing import read_signed, record_message, with_signature
+from gateway.core.signature import SignatureStatus
 from gateway.errors import ConfigurationError
 
 _PROBE = b"is this the public key of that private key?"
@@ -19,7 +21,8 @@ _NEITHER = "not the unencrypted PEM of a private key for SM2 or Ed25519"
 
 @dataclass(frozen=True, slots=True)
 class RecordSigner:
-    """Signs records with one private key, known by ``key_id``. Ed25519 signatures are deterministic, SM2's are not."""
+    """Signs records with one private key, known by ``key_id``. Ed25519 signatures are deterministic, SM2's
+    are not."""
 
     key_id: str
     make: Callable[[bytes], bytes]
@@ -27,6 +30,10 @@ class RecordSigner:
     def sign(self, value: bytes) -> bytes:
         """Return ``value``, a record of ours, with its signature."""
         return with_signature(value, self.make(record_message(value)), self.key_id)
+
+    def sign_detached(self, value: bytes, message: bytes) -> bytes:
+        """Return ``value``, a JSON object that is not a record, with the signature of ``message``."""
+        return with_signature(value, self.make(message), self.key_id)
 
     async def sign_all(self, values: Sequence[bytes]) -> list[bytes]:
         """Sign ``values``, in order; on all cores, off the event loop."""
@@ -41,7 +48,8 @@ class RecordCheck:
     keys: dict[str, TrustedKey]
 
     def problem(self, record: Record) -> str | None:
-        """Say what is wrong with the signature of ``record``, or None. Its broker time says which keys are valid."""
+        """Say what is wrong with the signature of ``record``, or None. Its broker time says which keys are
+        valid."""
         if self.policy == "off":
             return None
         signed = read_signed(record.value or b"")
@@ -50,15 +58,17 @@ class RecordCheck:
         key = self.keys.get(signed.key_id) if signed.key_id else None
         if key is None or not key.holds_at(record.timestamp):
             return "the record is signed with a key that is not the gateway's, or was not at that time"
-        valid = signed.signature is not None and key.verify(signed.signature, signed.message)
-        return None if valid else "the signature is not that of this record"
+        if not isinstance(signed.signature, SignatureStatus) and key.verify(signed.signature, signed.message):
+            return None
+        return "the signature is not that of this record"
 
 
 NO_CHECK = RecordCheck("off", {})
 
 
 def load_record_check(settings: Settings) -> RecordCheck:
-    """Load the settings' check of the gateway's own records. Raises ConfigurationError naming file, key and mistake."""
+    """Load the settings' check of the gateway's own records. Raises ConfigurationError naming file, key and
+    mistake."""
     signatures = settings.signatures
     if signatures.gateway == "off":
         return NO_CHECK
@@ -76,7 +86,8 @@ def load_record_check(settings: Settings) -> RecordCheck:
 
 
 def load_record_signer(settings: Settings) -> RecordSigner | None:
-    """Load the signer of the settings; None if they name no key. Raises ConfigurationError naming file and mistake."""
+    """Load the signer of the settings; None if they name no key. Raises ConfigurationError naming file and
+    mistake."""
     signatures = settings.signatures
     if signatures.own_key is None:
         return None

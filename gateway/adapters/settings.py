@@ -1,149 +1,39 @@
 """Settings: the YAML file, then the environment (``GATEWAY_…``), each mistake named with its place."""
 
-import hashlib
 import os
+import re
+from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from gateway.adapters.addresses import problem_with_servers
+from gateway.adapters.setting_groups import (
+    AccessSettings,
+    ArchiveSettings,
+    DuplicateSettings,
+    FeedbackSettings,
+    KafkaSettings,
+    LedgerSettings,
+    LogSettings,
+    RelaySettings,
+    SignatureSettings,
+    TopicSettings,
+    TracingSettings,
+    WebSettings,
+)
 from gateway.adapters.strict_yaml import NotYamlError, read_yaml
 from gateway.contract.topics import Topics
+from gateway.core.mistakes import words_of
 from gateway.errors import ConfigurationError
 
 DEFAULT_FILE = "config/gateway.yaml"
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class KafkaSettings(_Part):
-    """How to reach the broker. The password is read from its file when a client is made, and kept nowhere else."""
-
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
-    username: str | None = None
-    password_file: Path | None = None
-    ca_file: Path | None = None
-
-    @model_validator(mode="after")
-    def _credentials(self) -> Self:
-        if self.security_protocol.startswith("SASL") and not (self.username and self.password_file):
-            raise ValueError(f"{self.security_protocol} needs username and password_file")
-        return self
-
-
-class AccessSettings(_Part):
-    """The broker's principals: what each role is called there, and the folder that holds a file with each one's password.
-
-    ``gateway topics apply`` makes SCRAM users of them where the folder is given; it must be run as the broker's admin.
-    ``mirrored`` are the provinces with a Kafka of their own, whose MirrorMaker logs in here as the province.
-    """
-
-    passwords_dir: Path | None = None
-    principals: dict[Literal["sichuan", "chongqing", "gateway", "operator"], str] = {}
-    mirrored: tuple[Literal["sichuan", "chongqing"], ...] = ()
-
-    def name_of(self, role: str) -> str:
-        """Return the principal's name, without ``User:``; a role's own name unless ``principals`` says otherwise."""
-        return cast("dict[str, str]", self.principals).get(role, role)
-
-
-class SignatureSettings(_Part):
-    """Whether a province's events must be signed, may be, or are not looked at; and the file of the public keys.
-
-    ``gateway`` is what ``gateway audit`` asks of the gateway's own records; with ``own_key`` (PEM) the gateway signs them.
-    """
-
-    sichuan: Literal["off", "optional", "required"] = "off"
-    chongqing: Literal["off", "optional", "required"] = "off"
-    gateway: Literal["off", "optional", "required"] = "off"
-    keys: Path | None = None
-    own_key: Path | None = None
-    own_key_id: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]{1,64}$")
-
-
-class TopicSettings(_Part):
-    """What ``gateway topics apply`` creates."""
-
-    partitions: int = Field(12, ge=1, le=1000)
-    replication_factor: int = Field(1, ge=1, le=9)
-    retention_hours: float = Field(168, gt=0)
-
-
-class RelaySettings(_Part):
-    """The lanes; times in the unit of their name."""
-
-    group_id: str = Field("chuanyu-gateway", min_length=1, pattern=r"^[A-Za-z0-9._-]+$")
-    max_records: int = Field(1000, ge=1, le=100_000)
-    session_timeout_ms: int = Field(10_000, ge=6_000, le=300_000)
-    transaction_timeout_ms: int = Field(30_000, ge=1_000, le=900_000)
-    drain_timeout_s: float = Field(8, gt=0, le=300)
-    log_forwards: bool = False
-
-
-class DuplicateSettings(_Part):
-    """How far back an id is remembered, in hours of broker time, and how many by one lane."""
-
-    horizon_hours: float = Field(72.1, gt=0)
-    max_ids: int = Field(1_000_000, ge=1)
-
-    @property
-    def horizon_ms(self) -> int:
-        """The horizon in milliseconds."""
-        return round(self.horizon_hours * 3_600_000)
-
-
-class LedgerSettings(_Part):
-    """Which digest chains the ledger: SM3 (GB/T 32905) or SHA-256."""
-
-    digest: Literal["sm3", "sha256"] = "sm3"
-
-    @model_validator(mode="after")
-    def _available(self) -> Self:
-        if self.digest not in hashlib.algorithms_available:
-            raise ValueError(f"this Python's OpenSSL has no {self.digest}; set ledger.digest to sha256")
-        return self
-
-
-class WebSettings(_Part):
-    """The Faust app's web server. With an operator's token (in a file), cases can be marked on the page."""
-
-    enabled: bool = False
-    host: str = "127.0.0.1"
-    port: int = Field(6066, ge=1, le=65535)
-    operator_token_file: Path | None = None
-
-
-class FeedbackSettings(_Part):
-    """The feedback app; times in the unit of their name."""
-
-    group_id: str = Field("chuanyu-feedback", min_length=1, pattern=r"^[A-Za-z0-9._-]+$")
-    session_timeout_ms: int = Field(10_000, ge=6_000, le=300_000)
-    announce_s: float = Field(2, gt=0, le=3600)
-    digest_s: float = Field(3600, gt=0)
-
-
-class TracingSettings(_Part):
-    """OpenTelemetry's spans of turns and events, which need the extra ``otel``; ``endpoint``: a collector's (OTLP over HTTP)."""
-
-    enabled: bool = False
-    endpoint: str | None = Field(None, pattern=r"^https?://")
-    events: Literal["sampled", "all", "none"] = "sampled"
-
-
-class LogSettings(_Part):
-    """How the log is written: to stderr, by structlog."""
-
-    format: Literal["auto", "json", "pretty"] = "auto"
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    rejections_per_s: float = Field(100, gt=0)
-    rejections_burst: int = Field(10_000, ge=1)
 
 
 class Settings(BaseSettings):
@@ -168,6 +58,14 @@ class Settings(BaseSettings):
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
+    archive: ArchiveSettings = ArchiveSettings()
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _servers(cls, value: str) -> str:
+        if problem := problem_with_servers(value):
+            raise ValueError(problem)
+        return value
 
     _file: Path = PrivateAttr(default=Path(DEFAULT_FILE))
 
@@ -192,6 +90,12 @@ class Settings(BaseSettings):
     def recognition_dir(self) -> Path:
         """The folder of list files, absolute."""
         return (self._file.parent / self.recognition).resolve()
+
+    @property
+    def archive_place(self) -> str | None:
+        """Where the archive lies: a folder, absolute, or an address; None where the settings name none."""
+        place = self.archive.place
+        return place if place is None or "://" in place else str(self.beside_file(Path(place)))
 
     @property
     def topic_names(self) -> Topics:
@@ -219,7 +123,8 @@ class Settings(BaseSettings):
         return self.model_copy(update={"kafka": self.kafka.model_copy(update=changed)})
 
     def as_environment(self) -> dict[str, str]:
-        """Return the environment in which another ``gateway`` process uses this file, this broker and these topics."""
+        """Return the environment in which another ``gateway`` process uses this file, this broker and these
+        topics."""
         parts = {"KAFKA": self.kafka, "SIGNATURES": self.signatures, "TRACING": self.tracing}
         changed = {
             f"GATEWAY_{part}__{name.upper()}": str(value)
@@ -249,13 +154,15 @@ def packaged_config() -> Path:
 
 
 def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
-    """Read the settings from ``config``, else ``$GATEWAY_CONFIG``, else ``config/gateway.yaml``, else the package's own.
+    """Read the settings from ``config``, else ``$GATEWAY_CONFIG``, else ``config/gateway.yaml``, else the
+    package's own.
 
     ``overrides`` are a command's options (``bootstrap_servers=…``) and win over everything.
     Raises ConfigurationError naming file, setting and mistake.
     """
     named = config or (Path(value) if (value := os.environ.get("GATEWAY_CONFIG")) else None)
     _refuse_near_misses()
+    _check_options(overrides)
     path = named or (Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else packaged_config() / "gateway.yaml")
     content = _read_yaml(path, named=config is not None)
     try:
@@ -264,30 +171,57 @@ def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
             settings = settings.model_copy(update=chosen)
     except ValidationError as error:
         raise ConfigurationError(_explain(error, path, content)) from None
+    except SettingsError as error:
+        raise ConfigurationError(_explain_variable(error)) from None
     settings._file = path.resolve()
     return settings
 
 
+def _check_options(overrides: dict[str, Any]) -> None:
+    """Refuse a broker's address given as an option that cannot be one: it replaces the setting, and is
+    checked as that is."""
+    if (servers := overrides.get("bootstrap_servers")) is not None and (problem := problem_with_servers(servers)):
+        raise ConfigurationError(f"--bootstrap-servers: {problem}")
+
+
 def _refuse_near_misses() -> None:
-    """Refuse variables that were surely meant for us; others of our prefix are somebody else's (Compose, Kubernetes)."""
-    known = {"GATEWAY_CONFIG", *(f"GATEWAY_{name}".upper() for name in Settings.model_fields)}
-    parts = tuple(
-        f"GATEWAY_{name}_".upper() for name, field in Settings.model_fields.items() if field.default_factory is None
-    )
+    """Refuse variables that were surely meant for us; others of our prefix are somebody else's (Compose,
+    Kubernetes)."""
+    variables = {"GATEWAY_CONFIG", *_variables(Settings, "GATEWAY_")}
+    groups = {f"GATEWAY_{name}".upper() for name, field in Settings.model_fields.items() if _group(field) is not None}
     for variable in os.environ:
         name = variable.upper()
-        if not name.startswith("GATEWAY_") or name in known or "__" in name:
+        if not name.startswith("GATEWAY_") or name in variables | groups:
             continue
-        meant = next((part for part in parts if name.startswith(part)), None)
-        close = (
-            f"{meant}_{name.removeprefix(meant)}"
-            if meant
-            else next(iter(get_close_matches(name, known, 1, 0.85)), None)
-        )
-        if close:
-            raise ConfigurationError(
-                f"environment variable {variable} is no setting; {close} was meant? Correct or unset it."
+        group, is_nested, _ = name.removeprefix("GATEWAY_").partition("__")
+        if is_nested and f"GATEWAY_{group}" in groups:
+            continue  # what is wrong within a group is found with the rest
+        close = next(iter(get_close_matches(name, variables, 1, 0.85)), None)
+        if close or is_nested or any(name.startswith(f"{each}_") for each in groups):
+            hint = (
+                f"did you mean {close}?"
+                if close
+                else "a group and its setting are parted by __, as in GATEWAY_WEB__PORT."
             )
+            raise ConfigurationError(
+                f"environment variable {variable}: there is no such setting; {hint} Correct or unset it."
+            )
+
+
+def _group(field: FieldInfo) -> type[BaseModel] | None:
+    """Return the model of a setting that is a group of settings."""
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _variables(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    """Yield the environment variables of all settings in ``model``."""
+    for name, field in model.model_fields.items():
+        variable, group = prefix + name.upper(), _group(field)
+        if group is None:
+            yield variable
+        else:
+            yield from _variables(group, f"{variable}__")
 
 
 def _read_yaml(path: Path, *, named: bool) -> dict[str, Any]:
@@ -304,13 +238,39 @@ def _read_yaml(path: Path, *, named: bool) -> dict[str, Any]:
 
 
 def _explain(error: ValidationError, path: Path, content: dict[str, Any]) -> str:
-    """Explain each mistake in one line: setting, where it was set, the error. Never the value: it may be a secret."""
+    """Explain each mistake in one line: setting, where it was set, the error. Never the value: it may be a
+    secret."""
     lines = []
-    for problem in error.errors(include_url=False, include_context=False, include_input=False):
-        steps = [str(step) for step in problem["loc"]]
+    for problem in error.errors(include_url=False, include_input=False):
+        steps = [str(step) for step in problem["loc"] if step != "[key]"]
         variable = "GATEWAY_" + "__".join(steps).upper()
-        place = f"environment variable {variable}" if variable in os.environ else str(path)
-        if not content and variable not in os.environ:
-            place = "the built-in default"
-        lines.append(f"{place}: {'.'.join(steps) or 'settings'}: {problem['msg']}")
+        # What the settings of a group must have together may be set by a variable of one, and by the file.
+        found = sorted(each for each in os.environ if re.fullmatch(rf"{re.escape(variable)}(?:__.*)?", each.upper()))
+        places = [f"environment variable {each}" for each in found]
+        if variable not in map(str.upper, found) and (content or not found):
+            places.append(str(path) if content else "the built-in default")
+        lines.append(f"{' or '.join(places)}: {'.'.join(steps) or 'settings'}: {words_of(problem, _beside(steps))}")
     return "the configuration is not valid:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def _beside(steps: list[str]) -> list[str]:
+    """Return the names of the settings that stand beside the one at ``steps``."""
+    model: type[BaseModel] = Settings
+    for step in steps[:-1]:
+        group = _group(model.model_fields[step]) if step in model.model_fields else None
+        if group is None:
+            return []
+        model = group
+    return list(model.model_fields)
+
+
+def _explain_variable(error: SettingsError) -> str:
+    """Explain that a variable's value, which is to be JSON, is not. The error names the setting's first
+    step, no value."""
+    found = re.search(r'field "(\w+)"', str(error))
+    name = found[1].upper() if found else ""
+    variables = sorted(each for each in os.environ if re.fullmatch(rf"GATEWAY_{name}(?:__.*)?", each.upper()))
+    return (
+        f'environment variable {" or ".join(variables)}: must be JSON, such as ["sichuan"] or {{"gateway": "gw"}}; '
+        "the single settings of a group have variables of their own, such as GATEWAY_WEB__PORT"
+    )

@@ -1,7 +1,9 @@
-"""Verifies events' signatures: SM2 with SM3 (GB/T 32918) by Tongsuo, Ed25519 (RFC 8032) by pyca/cryptography.
+"""Verifies events' signatures: SM2 with SM3 (GB/T 32918) by Tongsuo, Ed25519 (RFC 8032) by
+pyca/cryptography.
 
-Which library, and why: Tongsuo verifies 3,200 SM2 signatures a second on one core, twice the next; it is an OpenSSL of its
-own that knows SM2's user ID, and it lets go of the interpreter while it computes, so that threads use all cores.
+Which library, and why: Tongsuo verifies 3,200 SM2 signatures a second on one core, twice the next; it is an
+OpenSSL of its own that knows SM2's user ID, and it lets go of the interpreter while it computes, so that
+threads use all cores.
 """
 
 import asyncio
@@ -21,6 +23,7 @@ from gateway.adapters.settings import Settings
 from gateway.adapters.strict_yaml import NotYamlError, read_yaml
 from gateway.contract.headers import Headers
 from gateway.contract.signing import Signed, read_signed
+from gateway.core.mistakes import words_of
 from gateway.core.province import Province
 from gateway.core.signature import SignatureStatus
 from gateway.errors import ConfigurationError
@@ -42,11 +45,12 @@ class Record(Protocol):
     def value(self) -> bytes | None: ...  # noqa: D102
 
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
+    def headers(self) -> Headers: ...  # noqa: D102
 
 
 class _GatewayKey(BaseModel):
-    """A public key of the gateway's own, and from when until when a record may have been written that it signed."""
+    """A public key of the gateway's own, and from when until when a record may have been written that it
+    signed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -85,7 +89,8 @@ class Keys(BaseModel):
     gateway_keys: list[_GatewayKey] = []
 
     def of_provinces(self, path: Path) -> dict[tuple[Province, str], "TrustedKey"]:
-        """Return the keys by province and id. Raises ConfigurationError, naming ``path``, if one stands there twice."""
+        """Return the keys by province and id. Raises ConfigurationError, naming ``path``, if one stands
+        there twice."""
         _require_distinct(path, [f"{key.id} of {key.province}" for key in self.keys])
         return {(key.province, key.id): key.trusted() for key in self.keys}
 
@@ -97,7 +102,8 @@ class Keys(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class TrustedKey:
-    """A key as it is used: ``verify`` takes a signature and a message. Times in milliseconds since the epoch."""
+    """A key as it is used: ``verify`` takes a signature and a message. Times in milliseconds since the
+    epoch."""
 
     valid_from: int
     valid_until: int
@@ -122,7 +128,8 @@ class KeyRing:
     def status(self, province: Province, received_at: int, raw: bytes, headers: Headers = ()) -> SignatureStatus:
         """Return the status of the signature of a record of this province's topic.
 
-        Keys are those in force when the record was received (milliseconds since the epoch). Deterministic; never raises.
+        Keys are those in force when the record was received (milliseconds since the epoch). Deterministic;
+        never raises.
         """
         if self.is_off(province):
             return SignatureStatus.UNASKED
@@ -145,8 +152,9 @@ class KeyRing:
         key = self.keys.get((province, signed.key_id)) if signed.key_id else None
         if key is None or not key.holds_at(received_at):
             return SignatureStatus.KEY_UNKNOWN
-        is_valid = signed.signature is not None and key.verify(signed.signature, signed.message)
-        return SignatureStatus.VALID if is_valid else SignatureStatus.INVALID
+        if isinstance(signed.signature, SignatureStatus):
+            return signed.signature
+        return SignatureStatus.VALID if key.verify(signed.signature, signed.message) else SignatureStatus.INVALID
 
 
 NO_SIGNATURES = KeyRing(dict.fromkeys(Province, "off"), {})
@@ -156,7 +164,8 @@ _pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="signatures")
 
 
 async def on_all_cores(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """Do ``work`` on each of ``items``, in order, off the event loop; it must release the GIL while it computes."""
+    """Do ``work`` on each of ``items``, in order, off the event loop; it must release the GIL while it
+    computes."""
 
     def work_off(chunk: Sequence[Item]) -> list[Result]:
         return [work(each) for each in chunk]
@@ -190,8 +199,8 @@ def read_keys(path: Path) -> Keys:
     except NotYamlError as error:
         raise ConfigurationError(f"signatures.keys: {path} is {error}") from None
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=False, include_input=False)
-        lines = [f"  {'.'.join(str(step) for step in each['loc'])}: {each['msg']}" for each in problems]
+        problems = error.errors(include_url=False, include_input=False)
+        lines = [f"  {'.'.join(str(step) for step in each['loc'])}: {words_of(each)}" for each in problems]
         raise ConfigurationError(f"{path} is not valid:\n" + "\n".join(lines)) from None
 
 

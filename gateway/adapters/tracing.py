@@ -1,4 +1,5 @@
-"""OpenTelemetry, where `tracing.enabled`: spans go to a collector by OTLP over HTTP. It comes with the extra ``otel``."""
+"""OpenTelemetry, where `tracing.enabled`: spans go to a collector by OTLP over HTTP. It comes with the extra
+``otel``."""
 
 import logging
 import os
@@ -25,8 +26,8 @@ def require_tracing() -> None:
 def make_tracer_provider(settings: Settings) -> "TracerProvider":
     """Make the source of tracers, with an exporter in a thread of its own. Raises ConfigurationError.
 
-    What the settings do not say, OpenTelemetry's own variables do (``OTEL_EXPORTER_OTLP_HEADERS``, ``OTEL_TRACES_SAMPLER``,
-    ``OTEL_SERVICE_NAME``, …).
+    What the settings do not say, OpenTelemetry's own variables do (``OTEL_EXPORTER_OTLP_HEADERS``,
+    ``OTEL_TRACES_SAMPLER``, ``OTEL_SERVICE_NAME``, …).
     """
     require_tracing()
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 — an extra

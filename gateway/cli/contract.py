@@ -1,25 +1,28 @@
 """``gateway topics`` and ``gateway schema``."""
 
 import asyncio
-import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gateway.adapters.terminal import say, write_json
+from gateway.cli.app import App
 from gateway.cli.options import Config, Format, Output, Servers, finish, load, print_paths, recognition
+from gateway.core.words import count_of
 
 if TYPE_CHECKING:
     from gateway.operate.apply_access import GrantPlan
 
-topics_app = typer.Typer(no_args_is_help=True, help="The gateway's topics: what would be done, and do it.")
-schema_app = typer.Typer(no_args_is_help=True, help="The contract's files: JSON Schemas, AsyncAPI, examples.")
-_FOLDER = Annotated[Path, typer.Argument(help="The folder.")]
+topics_app = App(help="Plan and create topics and ACLs.")
+schema_app = App(help="The contract's files: JSON Schemas, AsyncAPI, examples.")
+_FOLDER = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder.")]
 
 
 @topics_app.command("plan")
 def topics_plan(config: Config = None, bootstrap_servers: Servers = None, output: Format = Output.TEXT) -> None:
-    """Say what `topics apply` would do; exit code 1 if a topic does not fit.
+    """Show what `topics apply` would do; exit code 1 if a topic does not match.
 
     Example: `gateway topics plan`
     """
@@ -27,9 +30,10 @@ def topics_plan(config: Config = None, bootstrap_servers: Servers = None, output
     from gateway.operate.topics import plan_topics
 
     settings = load(config, bootstrap_servers)
-    plans = asyncio.run(plan_topics(settings))
-    _print_plans(plans, output)
-    _print_access(asyncio.run(plan_access(settings)), output)
+    plans, grants = asyncio.run(plan_topics(settings)), asyncio.run(plan_access(settings))
+    _print_plans(plans, output, done=False)
+    _print_access(grants, output, done=False)
+    _print_sum(plans, grants, done=False)
     finish(int(any(plan.action == "refuse" for plan in plans)))
 
 
@@ -40,43 +44,79 @@ def topics_apply(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     output: Format = Output.TEXT,
 ) -> None:
-    """Create what is missing; refuse what does not fit, before anything is done. On a broker with an authorizer also grant
-    each principal what the contract says, and set the passwords of `access.passwords_dir`: run it as the broker's admin.
+    """Create what is missing, and say what was done; refuse topics that do not match, before anything is
+    done.
+
+    On a broker with an authorizer also grant each principal what the contract says, and set the passwords of
+    `access.passwords_dir`: run it as the broker's admin.
 
     Example: `gateway topics apply --dry-run`
     """
     from gateway.operate.apply_access import apply_access, plan_access
-    from gateway.operate.topics import apply_topics, plan_topics, refuse_misfits
+    from gateway.operate.topics import apply_topics, plan_topics, require_matching
 
     settings = load(config, bootstrap_servers)
     plans = asyncio.run(plan_topics(settings) if dry_run else apply_topics(settings))
-    _print_plans(plans, output)
-    _print_access(asyncio.run(plan_access(settings) if dry_run else apply_access(settings)), output)
-    refuse_misfits(plans)  # a dry run ends as the real one would
+    _print_plans(plans, output, done=not dry_run)
+    grants = asyncio.run(plan_access(settings) if dry_run else apply_access(settings))
+    _print_access(grants, output, done=not dry_run)
+    _print_sum(plans, grants, done=not dry_run)
+    require_matching(plans)  # a dry run ends as the real one would
 
 
-def _print_plans(plans: list[Any], output: Output) -> None:
+_WORDS = {
+    "create": ("would create", "created"),
+    "correct": ("would correct", "corrected"),
+    "grant": ("would grant", "granted"),
+    "unchanged": ("unchanged", "unchanged"),
+    "refuse": ("does not match", "does not match"),
+    "surplus": ("surplus", "surplus"),
+}
+"""By the action of a plan: what is said before it is carried out, and after."""
+_DOES = ("create", "correct", "grant")
+
+
+def _print_plans(plans: list[Any], output: Output, *, done: bool) -> None:
     for plan in plans:
         if output is Output.JSON:
-            typer.echo(
-                json.dumps({"topic": plan.name, "action": plan.action, "detail": plan.detail}, ensure_ascii=False)
-            )
+            is_done = done and plan.action in _DOES
+            write_json({"topic": plan.name, "action": plan.action, "done": is_done, "detail": plan.detail})
         else:
-            typer.echo(f"{plan.action:7} {plan.name}  {plan.detail}")
+            say(f"{_WORDS[plan.action][done]:14}  {plan.name}  {plan.detail}")
 
 
-def _print_access(plans: "list[GrantPlan] | None", output: Output) -> None:
+def _print_access(plans: "list[GrantPlan] | None", output: Output, *, done: bool) -> None:
     if plans is None:
-        typer.echo("this broker has no authorizer: whoever reaches it may read and write everything", err=True)
+        say("this broker has no authorizer: whoever reaches it may read and write everything", err=True)
     for plan in plans or []:
         grant, resource = plan.grant, plan.grant.name + ("*" if plan.grant.prefixed else "")
         if output is Output.JSON:
-            told = {"principal": plan.principal, "action": plan.action, "operation": grant.operation,
-                    "resource_type": grant.kind.name, "resource": grant.name, "prefixed": grant.prefixed}  # fmt: skip
-            typer.echo(json.dumps(told, ensure_ascii=False))
+            line = {"principal": plan.principal, "action": plan.action, "done": done and plan.action in _DOES,
+                    "operation": grant.operation, "resource_type": grant.kind.name, "resource": grant.name,
+                    "prefixed": grant.prefixed}  # fmt: skip
+            write_json(line)
         else:
             kind = grant.kind.name.lower().replace("_", " ")
-            typer.echo(f"{plan.action:7} {plan.principal}  {grant.operation.lower()} {kind} {resource}")
+            say(f"{_WORDS[plan.action][done]:14}  {plan.principal}  {grant.operation.lower()} {kind} {resource}")
+
+
+def _print_sum(topics: list[Any], grants: "list[GrantPlan] | None", *, done: bool) -> None:
+    """Say on stderr how much was done, or would be."""
+    actions = Counter(plan.action for plan in (*topics, *(grants or ())))
+    parts = [
+        f"{count_of(actions[action], noun)} {_WORDS[action][1]}"
+        for action, noun in (("create", "topic"), ("correct", "topic"), ("grant", "ACL"))
+        if actions[action]
+    ]
+    if not parts:
+        say(
+            "nothing to do: topics and ACLs are as they should be" if not actions["refuse"] else "nothing was done",
+            err=True,
+        )
+    elif done:
+        say(", ".join(parts), err=True)
+    else:
+        say(f"nothing was done; `gateway topics apply` would leave {', '.join(parts)}", err=True)
 
 
 @schema_app.command("export")
@@ -92,7 +132,7 @@ def schema_export(folder: _FOLDER = Path("schemas"), config: Config = None, outp
 
 @schema_app.command("check")
 def schema_check(folder: _FOLDER = Path("schemas"), config: Config = None, output: Format = Output.TEXT) -> None:
-    """Fail (exit code 1) where a file is not what the code says.
+    """Exit 1 if a contract file is missing or out of date.
 
     Example: `gateway schema check schemas`
     """
@@ -103,8 +143,8 @@ def schema_check(folder: _FOLDER = Path("schemas"), config: Config = None, outpu
         number = check_schemas(folder, list_now)
     except DriftError as error:
         if output is Output.JSON:
-            typer.echo(json.dumps({"ok": False, "drifted": error.files}, ensure_ascii=False))
+            write_json({"ok": False, "drifted": error.files})
         raise
     if output is Output.JSON:
-        typer.echo(json.dumps({"ok": True, "drifted": []}))
-    typer.echo(f"{folder}: {number} files are what the code says", err=True)
+        write_json({"ok": True, "drifted": []})
+    say(f"{folder}: {count_of(number, 'file')} up to date", err=True)

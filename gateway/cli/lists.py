@@ -6,16 +6,27 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.options import Config, Format, ListDir, Output, Row, Servers, finish, list_folder, load, recognition
-
-app = typer.Typer(
-    no_args_is_help=True, help="The recognition list (互认实施清单): show it, check its files, compare it."
+from gateway.cli.app import App
+from gateway.cli.options import (
+    Config,
+    Date,
+    Format,
+    ListDir,
+    Output,
+    Row,
+    Servers,
+    finish,
+    list_folder,
+    load,
+    recognition,
 )
+
+app = App(help="The recognition list (互认实施清单): show it, check its files, compare it.")
 
 
 @app.command("show")
 def list_show(
-    date: Annotated[str | None, typer.Option(help="As of this day, YYYY-MM-DD (UTC+8); default: today.")] = None,
+    date: Date = None,
     row: Row = None,
     list_dir: ListDir = None,
     config: Config = None,
@@ -50,16 +61,19 @@ def list_validate(list_dir: ListDir = None, config: Config = None, output: Forma
 def list_diff(
     before: Annotated[Path, typer.Argument(metavar="A", help="Folder of list files.")],
     after: Annotated[Path, typer.Argument(metavar="B", help="Folder of the list files to compare with A's.")],
-    date: Annotated[str | None, typer.Option(help="As of this day, YYYY-MM-DD (UTC+8); default: today.")] = None,
-    impact: Annotated[bool, typer.Option("--impact", help="Count the events received lately that it touches.")] = False,
+    date: Date = None,
+    impact: Annotated[
+        bool,
+        typer.Option("--impact", help="Count the events of the last days whose decision the difference would change."),
+    ] = False,
     days: Annotated[
-        int | None, typer.Option(min=1, max=3650, help="With --impact: of the last so many days; default: 7.")
+        int | None, typer.Option(min=1, max=3650, metavar="N", help="With --impact: of the last N days; default: 7.")
     ] = None,
     config: Config = None,
     bootstrap_servers: Servers = None,
     output: Format = Output.TEXT,
 ) -> None:
-    """What list B says otherwise than list A, cell by cell; exit code 1 where they differ.
+    """Show how list B differs from list A, cell by cell; exit code 1 where they differ.
 
     Example: `gateway list diff config/recognition amended/recognition --date 2026-12-15 --impact`
     """

@@ -1,4 +1,5 @@
-"""The CloudEvents attributes that all records of the gateway have, and the parts that several messages share."""
+"""The CloudEvents attributes that all records of the gateway have, and the parts that several messages
+share."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,8 +9,11 @@ from pydantic.json_schema import SkipJsonSchema
 
 from gateway.contract.display_event.model import EventId, Instant
 from gateway.core.decision import ENGINE_VERSION, Decision
+from gateway.core.event import Carried
 
 GATEWAY_SOURCE = "urn:chuanyu:gateway"
+
+_NOTHING_CARRIED: Carried = {}
 
 encode = msgspec.json.Encoder().encode
 """Writes every record: JSON without blanks, members in the order in which they were built."""
@@ -61,9 +65,13 @@ class DecisionRef(Part):
 
     received: Instant
     engine_version: str
-    input_digest: Digest = Field(description="Over the input record's bytes.")
+    input_digest: Digest = Field(
+        description="Over the input record's value. Where it has `ce_` headers, over netstrings: name and value of each of them "
+        "and of `content-type`, sorted, and then the value."
+    )
     content_digest: Digest = Field(
-        description="Over the event in canonical form without nulls, signature and trace context."
+        description="Over the event in canonical form without nulls, media type, signature and trace context, the time as an "
+        "instant."
     )
     digest: Digest = Field(description="Over input digest, list digest, engine version, outcome and reasons.")
 
@@ -75,16 +83,21 @@ class Message(Part):
     en: str
 
 
-def build_envelope(event_type: str, record_id: str, time: str) -> dict[str, Any]:
-    """Build the CloudEvents attributes of a record; ``time`` is RFC 3339."""
-    return {
-        "specversion": "1.0",
-        "id": record_id,
-        "source": GATEWAY_SOURCE,
-        "type": event_type,
-        "time": time,
-        "datacontenttype": "application/json",
-    }
+def build_record(event_type: str, record_id: str, time: str, data: Any, carried: Carried = _NOTHING_CARRIED) -> bytes:
+    """Build a record's JSON: the CloudEvents attributes, those ``carried`` along, ``data``; ``time`` is RFC
+    3339."""
+    return encode(
+        {
+            "specversion": "1.0",
+            "id": record_id,
+            "source": GATEWAY_SOURCE,
+            "type": event_type,
+            "time": time,
+            "datacontenttype": "application/json",
+            **carried,
+            "data": data,
+        }
+    )
 
 
 def record_id(digest: str) -> str:
@@ -92,30 +105,28 @@ def record_id(digest: str) -> str:
     return digest.partition(":")[2][:32]
 
 
-def build_decision_ref(decision: Decision, content_digest: str) -> dict[str, Any]:
-    """Build what proves ``decision`` again."""
-    return {
-        "received": decision.received,
-        "engine_version": ENGINE_VERSION,
-        "input_digest": decision.input_digest,
-        "content_digest": content_digest,
-        "digest": decision.digest,
-    }
+# What is sent by the thousand is built of structs, which are encoded in half the time that dictionaries
+# take.
 
 
-class SentEvent(msgspec.Struct, frozen=True):
-    """``EventRef``, read back."""
+class SentEvent(msgspec.Struct, frozen=True, gc=False):
+    """``EventRef``, as it is sent and read back."""
 
     id: str
     source: str
     time: str | None = None
 
 
-class SentDecision(msgspec.Struct, frozen=True):
-    """``DecisionRef``, read back."""
+class SentDecision(msgspec.Struct, frozen=True, gc=False):
+    """``DecisionRef``, as it is sent and read back."""
 
     received: str
     engine_version: str
     input_digest: str
     content_digest: str
     digest: str
+
+
+def build_decision_ref(decision: Decision, content_digest: str) -> SentDecision:
+    """Build what proves ``decision`` again."""
+    return SentDecision(decision.received, ENGINE_VERSION, decision.input_digest, content_digest, decision.digest)

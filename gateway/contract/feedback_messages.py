@@ -1,11 +1,12 @@
-"""Writes the messages to the departments' systems, and reads them back; ``gateway.contract.feedback`` has their models."""
+"""Writes the messages to the departments' systems, and reads them back; ``gateway.contract.feedback`` has
+their models."""
 
 from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
 
-from gateway.contract.envelope import build_envelope, encode
+from gateway.contract.envelope import build_record
 from gateway.contract.feedback import CASE_TYPE, DIGEST_TYPE
 from gateway.core.digest import sha256
 from gateway.core.times import format_instant
@@ -63,6 +64,7 @@ class SentCase(SentSummary, frozen=True, kw_only=True):
     first_seen: str
     last_seen: str
     count: int
+    behind: int = 0
     examples: tuple[str, ...]
 
 
@@ -87,6 +89,7 @@ class SentDigestCase(SentSummary, frozen=True, kw_only=True):
     """``DigestCase``, as it is sent and read back."""
 
     count: int
+    behind: int = 0
     added: int
 
 
@@ -120,23 +123,28 @@ def build_case_message(
     """Build the message that ``case`` was opened, reopened or marked; ``now`` in milliseconds."""
     data = SentCaseData(case, change, SentStatus(status, status.zh), by, note)
     identity = _message_id(CASE_TYPE, case.id, change, status, case.count, now)
-    return encode({**build_envelope(CASE_TYPE, identity, format_instant(now * 1000)), "data": data})
+    return build_record(CASE_TYPE, identity, format_instant(now * 1000), data)
 
 
-def build_digest(unit: str, cases: Sequence[SentDigestCase], since: int | None, now: int) -> bytes:
-    """Build the digest of what has come to ``unit``'s cases; all of them count, and the first ``MAX_DIGEST_CASES`` are named.
+def build_digests(unit: str, cases: Sequence[SentDigestCase], since: int | None, now: int) -> list[bytes]:
+    """Build the digests of what has come to ``unit``'s cases: each case is named, and counted, in one of
+    them.
 
-    ``since`` is when the unit's last digest went out, and ``now`` when this one does; both in milliseconds.
+    ``since`` is when the unit's last digests went out, and ``now`` when these do; both in milliseconds.
     """
-    data = SentDigestData(
-        unit,
-        None if since is None else format_instant(since * 1000),
-        sum(case.added for case in cases),
-        tuple(cases[:MAX_DIGEST_CASES]),
-        max(0, len(cases) - MAX_DIGEST_CASES),
-    )
-    identity = _message_id(DIGEST_TYPE, unit, since, now)
-    return encode({**build_envelope(DIGEST_TYPE, identity, format_instant(now * 1000)), "data": data})
+    digests = []
+    for first in range(0, len(cases), MAX_DIGEST_CASES):
+        named = tuple(cases[first : first + MAX_DIGEST_CASES])
+        data = SentDigestData(
+            unit,
+            None if since is None else format_instant(since * 1000),
+            sum(case.added for case in named),
+            named,
+            len(cases) - first - len(named),
+        )
+        identity = _message_id(DIGEST_TYPE, unit, since, now, *([first] if first else []))
+        digests.append(build_record(DIGEST_TYPE, identity, format_instant(now * 1000), data))
+    return digests
 
 
 def _message_id(*identity: str | int | None) -> str:

@@ -1,21 +1,26 @@
 """What goes out for an input record: topic, key, headers and bytes; and the digest over such outputs."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from gateway.contract.dead_letter import build_dead_letter
-from gateway.contract.headers import CONTENT_TYPE, ORIGIN_HEADER, Origin, trace_headers
+from gateway.contract.headers import CONTENT_TYPE, EPOCH_HEADER, ORIGIN_HEADER, Headers, Origin, trace_headers
 from gateway.contract.rejection import build_rejection
 from gateway.contract.topics import LaneId, Topics
 from gateway.contract.verification import build_verification
-from gateway.core.decision import DeadLetter, Decision, Duplicate, Forward, Outcome
+from gateway.core.decision import DeadLetter, Decision, Forward, Outcome, Reject
+from gateway.core.digest import sha256
 from gateway.core.event import Carried, Valid
-from gateway.core.privacy import holds_personal_number
+
+ALGORITHMS = frozenset({"sm3", "sha256"})
+"""Of digests over outputs and entries."""
 
 _NOTHING_CARRIED: Carried = {}
+_REFERENCE = re.compile(rb"sm3:[0-9a-fA-F]{64}")
 
 
 class InputRecord(Protocol):
@@ -34,7 +39,7 @@ class InputRecord(Protocol):
     def value(self) -> bytes | None: ...  # noqa: D102
 
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
+    def headers(self) -> Headers: ...  # noqa: D102
 
 
 class Output(msgspec.Struct, frozen=True, gc=False):
@@ -59,7 +64,7 @@ class Written(Protocol):
     def value(self) -> bytes: ...  # noqa: D102
 
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
+    def headers(self) -> Headers: ...  # noqa: D102
 
 
 def destinations_of(lane: LaneId, topics: Topics) -> dict[Outcome, str]:
@@ -71,26 +76,29 @@ def destinations_of(lane: LaneId, topics: Topics) -> dict[Outcome, str]:
     }
 
 
-def build_output(lane: LaneId, record: InputRecord, decision: Decision, topics: Topics) -> Output | None:
-    """Build what goes out for ``decision``; None for a duplicate."""
+def build_output(
+    lane: LaneId, record: InputRecord, decision: Decision, topics: Topics, epoch: int = 0
+) -> Output | None:
+    """Build what goes out for ``decision``; None for a duplicate. ``epoch`` is that of the input's log."""
+    # The key of an event that keeps the contract is its holder's reference, and so nobody's number.
     if isinstance(decision, Forward):
-        topic, value = topics.verification(lane.province.other), build_verification(decision)
-    elif isinstance(decision, Duplicate):
-        return None
+        topic, key, value = topics.verification(lane.province.other), record.key, build_verification(decision)
+        carried = decision.reading.carried
+    elif isinstance(decision, Reject):
+        topic, value = topics.rejection(lane.province), build_rejection(decision)
+        key = record.key if isinstance(decision.reading, Valid) else _safe_key(record.key)
+        carried = decision.reading.carried
     elif isinstance(decision, DeadLetter):
         origin = Origin(lane.topic, lane.partition, record.offset)
         topic, value = topics.deadletter, build_dead_letter(decision, record.value or b"", origin)
+        key, carried = _safe_key(record.key), _NOTHING_CARRIED
     else:
-        topic, value = topics.rejection(lane.province), build_rejection(decision)
-    # The key of an event that keeps the contract is its holder's reference, and so nobody's number.
-    is_reference = isinstance(decision, Forward) or (
-        not isinstance(decision, DeadLetter) and isinstance(decision.reading, Valid)
-    )
-    key = record.key if is_reference else _safe_key(record.key)
+        return None
     origin_header = (ORIGIN_HEADER, b"%b%d" % (lane.origin, record.offset))
-    return Output(
-        topic, key, value, (CONTENT_TYPE, origin_header, *trace_headers(record.headers, carried_by(decision)))
-    )
+    trace = trace_headers(record.headers, carried)
+    if epoch:
+        return Output(topic, key, value, (CONTENT_TYPE, origin_header, (EPOCH_HEADER, b"%d" % epoch), *trace))
+    return Output(topic, key, value, (CONTENT_TYPE, origin_header, *trace))
 
 
 def carried_by(decision: Decision) -> Carried:
@@ -99,8 +107,9 @@ def carried_by(decision: Decision) -> Carried:
 
 
 def _safe_key(key: bytes | None) -> bytes | None:
-    """Leave out a key that holds a personal number: personal data leaves by no topic."""
-    return None if key is not None and holds_personal_number(key.decode("utf-8", "replace")) else key
+    """Return the key if it is a holder's reference, else its digest: what else stands there could be
+    anybody's name."""
+    return key if key is None or _REFERENCE.fullmatch(key) else sha256(key).encode()
 
 
 def digest(algorithm: str, parts: Iterable[bytes]) -> str:
@@ -108,19 +117,40 @@ def digest(algorithm: str, parts: Iterable[bytes]) -> str:
     return f"{algorithm}:{hashlib.new(algorithm, b''.join(parts)).hexdigest()}"
 
 
-def outputs_digest(algorithm: str, outputs: Sequence[Written]) -> str:
-    """Digest topic, key, headers and value of every output, in order.
+def is_digest_of(text: str | None, parts: Iterable[bytes]) -> bool:
+    """Tell whether ``text`` is the digest over ``parts``; not so either where it names no algorithm of
+    ours."""
+    algorithm = (text or "").partition(":")[0]
+    return algorithm in ALGORITHMS and text == digest(algorithm, parts)
 
-    Each is preceded by the lengths of its parts (decimal, ASCII; -1 for a null key), so that no two sequences are alike.
+
+def outputs_digest(algorithm: str, outputs: Sequence[Written]) -> str:
+    """Digest the digests of ``outputs`` (32 bytes each, joined), in order: a tree of one level, whose leaves
+    name records."""
+    return digest(algorithm, [output_digest(algorithm, output) for output in outputs])
+
+
+def output_digest(algorithm: str, output: Written, topic: str | None = None) -> bytes:
+    """Digest topic, key, headers and value of ``output``, preceded by their lengths, so that no two outputs
+    are alike.
+
+    Lengths are decimal in ASCII, -1 for what is null. ``topic`` is the record's name where it was written,
+    if it is a copy.
     """
-    return digest(algorithm, (part for output in outputs for part in output_parts(output)))
+    return hashlib.new(algorithm, b"".join(output_parts(output, topic))).digest()
+
+
+def _header_part(name: str, value: bytes | None) -> bytes:
+    return b"%d %d %b%b" % (len(name), -1 if value is None else len(value), name.encode(), value or b"")
+
+
+_CONTENT_TYPE = _header_part(*CONTENT_TYPE)  # made once, as every output has it
 
 
 def output_parts(output: Written, topic: str | None = None) -> tuple[bytes, ...]:
-    """List what of ``output`` is digested; ``topic`` is its name where the record was written, if it is a copy."""
-    headers = b"".join(
-        [b"%d %d %b%b" % (len(name), len(value), name.encode(), value) for name, value in output.headers]
-    )
+    """List what of ``output`` is digested; ``topic`` is its name where the record was written, if it is a
+    copy."""
+    headers = b"".join([_CONTENT_TYPE if each is CONTENT_TYPE else _header_part(*each) for each in output.headers])
     key, value, name = output.key, output.value, (topic or output.topic).encode()
     lengths = b"%d %d %d %d\n" % (len(name), -1 if key is None else len(key), len(headers), len(value))
     return lengths, name, key or b"", headers, value

@@ -1,4 +1,5 @@
-"""The rejection: sent back to the province that published, it says why its event was not forwarded, and who can put it right."""
+"""The rejection: sent back to the province that published, it says why its event was not forwarded, and who
+can put it right."""
 
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -16,7 +17,7 @@ from gateway.contract.envelope import (
     SentEnvelope,
     SentEvent,
     build_decision_ref,
-    build_envelope,
+    build_record,
     encode,
     record_id,
 )
@@ -25,10 +26,15 @@ from gateway.core.reasons import Code, Reason
 from gateway.core.recognition import Dimension, Listed, Listing, Match
 
 REJECTED_TYPE = "cn.chuanyu.certificate.rejected.v1"
+NEAREST_ROW = b'"nearest_row":'
+"""What stands before it in a rejection."""
+_LONG_REASON = 200
+"""Characters of field and value; encoded reasons that have more are not remembered."""
 
 
 class ReasonItem(Part):
-    """One reason: what is wrong, with which field, what was found if it is not personal, what would have been accepted."""
+    """One reason: what is wrong, with which field, what was found if it is not personal, what would have
+    been accepted."""
 
     code: Code
     field: str
@@ -49,7 +55,7 @@ class DimensionItem(Part):
 
 
 class NearestRow(Part):
-    """The row that lists the certificate or comes closest to it, and the event held against it."""
+    """The row that lists the certificate or comes closest to it, and the event compared with it."""
 
     batch: int
     row: int
@@ -83,28 +89,29 @@ class RejectionRecord(SentEnvelope):
 def build_rejection(decision: Reject) -> bytes:
     """Build the rejection of a decision to reject, as JSON; the same decision gives the same bytes."""
     reading = decision.reading
-    return encode(
-        {
-            **build_envelope(REJECTED_TYPE, record_id(decision.digest), decision.received),
-            **reading.carried,
-            "data": {
-                "event": {"id": reading.id, "source": reading.source, "time": reading.time},
-                "input_digest": decision.input_digest,
-                "reasons": [_reason(reason) for reason in decision.reasons],
-                "nearest_row": _nearest_row(decision.listing),
-                "responsible_units": decision.units,
-                "decision": build_decision_ref(decision, reading.content_digest),
-                "list_digest": decision.list_digest,
-            },
-        }
-    )
+    proof = build_decision_ref(decision, reading.content_digest)
+    data = {
+        "event": SentEvent(reading.id, reading.source, reading.time),
+        "input_digest": decision.input_digest,
+        "reasons": [_reason(reason) for reason in decision.reasons],
+        "nearest_row": msgspec.Raw(encode_nearest_row(decision.listing)),
+        "responsible_units": decision.units,
+        "decision": proof,
+        "list_digest": decision.list_digest,
+    }
+    return build_record(REJECTED_TYPE, record_id(decision.digest), proof.received, data, reading.carried)
 
 
-# Parts that recur in very many records are encoded once and remembered: a nested msgspec.Raw is copied as it stands.
+# Parts that recur in very many records are encoded once and remembered, unless they are long: a nested
+# msgspec.Raw is copied as it stands.
 
 
-@lru_cache(maxsize=4096)
 def _reason(reason: Reason) -> msgspec.Raw:
+    is_long = len(reason.field) + len(reason.found or "") > _LONG_REASON
+    return _encode_reason(reason) if is_long else _remembered_reason(reason)
+
+
+def _encode_reason(reason: Reason) -> msgspec.Raw:
     return msgspec.Raw(
         encode(
             {
@@ -119,25 +126,34 @@ def _reason(reason: Reason) -> msgspec.Raw:
     )
 
 
-@lru_cache(maxsize=4096)
-def _nearest_row(listing: Listing | None) -> msgspec.Raw:
-    """Encode the row that lists the certificate or comes closest, and the event compared with it."""
+_remembered_reason = lru_cache(maxsize=4096)(_encode_reason)
+
+
+def encode_nearest_row(listing: Listing | None) -> bytes:
+    """Encode the row that lists the certificate or comes closest, and the event compared with it, as it
+    stands behind ``NEAREST_ROW``."""
+    is_long = listing is not None and not listing.shown.recurs
+    return _encode_nearest_row(listing) if is_long else _remembered_nearest_row(listing)
+
+
+def _encode_nearest_row(listing: Listing | None) -> bytes:
     nearest: Any = listing if isinstance(listing, Listed) else listing and listing.nearest
     if listing is None or nearest is None:
-        return msgspec.Raw(b"null")
+        return b"null"
     batch, row = nearest.row.ref
-    return msgspec.Raw(
-        encode(
-            {
-                "batch": batch,
-                "row": row,
-                "certificate": nearest.row.certificate,
-                "listed": isinstance(listing, Listed),
-                "in_effect": isinstance(listing, Listed) and listing.in_effect,
-                "checks": [_dimension(each) for each in nearest.comparison.all],
-            }
-        )
+    return encode(
+        {
+            "batch": batch,
+            "row": row,
+            "certificate": nearest.row.certificate,
+            "listed": isinstance(listing, Listed),
+            "in_effect": isinstance(listing, Listed) and listing.in_effect,
+            "checks": [_dimension(each) for each in nearest.comparison.all],
+        }
     )
+
+
+_remembered_nearest_row = lru_cache(maxsize=4096)(_encode_nearest_row)
 
 
 def _dimension(dimension: Dimension) -> dict[str, Any]:

@@ -6,6 +6,9 @@ from functools import cached_property
 
 from gateway.core.province import Province
 
+LANE_WRITER = "gateway.lane-"
+"""How the transactional ids of lanes begin, after the deployment's prefix."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topics:
@@ -15,15 +18,16 @@ class Topics:
 
     def display(self, province: Province) -> str:
         """Name the topic of the events that ``province`` publishes."""
-        return f"{self.prefix}{province.value}.display"
+        return f"{self.prefix}{province}.display"
 
     def verification(self, reader: Province) -> str:
-        """Name the topic of the verification records that ``reader`` reads: what the other side displayed."""
-        return f"{self.prefix}{reader.value}.verification"
+        """Name the topic of the verification records that ``reader`` reads: what the other side
+        displayed."""
+        return f"{self.prefix}{reader}.verification"
 
     def rejection(self, province: Province) -> str:
         """Name the topic that says why ``province``'s own events were not forwarded."""
-        return f"{self.prefix}{province.value}.rejection"
+        return f"{self.prefix}{province}.rejection"
 
     @property
     def deadletter(self) -> str:
@@ -75,6 +79,16 @@ class LaneId:
     def origin(self) -> bytes:
         """What the origin header says of its records, up to the offset."""
         return f"{self.topic}/{self.partition}/".encode()
+
+    @property
+    def transactional_id(self) -> str:
+        """Name the lane's one writer: whoever starts a producer of this id fences the one before, whatever
+        its group.
+
+        It begins as no province's own transactional ids may (see ``gateway.adapters.access``).
+        """
+        prefix = self.topic.removesuffix(f"{self.province.value}.display")
+        return f"{prefix}{LANE_WRITER}{self.province.value}-{self.partition}"
 
     def __str__(self) -> str:
         return f"{self.topic}-{self.partition}"

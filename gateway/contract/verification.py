@@ -1,4 +1,5 @@
-"""The verification record: sent to the other province, it says that a certificate was shown there and is recognised."""
+"""The verification record: sent to the other province, it says that a certificate was shown there and is
+recognised."""
 
 from functools import lru_cache
 from typing import Literal
@@ -23,7 +24,7 @@ from gateway.contract.envelope import (
     SentEnvelope,
     SentEvent,
     build_decision_ref,
-    build_envelope,
+    build_record,
     encode,
     record_id,
 )
@@ -99,44 +100,79 @@ class VerificationRecord(SentEnvelope):
     data: VerificationData
 
 
+class SentListRef(msgspec.Struct, frozen=True, gc=False):
+    """``ListRef``, as it is sent and read back."""
+
+    batch: int
+    row: int
+    digest: str
+
+
+class SentCertificate(msgspec.Struct, frozen=True, gc=False):
+    """``VerifiedCertificate``, as it is sent and read back."""
+
+    type_name: str | None
+    type_code: str | None
+    identifier: str | None
+    issuer_name: str | None
+    issuer_code: str | None
+    valid_from: str | None
+    valid_until: str | None
+
+
+class SentHolder(msgspec.Struct, frozen=True, gc=False):
+    """``VerifiedHolder``, as it is sent and read back."""
+
+    kind: str
+    ref: str
+    name_masked: str | None
+
+
+class SentVerificationData(msgspec.Struct, frozen=True, gc=False):
+    """``VerificationData``, as it is sent and read back; the gateway itself does not read ``display``
+    again."""
+
+    event: SentEvent
+    list: SentListRef
+    certificate: SentCertificate
+    holder: SentHolder
+    display: msgspec.Raw
+    decision: SentDecision
+
+
+class SentVerification(msgspec.Struct, frozen=True):
+    """A verification record, read back."""
+
+    type: Literal["cn.chuanyu.certificate.verified.v1"]
+    data: SentVerificationData
+
+
 def build_verification(decision: Forward) -> bytes:
-    """Build the verification record of a decision to forward, as JSON; the same decision gives the same bytes."""
-    reading, comparison = decision.reading, decision.listing.comparison
+    """Build the verification record of a decision to forward, as JSON; the same decision gives the same
+    bytes."""
+    reading, listing = decision.reading, decision.listing
     event, certificate, holder = reading.event, reading.event.data.certificate, reading.event.data.holder
-    return encode(
-        {
-            **build_envelope(VERIFIED_TYPE, record_id(decision.digest), decision.received),
-            **reading.carried,
-            "data": {
-                "event": {"id": event.id, "source": event.source, "time": event.time},
-                "list": _list_ref(decision.listing, decision.list_digest),
-                "certificate": {
-                    "type_name": comparison.certificate.canonical,
-                    "type_code": certificate.type_code,
-                    "identifier": certificate.identifier,
-                    "issuer_name": comparison.issuer.canonical,
-                    "issuer_code": certificate.issuer_code,
-                    "valid_from": certificate.valid_from,
-                    "valid_until": certificate.valid_until,
-                },
-                "holder": {"kind": holder.kind, "ref": holder.ref, "name_masked": holder.name_masked},
-                "display": _display(decision.listing, reading.wording),
-                "decision": build_decision_ref(decision, reading.content_digest),
-            },
-        }
-    )
-
-
-# Parts that recur in very many records are encoded once and remembered: a nested msgspec.Raw is copied as it stands.
-
-
-@lru_cache(maxsize=8192)
-def _list_ref(listing: Listed, list_digest: str) -> msgspec.Raw:
     batch, row = listing.row.ref
-    return msgspec.Raw(encode({"batch": batch, "row": row, "digest": list_digest}))
+    proof = build_decision_ref(decision, reading.content_digest)
+    data = SentVerificationData(
+        event=SentEvent(event.id, event.source, event.time),
+        list=SentListRef(batch, row, decision.list_digest),
+        certificate=SentCertificate(
+            type_name=listing.comparison.certificate.canonical,
+            type_code=certificate.type_code,
+            identifier=certificate.identifier,
+            issuer_name=listing.comparison.issuer.canonical,
+            issuer_code=certificate.issuer_code,
+            valid_from=certificate.valid_from,
+            valid_until=certificate.valid_until,
+        ),
+        holder=SentHolder(holder.kind, holder.ref, holder.name_masked),
+        display=(_remembered_display if listing.shown.recurs else _display)(listing, reading.wording),
+        decision=proof,
+    )
+    return build_record(VERIFIED_TYPE, record_id(decision.digest), proof.received, data, reading.carried)
 
 
-@lru_cache(maxsize=16_384)
 def _display(listing: Listed, wording: Wording) -> msgspec.Raw:
     """Encode where and to whom it was shown, with the list's own channel and scenario."""
     shown, code = listing.shown, listing.comparison.scenario.canonical
@@ -155,34 +191,8 @@ def _display(listing: Listed, wording: Wording) -> msgspec.Raw:
     )
 
 
-class SentListRef(msgspec.Struct, frozen=True):
-    """``ListRef``, read back."""
-
-    batch: int
-    row: int
-    digest: str
-
-
-class SentHolder(msgspec.Struct, frozen=True):
-    """Of ``VerifiedHolder``, what tells one holder from another."""
-
-    ref: str
-
-
-class SentVerificationData(msgspec.Struct, frozen=True):
-    """Of ``VerificationData``, what the gateway itself reads again."""
-
-    event: SentEvent
-    list: SentListRef
-    holder: SentHolder
-    decision: SentDecision
-
-
-class SentVerification(msgspec.Struct, frozen=True):
-    """A verification record, read back."""
-
-    type: Literal["cn.chuanyu.certificate.verified.v1"]
-    data: SentVerificationData
+# The same in very many records, and encoded once for them: a nested msgspec.Raw is copied as it stands.
+_remembered_display = lru_cache(maxsize=16_384)(_display)
 
 
 _decode = msgspec.json.Decoder(SentVerification).decode

@@ -1,1 +1,2 @@
-"""What the gateway is for: bytes, list and received time in, decision out. Pure: no I/O, no clock, no logging."""
+"""What the gateway is for: bytes, list and received time in, decision out. Pure: no I/O, no clock, no
+logging."""

@@ -1,8 +1,9 @@
-"""The checks, one function each. ``gateway.core.reasons`` has them in order, each with its reason code and words.
+"""The checks, one function each. ``gateway.core.reasons`` has them in order, each with its reason code and
+words.
 
-A check returns what it found wrong, nothing where the event passes it. All checks are made and all findings reported. A check
-looks at one thing only: at the event's facts, at its signature's status, or at what the list says of it. What the last two
-find is the same for very many events, and is remembered.
+A check returns what it found wrong, nothing where the event passes it. All checks are made and all findings
+reported. A check looks at one thing only: at the event's facts, at its signature's status, or at what the
+list says of it. What the last two find is the same for very many events, and is remembered.
 """
 
 from collections.abc import Callable
@@ -27,9 +28,24 @@ _CELLS_ZH = {
     "scope": "试点范围",
 }
 
+_FORM_ZH, _FORM_EN = (
+    "应为128位十六进制数字（64字节：SM2为r‖s，Ed25519按RFC 8032）",
+    "it must be 128 hexadecimal digits, 64 bytes",
+)
+_SIGNATURE_FAULTS = {
+    SignatureStatus.INVALID: (
+        "格式正确，但与该事件内容及密钥不符", "its form is right, but its value does not match the event and key",
+    ),
+    SignatureStatus.IN_DER: (f"格式错误，为DER编码；{_FORM_ZH}", f"its form is wrong, it is in DER; {_FORM_EN}"),
+    SignatureStatus.IN_BASE64: (f"格式错误，为Base64编码；{_FORM_ZH}", f"its form is wrong, it is in Base64; {_FORM_EN}"),
+    SignatureStatus.OTHER_LENGTH: (f"格式错误，长度不符；{_FORM_ZH}", f"its form is wrong, it has another length; {_FORM_EN}"),
+    SignatureStatus.MALFORMED: (f"格式错误；{_FORM_ZH}", f"its form is wrong; {_FORM_EN}"),
+}  # fmt: skip
+
 
 class Facts(msgspec.Struct, frozen=True, gc=False):
-    """What a check of the event may look at. Instants in microseconds since the epoch; ``shown_on`` a date in UTC+8."""
+    """What a check of the event may look at. Instants in microseconds since the epoch; ``shown_on`` a date
+    in UTC+8."""
 
     event: Event
     province: Province
@@ -57,8 +73,9 @@ def signature_missing(signature: SignatureStatus) -> Findings:
 
 
 def signature_invalid(signature: SignatureStatus) -> Findings:
-    """Find that the signature is not that of this event by this key."""
-    return (Found("signature"),) if signature is SignatureStatus.INVALID else ()
+    """Find that the signature has another form than it must, or is not that of this event by this key."""
+    what = _SIGNATURE_FAULTS.get(signature)
+    return (Found("signature", detail=what),) if what else ()
 
 
 def signature_key_unknown(signature: SignatureStatus) -> Findings:
@@ -103,7 +120,7 @@ def certificate_not_listed(listing: Listing) -> Findings:
 
 def list_row_unresolved(listing: Listing) -> Findings:
     """Find that a cell that a check needs is inferred or missing: the row fails closed."""
-    if not isinstance(listing, Listed) or listing.comparison.settled:
+    if not isinstance(listing, Listed) or listing.comparison.resolved:
         return ()
     return tuple(
         Found(each.field, each.found, detail=_cell_in_words(listing.row.ref, each))
@@ -120,7 +137,8 @@ def list_not_in_effect(facts: Facts) -> Findings:
 
 
 def identifier_invalid(facts: Facts) -> Findings:
-    """Find that the identifier is malformed or its check character wrong; it is personal, so it is not repeated."""
+    """Find that the identifier is malformed or its check character wrong; it is personal, so it is not
+    repeated."""
     identifier = facts.event.data.certificate.identifier
     if identifier is None or is_valid_identifier(identifier):
         return ()

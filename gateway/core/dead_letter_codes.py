@@ -54,17 +54,24 @@ class DeadLetterCode(EntryCode):
         advice_zh="请平台按 CloudEvents 1.0 发布，消息须带有事件标识（id）和来源（source）。",
         advice_en="Publish by CloudEvents 1.0, with `id` and `source`.",
     )  # fmt: skip
+    UNREADABLE_RECORD = DeadLetterEntry(
+        "UNREADABLE_RECORD", DeadLetterRecipient.PLATFORM,
+        zh="消息或其所在批次无法读取",
+        en="the record, or its batch, cannot be read",
+        advice_zh="请平台检查发布程序后重新发布该消息：批次须为 Kafka 的压缩格式，解压后不超过 16 MiB，消息头名称须为 UTF-8 编码。",
+        advice_en="Check the program that publishes, then publish again: batches in one of Kafka's codecs, of 16 MiB at the most when unpacked; names of headers in UTF-8.",
+    )  # fmt: skip
     REFUSED_BY_BROKER = DeadLetterEntry(
         "REFUSED_BY_BROKER", DeadLetterRecipient.OPERATORS,
-        zh="消息代理拒收由该事件生成的记录",
+        zh="Kafka（消息系统）拒收由该事件生成的记录",
         en="the broker refused the record made of the event",
-        advice_zh="请运维人员检查消息代理对单条消息大小的限制（max.message.bytes）。",
+        advice_zh="请运维人员检查 Kafka（消息系统）对单条消息大小的限制（max.message.bytes）。",
         advice_en="Operators: check the broker's limit on a message's size (max.message.bytes).",
     )  # fmt: skip
     UNDECIDABLE = DeadLetterEntry(
         "UNDECIDABLE", DeadLetterRecipient.OPERATORS,
         zh="该消息无法作出判定",
         en="no decision could be made of it",
-        advice_zh="请运维人员把示例位置的消息交开发人员分析。",
+        advice_zh="请运维人员将示例消息提交开发人员分析。",
         advice_en="Operators: give the message at the place named to the developers.",
     )  # fmt: skip

@@ -13,7 +13,7 @@ from gateway import __version__
 from gateway.core.checks import Facts
 from gateway.core.dead_letter_codes import DeadLetterCode
 from gateway.core.digest import sha256
-from gateway.core.event import Identity, Invalid, Reading, Valid
+from gateway.core.event import Identity, Reading, Valid
 from gateway.core.province import SOURCES, Province
 from gateway.core.reasons import Code, Reason, find_reasons, reason_of
 from gateway.core.recognition import Listed, Listing, Recognition, RowRef
@@ -36,7 +36,8 @@ class Outcome(StrEnum):
 
 
 class Forwarded(Protocol):
-    """The events forwarded within the horizon: by identity, the digests (or their beginnings) of their contents."""
+    """The events forwarded within the horizon: by identity, the digests (or their beginnings) of their
+    contents."""
 
     def get(self, identity: Identity, default: tuple[str, ...], /) -> tuple[str, ...]:
         """Return the digests under ``identity``, or ``default``."""
@@ -46,7 +47,8 @@ NOTHING_FORWARDED: Forwarded = MappingProxyType[Identity, tuple[str, ...]]({})
 
 
 class _Decided(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What every decision has. ``received_at`` in milliseconds since the epoch; ``digest`` proves the decision."""
+    """What every decision has. ``received_at`` in milliseconds since the epoch; ``digest`` proves the
+    decision."""
 
     received_at: int
     input_digest: str
@@ -72,7 +74,8 @@ class Forward(_Decided, frozen=True, gc=False, kw_only=True):
 class Reject(_Decided, frozen=True, gc=False, kw_only=True):
     """The event is refused: a rejection with ``reasons`` (at least one, the primary one first) goes back.
 
-    ``listing`` and ``list_digest`` are None where the list was not asked; ``province`` where nothing says whose event it is.
+    ``listing`` and ``list_digest`` are None where the list was not asked; ``province`` where nothing says
+    whose event it is.
     """
 
     outcome: ClassVar[Outcome] = Outcome.REJECT
@@ -103,16 +106,23 @@ class Duplicate(_Decided, frozen=True, gc=False, kw_only=True):
 
 
 class DeadLetter(_Decided, frozen=True, gc=False, kw_only=True):
-    """No event can be read from the record, or what it became could not be sent: its bytes go to the operators."""
+    """No event can be read from the record, or what it became could not be sent: its bytes go to the
+    operators.
+
+    ``size`` is that of the bytes with ``input_digest`` where not even the record can be read; None where
+    they are its value.
+    """
 
     outcome: ClassVar[Outcome] = Outcome.DEAD_LETTER
     province: Province | None
     code: DeadLetterCode
     message: str
+    size: int | None = None
 
 
 class Lost(msgspec.Struct, frozen=True, gc=False):
-    """Input offsets, both inclusive, that the log no longer held when the lane came to them: nothing goes out."""
+    """Input offsets, both inclusive, that the log no longer held when the lane came to them: nothing goes
+    out."""
 
     outcome: ClassVar[Outcome] = Outcome.LOST
     first_offset: int
@@ -135,11 +145,12 @@ def decide(
 ) -> Forward | Reject | Duplicate:
     """Decide what was read from one record. Deterministic: the same arguments give the same decision.
 
-    ``province`` is whose topic the record came on; None lets the event's source say it. ``received_at`` is the record's
-    timestamp in milliseconds since the epoch. ``forwarded`` is what the horizon remembers; it is only read.
+    ``province`` is whose topic the record came on; None lets the event's source say it. ``received_at`` is
+    the record's timestamp in milliseconds since the epoch. ``forwarded`` is what the horizon remembers; it
+    is only read.
     """
     province = province or SOURCES.get(reading.source)
-    if isinstance(reading, Invalid):
+    if not isinstance(reading, Valid):
         reasons = tuple(reason_of(Code.INVALID_EVENT, problem, province) for problem in reading.problems)
         return Reject(
             province=province, received_at=received_at, input_digest=input_digest, reading=reading, reasons=reasons,
@@ -160,7 +171,8 @@ def decide(
 def decide_again(decision: Decision, recognition: Recognition) -> Decision:
     """Decide the same record under another list, without reading it again.
 
-    Where no list was asked (dead letters, duplicates, events that break the schema) the answer is ``decision`` itself.
+    Where no list was asked (dead letters, duplicates, events that break the schema) the answer is
+    ``decision`` itself.
     """
     if not isinstance(decision, Forward | Reject) or not isinstance(decision.reading, Valid) or not decision.province:
         return decision
@@ -195,13 +207,15 @@ def _check(
 
 
 def dead_letter(
-    province: Province | None, received_at: int, input_digest: str, code: DeadLetterCode, message: str
-) -> DeadLetter:
+    province: Province | None, received_at: int, input_digest: str, code: DeadLetterCode, message: str,
+    size: int | None = None,
+) -> DeadLetter:  # fmt: skip
     """Decide that no event can be read from a record, or that the broker would not take what it became."""
     digest = _digest(input_digest, "", Outcome.DEAD_LETTER, (), code)
     return DeadLetter(
-        province=province, received_at=received_at, input_digest=input_digest, digest=digest, code=code, message=message
-    )
+        province=province, received_at=received_at, input_digest=input_digest, digest=digest, code=code, message=message,
+        size=size,
+    )  # fmt: skip
 
 
 def row_of(decision: Decision) -> RowRef | None:
@@ -216,7 +230,17 @@ def codes_of(decision: Decision) -> tuple[Code, ...]:
     return decision.codes if isinstance(decision, Reject) else ()
 
 
+def ground_of(decision: Forward | Reject) -> str:
+    """Return what the digest of ``decision`` is over, behind the digest of its input."""
+    reasons = decision.reasons if isinstance(decision, Reject) else ()
+    return _ground(decision.list_digest or "", decision.outcome, reasons)
+
+
 def _digest(input_digest: str, list_digest: str, outcome: Outcome, reasons: tuple[Reason, ...], error: str = "") -> str:
     """Digest a decision: whoever has the log and the list can compute it again and so prove it."""
+    return sha256((input_digest + _ground(list_digest, outcome, reasons, error)).encode())
+
+
+def _ground(list_digest: str, outcome: Outcome, reasons: tuple[Reason, ...], error: str = "") -> str:
     named = "".join([f"\n{reason.code} {reason.field}" for reason in reasons]) if reasons else ""
-    return sha256(f"{input_digest}\n{list_digest}\n{ENGINE_VERSION}\n{outcome}\n{error}{named}".encode())
+    return f"\n{list_digest}\n{ENGINE_VERSION}\n{outcome}\n{error}{named}"

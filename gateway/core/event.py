@@ -1,7 +1,8 @@
-"""A display event as the rules see it, and what reading a record came to. ``gateway.contract.display_event`` reads them.
+"""A display event as the rules see it, and what reading a record came to. ``gateway.contract.display_event``
+reads them.
 
-Fields stand in alphabetical order, that of canonical JSON. Nothing here can be part of a reference cycle, so the garbage
-collector need not look for one (``gc=False``).
+Fields stand in alphabetical order, that of canonical JSON. Nothing here can be part of a reference cycle, so
+the garbage collector need not look for one (``gc=False``).
 """
 
 from collections.abc import Mapping
@@ -60,7 +61,6 @@ class Event(msgspec.Struct, kw_only=True, gc=False):
     """A display event that keeps the schema; its extension attributes stay beside it."""
 
     data: Data
-    datacontenttype: str | None = None
     id: str
     source: str
     specversion: str
@@ -71,8 +71,9 @@ class Event(msgspec.Struct, kw_only=True, gc=False):
 class Wording(msgspec.Struct, frozen=True, eq=False):
     """The words of an event that recur in very many: all but its id, instants, holder and identifier.
 
-    ``is_valid`` says whether their shapes are the contract's, ``is_personal`` whether one holds a personal number. ``shown`` is
-    what the list has a say in, by the province that published: always the same object, so that lookups go by identity.
+    ``is_valid`` says whether their shapes are the contract's, ``is_personal`` whether one holds a personal
+    number. ``shown`` is what the list has a say in, by the province that published: the same object each
+    time, so that lookups go by identity, unless the words are long.
     """
 
     is_valid: bool
@@ -86,7 +87,8 @@ class Wording(msgspec.Struct, frozen=True, eq=False):
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
-    """What makes an event the same event: CloudEvents' source and id, within its record's key, the holder's reference."""
+    """What makes an event the same event: CloudEvents' source and id, within its record's key, the holder's
+    reference."""
 
     source: str
     id: str
@@ -94,7 +96,8 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
 
 
 class Found(NamedTuple):
-    """What a check found wrong: the field, its value where that is never personal, and what would have been accepted.
+    """What a check found wrong: the field, its value where that is never personal, and what would have been
+    accepted.
 
     ``detail`` (Chinese, English) says more than the reason's own sentence.
     """
@@ -106,12 +109,15 @@ class Found(NamedTuple):
 
 
 class Valid(msgspec.Struct, frozen=True, gc=False):
-    """A record that holds an event which keeps the schema; ``shown_at`` is its time in microseconds since the epoch.
+    """A record that holds an event which keeps the schema; ``shown_at`` is its time in microseconds since
+    the epoch.
 
-    Two events with equal ``content_digest`` say the same, in whatever mode and spelling they came: it is over the canonical
-    form without nulls, signature and trace context.
+    ``identity`` is what repetitions of it are recognised by. Two events with equal ``content_digest`` say
+    the same, in whatever mode and spelling they came: it is over the canonical form without nulls, media
+    type, signature and trace context, with ``time`` as an instant.
     """
 
+    identity: Identity
     event: Event
     wording: Wording
     shown_at: int
@@ -133,14 +139,10 @@ class Valid(msgspec.Struct, frozen=True, gc=False):
         """The event's time, as it stands there."""
         return self.event.time
 
-    @property
-    def identity(self) -> Identity:
-        """What repetitions of the event are recognised by."""
-        return Identity(self.event.source, self.event.id, self.event.data.holder.ref)
-
 
 class Invalid(msgspec.Struct, frozen=True, gc=False):
-    """A record whose id and source can be read, but whose event breaks the schema: ``problems``, at least one."""
+    """A record whose id and source can be read, but whose event breaks the schema: ``problems``, at least
+    one."""
 
     id: str
     source: str
@@ -158,7 +160,8 @@ Reading = Valid | Invalid
 
 
 class UnreadableError(Exception):
-    """No id and source can be read from a record; ``code`` says why, the message quotes nothing out of the bytes."""
+    """No id and source can be read from a record; ``code`` says why, the message quotes nothing out of the
+    bytes."""
 
     def __init__(self, code: str, message: str) -> None:
         self.code = code

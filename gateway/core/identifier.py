@@ -9,7 +9,7 @@ OID = "1.2.156.3005.2."
 MAX_LENGTH = 128
 
 _CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_SHAPE = re.compile(
+SHAPE = re.compile(
     r"(?P<type>[0-9A-Z]{18}[0-9]{3})\."  # type code: the definer's unified social credit code (GB 32100) and 3 digits
     r"(?P<issuer>[0-9A-Z]{18})\."  # the issuer's unified social credit code
     r"(?P<serial>[0-9A-Z]+)\."
@@ -24,7 +24,7 @@ def is_valid_identifier(identifier: str) -> bool:
     The check character is ISO 7064 MOD 37,36 over type, issuer, serial and version, without dots and OID;
     the OID in front is optional.
     """
-    match = _SHAPE.fullmatch(identifier.removeprefix(OID)) if len(identifier) <= MAX_LENGTH else None
+    match = SHAPE.fullmatch(identifier.removeprefix(OID)) if len(identifier) <= MAX_LENGTH else None
     if match is None:
         return False
     kind, issuer, serial, version, check = match.groups()
@@ -37,8 +37,8 @@ def check_character(body: str) -> str:
     return str(mod_37_36.calc_check_digit(body.replace(".", "")))
 
 
-# The hybrid system's recursion of ISO 7064 as a table: what the product of the characters so far becomes with the next one.
-# python-stdnum computes the same, and slower; the tests hold them against each other.
+# The hybrid system's recursion of ISO 7064 as a table: what the product of the characters so far becomes
+# with the next one. python-stdnum computes the same, and slower; the tests hold them against each other.
 _START = 36
 _NEXT = [
     {character: (((product + value) % 36 or 36) * 2) % 37 for value, character in enumerate(_CHARACTERS)}

@@ -1,4 +1,5 @@
-"""Instants as integers: microseconds since 1970-01-01T00:00:00Z; days as they are counted in China (UTC+8)."""
+"""Instants as integers: microseconds since 1970-01-01T00:00:00Z; days as they are counted in China
+(UTC+8)."""
 
 import datetime
 import re
@@ -20,7 +21,8 @@ RFC3339 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,
 
 
 def parse_instant(text: str) -> int | None:
-    """Return the microseconds of an RFC 3339 date-time; None if ``text`` is not one, or no such moment exists.
+    """Return the microseconds of an RFC 3339 date-time; None if ``text`` is not one, or no such moment
+    exists.
 
     Day, time of day and the rest are read apart: each recurs often, though the whole does not.
     """
@@ -28,7 +30,8 @@ def parse_instant(text: str) -> int | None:
     if days is None or clock is None or rest is None:
         return None
     instant = days * _DAY + clock + rest
-    # A day that China's calendar has no date for is not valid either: 9999-12-31 ends eight hours early there.
+    # A day that China's calendar has no date for is not valid either: 9999-12-31 ends eight hours early
+    # there.
     return instant if _FIRST <= instant < _END else None
 
 
@@ -50,7 +53,8 @@ def _clock_of(text: str) -> int | None:
 
 @lru_cache(maxsize=8192)
 def _rest_of(text: str) -> int | None:
-    """Return the microseconds to add for a fraction of a second (truncated) and to get from the offset to UTC."""
+    """Return the microseconds to add for a fraction of a second (truncated) and to get from the offset to
+    UTC."""
     match = _REST.fullmatch(text)
     if match is None:
         return None
@@ -71,9 +75,21 @@ def format_instant(instant: int) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def format_china(instant: int) -> str:
+    """Format ``instant`` for people: in UTC+8, to the second, with the offset:
+    ``2026-11-23 08:00:03 +08:00``."""
+    moment = _EPOCH + datetime.timedelta(microseconds=instant + _CHINA_OFFSET)
+    return f"{moment.replace(tzinfo=None).isoformat(' ', 'seconds')} +08:00"
+
+
 def china_date(instant: int) -> str:
     """Return the calendar date in UTC+8 at ``instant``, as YYYY-MM-DD."""
     return _date_of((instant + _CHINA_OFFSET) // _DAY)
+
+
+def china_hour(instant: int) -> int:
+    """Return the hour of the day in UTC+8 at ``instant``, 0 to 23."""
+    return (instant + _CHINA_OFFSET) % _DAY // HOUR
 
 
 @lru_cache(maxsize=1024)

@@ -1,4 +1,5 @@
-"""Codes whose members are the entries of a table, and the words for people that go with them, in both languages."""
+"""Codes whose members are the entries of a table, and the words for people that go with them, in both
+languages; counts."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,3 +30,8 @@ class EntryCode(StrEnum):
         return code
 
     __hash__ = str.__hash__  # Enum's own is written in Python, and every rejection is counted by its code
+
+
+def count_of(number: int, noun: str) -> str:
+    """Return the number with its noun: 1 line, 2 lines."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

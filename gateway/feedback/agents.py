@@ -1,21 +1,17 @@
 """Feedback's agents: each counts a topic's records into a table, every record once and none left out.
 
-A record is counted if all before it are (``reading`` says which those are); it is acknowledged, by committing the offset
-after it, when the broker has the shares that count it. A share knows the last offset that it counts, so that a record that
-comes again is not counted again.
+A record is counted if all before it are (``reading`` says which those are); it is acknowledged, by
+committing the offset after it, when the broker has the shares that count it. A share knows the last offset
+that it counts, so that a record that comes again is not counted again.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import structlog
 from aiokafka import TopicPartition
 
-from gateway.contract.topics import Topics
-from gateway.core.province import Province
-from gateway.feedback.cases import CaseCounter
-from gateway.feedback.days import count_ledger
-from gateway.feedback.problems import observe
+from gateway.feedback.counting import Counting
 from gateway.feedback.reading import ReadMessage
 from gateway.feedback.tables import ShareTable
 
@@ -25,40 +21,21 @@ _BATCH = 5000
 _WITHIN_S = 1.0
 
 
-_Count = Callable[[int, list[ReadMessage]], None]
+def add_agents(app: Any, counting: Counting, sources: Mapping[str, str], tables: Iterable[ShareTable]) -> None:
+    """Add the agents, by name one for each topic in ``sources``; ``counting`` counts into ``tables``."""
+    for name, topic in sources.items():
+        table = next(table for table in tables if topic in table.sources)
+        _add_agent(app, name, topic, _Counter(app, table, counting))
 
 
-def add_agents(app: Any, topics: Topics, shares: ShareTable, days: ShareTable) -> None:
-    """Add the agents: over both provinces' rejections, the dead letters, and the ledger."""
-
-    def source(name: str) -> Any:
-        return app.topic(name, key_serializer="raw", value_serializer="raw", allow_empty=True)
-
-    def count_cases(province: Province | None) -> _Count:
-        def count(partition: int, messages: list[ReadMessage]) -> None:
-            seen = ((message.offset, observe(message.value, message.headers, province)) for message in messages)
-            found = [(offset, observation) for offset, observation in seen if observation is not None]
-            CaseCounter(shares, partition).count(found)
-
-        return count
-
-    def count_days(partition: int, messages: list[ReadMessage]) -> None:
-        count_ledger(days, partition, messages)
-
-    for province in Province:
-        name = f"{province.value}_rejections"
-        _add_agent(app, source(topics.rejection(province)), _Counter(app, name, shares, count_cases(province)))
-    _add_agent(app, source(topics.deadletter), _Counter(app, "dead_letters", shares, count_cases(None)))
-    _add_agent(app, source(topics.ledger), _Counter(app, "ledger", days, count_days))
-
-
-def _add_agent(app: Any, topic: Any, counter: "_Counter") -> None:
+def _add_agent(app: Any, name: str, topic: str, counter: "_Counter") -> None:
     """Add an agent that counts a topic's records, a batch of one partition at a time.
 
     Its body never raises: Faust would acknowledge the event all the same.
     """
+    source = app.topic(topic, key_serializer="raw", value_serializer="raw", allow_empty=True)
 
-    @app.agent(topic, name=counter.name)  # type: ignore[untyped-decorator]  # Faust's
+    @app.agent(source, name=name)  # type: ignore[untyped-decorator]  # Faust's
     async def agent(stream: Any) -> AsyncIterator[None]:
         async for events in stream.noack_take(_BATCH, within=_WITHIN_S):
             batches: dict[TopicPartition, list[ReadMessage]] = {}
@@ -72,23 +49,24 @@ def _add_agent(app: Any, topic: Any, counter: "_Counter") -> None:
 class _Counter:
     """Counts one topic's records into ``table``."""
 
-    def __init__(self, app: Any, name: str, table: ShareTable, count: _Count) -> None:
-        self.name = name
+    def __init__(self, app: Any, table: ShareTable, counting: Counting) -> None:
         self._app = app
         self._table = table
-        self._count = count
+        self._counting = counting
 
     async def count(self, tp: TopicPartition, messages: list[ReadMessage]) -> None:
-        """Count those of ``messages`` that are due, wait until the shares are written, and let the offset be committed."""
+        """Count those of ``messages`` that are due, wait until the shares are written, and let the offset be
+        committed."""
         consumer, generation = self._app.consumer, self._app.consumer_generation_id
         if tp not in consumer.counted:
             return  # went to another worker; or is here, and will be read from where its counting begins
         due, ahead = next_in_line(messages, consumer.counted[tp])
         if due:
-            self._count_carefully(tp.partition, due)
+            self._counting.count(tp.topic, tp.partition, due)
+            newest = max(message.timestamp for message in due)
+            self._table.note_counted(tp, due[-1].offset + 1, round(newest * 1000))
             try:
-                for write in self._table.take_sent():
-                    await write
+                await self._table.written()
             except Exception as error:  # noqa: BLE001 — whatever it is, these counts are in no changelog
                 log.error("shares.not_written", table=self._table.name, error=type(error).__name__)  # noqa: TRY400
                 await self._app.crash(error)
@@ -98,26 +76,10 @@ class _Counter:
         if ahead and generation == self._app.consumer_generation_id:
             await consumer.read_again(tp)
 
-    def _count_carefully(self, partition: int, messages: list[ReadMessage]) -> None:
-        try:
-            self._count(partition, messages)
-        except Exception:  # noqa: BLE001 — one bad record must not cost the others; each is tried alone and named
-            for message in messages:
-                try:
-                    self._count(partition, [message])
-                except Exception as error:  # noqa: BLE001 — as above
-                    log.error(  # noqa: TRY400 — a traceback could quote the record
-                        "record.not_counted",
-                        agent=self.name,
-                        error=type(error).__name__,
-                        partition=partition,
-                        offset=message.offset,
-                    )
-
 
 def next_in_line(messages: Iterable[ReadMessage], next_offset: int) -> tuple[list[ReadMessage], bool]:
-    """Those of ``messages`` that are to be counted, in offset order, if ``next_offset`` is the next offset to count; and
-    whether others are ahead of records that have not come."""
+    """Return those of ``messages`` that are to be counted, in offset order, if ``next_offset`` is the next
+    offset to count; and whether others are ahead of records that have not come."""
     due: list[ReadMessage] = []
     newest = -1
     for message in messages:

@@ -1,4 +1,5 @@
-"""Tells the departments, by ``gateway.feedback``, what is new and what is back: once each, and growth in digests."""
+"""Tells the departments, by ``gateway.feedback``, what is new and what is back: once each, and growth in
+digests."""
 
 import time
 from collections.abc import Iterable
@@ -11,9 +12,11 @@ from gateway.adapters import kafka
 from gateway.adapters.aiokafka_patches import cut_off, stop
 from gateway.adapters.own_signatures import load_record_signer
 from gateway.adapters.settings import Settings
+from gateway.adapters.waiting import WaitingLog
+from gateway.contract.headers import CONTENT_TYPE
 from gateway.errors import GatewayError
 from gateway.feedback.cases import Case
-from gateway.feedback.history import History, Message, Status, case_message, digest_message
+from gateway.feedback.history import History, Message, Status, case_message, digest_messages
 from gateway.feedback.state import FeedbackTopics, StateFollower
 
 log = structlog.get_logger("gateway.feedback")
@@ -23,8 +26,9 @@ _POLL_MS = 200
 
 
 class Announcer:
-    """Announces while this worker leads. What was announced is known from the topic itself, so it is told once:
-    a transactional producer of a fixed id fences whoever led before, and then the topic is read to its end."""
+    """Announces while this worker leads. What was announced is known from the topic itself, so it is
+    announced once: a transactional producer of a fixed id fences whoever led before, and then the topic is
+    read to its end."""
 
     def __init__(self, settings: Settings, follower: StateFollower) -> None:
         self._settings = settings
@@ -34,9 +38,10 @@ class Announcer:
         self._consumer: AIOKafkaConsumer | None = None
         self._history = History()
         self._signer = load_record_signer(settings)
+        self._waiting = WaitingLog(log, "announcer.waiting", "announcer.resumed", settings)
 
     async def announce(self) -> None:
-        """Announce all that is due. Never raises: what could not be said now is due again the next time."""
+        """Announce all that is due. What could not be said now is due again the next time."""
         if not self._follower.is_ready:
             return
         try:
@@ -46,11 +51,18 @@ class Announcer:
             while messages := due_messages(
                 self._follower.state.cases.values(), self._history, _now(), self._settings.feedback.digest_s
             ):
-                await self._send(messages[:_MOST_AT_ONCE])
+                for first in range(0, len(messages), _MOST_AT_ONCE):
+                    await self._send(messages[first : first + _MOST_AT_ONCE])
+            self._waiting.over()
         except (KafkaError, OSError, GatewayError) as error:
-            event = "announcer.fenced" if isinstance(error, ProducerFenced) else "announcer.waiting"
-            log.warning(event, error=type(error).__name__)
+            if isinstance(error, ProducerFenced):
+                log.warning("announcer.fenced", error=type(error).__name__)
+            else:
+                self._waiting.note(error)
             await self.stop()
+        except Exception:
+            await self.stop()  # and lead again the next time, with a history read again
+            raise
 
     async def stop(self) -> None:
         """Stop leading."""
@@ -72,7 +84,11 @@ class Announcer:
         await self._producer.start()
         partitions = await kafka.partitions_of(self._settings, [self._topic])
         self._consumer = kafka.make_client(
-            AIOKafkaConsumer, self._settings, isolation_level="read_committed", enable_auto_commit=False
+            AIOKafkaConsumer,
+            self._settings,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            max_poll_records=kafka.MOST_POLLED,
         )
         await self._consumer.start()
         self._consumer.assign(partitions)
@@ -95,19 +111,21 @@ class Announcer:
             values = await self._signer.sign_all(values)
         async with self._producer.transaction():
             futures = [
-                await self._producer.send(self._topic, key=message.key, value=value)
+                await self._producer.send(self._topic, key=message.key, value=value, headers=[CONTENT_TYPE])
                 for message, value in zip(messages, values, strict=True)
             ]
             for future in futures:  # a failed send does not fail aiokafka's transaction by itself
                 await future
         for message in messages:
-            # The transaction's end may be a moment behind for readers; what was said is not said again meanwhile.
+            # The transaction's end may be a moment behind for readers; what was said is not said again
+            # meanwhile.
             self._history.take(message.value, _now())
         log.info("feedback.announced", messages=len(messages))
 
 
 def due_messages(cases: Iterable[Case], history: History, now: int, digest_s: float) -> list[Message]:
-    """Return the messages due at ``now`` (milliseconds): new and reopened cases; to each unit, how known cases grew."""
+    """Return the messages due at ``now`` (milliseconds): new and reopened cases; to each unit, how known
+    cases grew. What only waits for another unit is not announced."""
     messages = []
     grown: dict[str, list[tuple[Case, int]]] = {}
     for case in cases:
@@ -116,14 +134,13 @@ def due_messages(cases: Iterable[Case], history: History, now: int, digest_s: fl
             messages.append(case_message(case, change, Status.PENDING, now))
             continue
         for unit in case.problem.units:
-            reported = history.reported(unit, case.id)
-            if case.count > reported:
-                grown.setdefault(unit, []).append((case, reported))
+            if history.has_grown(case, unit):
+                grown.setdefault(unit, []).append((case, history.reported(unit, case.id).events))
     for unit, found in grown.items():
         since = history.digested.get(unit)
         last = since if since is not None else min(history.steps[case.id][0].at for case, _ in found)
         if now - last >= digest_s * 1000:
-            messages.append(digest_message(unit, found, since, now))
+            messages += digest_messages(unit, found, since, now)
     return messages
 
 

@@ -1,4 +1,5 @@
-"""Places as departments count them: Chongqing's districts and counties, Sichuan's cities and prefectures (GB/T 2260)."""
+"""Places as departments count them: Chongqing's districts and counties, Sichuan's cities and prefectures
+(GB/T 2260)."""
 
 import re
 from functools import cache, lru_cache
@@ -8,7 +9,8 @@ from stdnum import numdb
 from gateway.core.province import Province
 
 ELSEWHERE = "000000"
-"""Stands for all region codes outside both provinces, so that the number of areas is bounded whatever is published."""
+"""Stands for all region codes outside both provinces, so that the number of areas is bounded whatever is
+published."""
 
 _ENDED = re.compile(r"\[[0-9]*-[0-9]+\][^\[]*$")
 _NO_PLACE = {"", "市辖区", "县", "市", "省直辖县级行政单位"}  # levels of the code's tree, not places
@@ -34,6 +36,24 @@ def area_name(area: str) -> str:
     """Return the area's Chinese name."""
     whole = {"500000": "重庆市（未细分）", "510000": "四川省（未细分）", ELSEWHERE: "川渝以外"}
     return whole.get(area) or _name(area) or area
+
+
+@cache
+def region_names() -> dict[str, str]:
+    """Return the full name of every place of both provinces, by its division code; takes a third of a
+    second."""
+    names = {}
+    for province in Province:
+        for prefecture in range(100):
+            city = f"{province.region_prefix}{prefecture:02}00"
+            if not _words(city):
+                continue
+            whole = _name(city) or _name(f"{province.region_prefix}0000") or ""
+            for number in range(100):
+                code = f"{city[:4]}{number:02}"
+                if name := _name(code):
+                    names[code] = name if code == city else f"{whole}{name}"
+    return names
 
 
 @cache

@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
+from pydantic import BaseModel
 
 from gateway.contract.dead_letter import SentDeadLetter, read_dead_letter
-from gateway.contract.headers import origin_of
+from gateway.contract.display_event.model import OPTIONAL_ATTRIBUTES, Certificate, Display, DisplayEvent, Holder
+from gateway.contract.headers import Headers, origin_of
 from gateway.contract.rejection import SentRejection, read_rejection
 from gateway.core.dead_letter_codes import DeadLetterCode, DeadLetterRecipient
 from gateway.core.province import COORDINATING_CENTRES, Province
@@ -18,6 +20,16 @@ from gateway.core.words import Words
 
 MAX_VALUE = 100
 """Characters of a value at fault that a case keeps."""
+MAX_WORDS = 500
+"""Characters of any other text that it keeps."""
+MAX_ITEMS = 200
+"""Units that it keeps, and words of the list."""
+_PARTS: dict[str, type[BaseModel]] = {"certificate": Certificate, "holder": Holder, "display": Display}
+EVENT_FIELDS = frozenset({
+    "event", "key", "signature", "signaturekey", *DisplayEvent.model_fields, *OPTIONAL_ATTRIBUTES, *_PARTS,
+    *(f"{part}.{name}" for part, model in _PARTS.items() for name in model.model_fields),
+})  # fmt: skip
+"""The fields that the contract has, as rejections name them; a sender may write any others."""
 WORDS: dict[str, Words] = {code.value: code.entry for code in (*Code, *DeadLetterCode)}
 """What each code means and what its recipient is to do: reason codes, then dead letters' error codes."""
 
@@ -25,8 +37,8 @@ WORDS: dict[str, Words] = {code.value: code.entry for code in (*Code, *DeadLette
 class Problem(msgspec.Struct, frozen=True):
     """What is wrong, and who can put it right. ``code`` is a reason code, or a dead letter's error code.
 
-    ``batch`` and ``row`` name the row of the list, where the problem is one of a row. ``value`` is the value at fault, where it
-    is one of values; ``accepted`` are the list's own words.
+    ``batch`` and ``row`` name the row of the list, where the problem is one of a row. ``value`` is the value
+    at fault, where it is one of values; ``accepted`` are the list's own words.
     """
 
     province: str | None
@@ -59,7 +71,8 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Observation(NamedTuple):
-    """One rejection or dead letter: its problems, when its event was received (ms), and which event it is about."""
+    """One rejection or dead letter: its problems, when its event was received (ms), and which event it is
+    about."""
 
     event_id: str | None
     received: int
@@ -67,17 +80,20 @@ class Observation(NamedTuple):
     problems: tuple[Problem, ...]
 
 
-def observe(value: bytes | None, headers: Iterable[tuple[str, bytes]], province: Province | None) -> Observation | None:
-    """Read a record of a rejection topic (``province``'s) or the dead-letter topic; None if it is not one of ours.
+def observe(value: bytes | None, headers: Headers, province: Province | None) -> Observation | None:
+    """Read a record of a rejection topic (``province``'s) or the dead-letter topic; None if it is not one of
+    ours.
 
     `gateway audit` reports foreign records.
     """
-    origin = origin_of(list(headers))
-    place = str(origin) if origin else ""
+    origin = origin_of(headers)
+    place = _short(str(origin)) if origin else ""
     if province is not None and (rejection := read_rejection(value)) is not None:
         received = _milliseconds(rejection.data.decision.received)
         problems = tuple(dict.fromkeys(_problems(rejection, province)))
-        return None if received is None else Observation(rejection.data.event.id, received, place, problems)
+        if received is None or not problems:
+            return None
+        return Observation(_short(rejection.data.event.id), received, place, problems)
     if (letter := read_dead_letter(value)) is not None:
         received = _milliseconds(letter.data.received)
         return None if received is None else Observation(None, received, place, (_dead_letter(letter),))
@@ -88,20 +104,21 @@ def _problems(rejection: SentRejection, province: Province) -> Iterable[Problem]
     nearest = rejection.data.nearest_row
     for reason in rejection.data.reasons:
         entry = reason.code.entry
-        # A row that is only similar is not the problem's, and what the platform has to put right lies in no row.
+        # A row that is only similar is not the problem's, and what the platform has to put right lies in no
+        # row.
         row = nearest if nearest and nearest.listed and entry.recipient is not Recipient.PLATFORM else None
         yield Problem(
             province=province.value,
             code=reason.code.value,
             batch=row.batch if row else None,
             row=row.row if row else None,
-            certificate=row.certificate if row else None,
-            field=reason.field,
+            certificate=_short(row.certificate) if row and row.certificate else None,
+            field=reason.field[:MAX_VALUE],
             value=reason.found[:MAX_VALUE] if entry.value_is_at_fault and reason.found else None,
-            accepted=reason.accepted,
-            zh=reason.message.zh,
-            en=reason.message.en,
-            units=reason.responsible_units,
+            accepted=_few(reason.accepted),
+            zh=_short(reason.message.zh),
+            en=_short(reason.message.en),
+            units=_few(reason.responsible_units),
         )
 
 
@@ -119,9 +136,18 @@ def _dead_letter(letter: SentDeadLetter) -> Problem:
         value=None,
         accepted=(),
         zh=entry.zh,
-        en=f"{entry.en}: {error.message}",
+        en=_short(f"{entry.en}: {error.message}"),
         units=(province.platform,) if province and to_platform else COORDINATING_CENTRES,
     )
+
+
+def _short(text: str) -> str:
+    """Cut a text that no rejection of the gateway's has: whoever wrote it, a case stays small."""
+    return text[:MAX_WORDS]
+
+
+def _few(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_short(text) for text in texts[:MAX_ITEMS])
 
 
 def _province_of(topic: str) -> Province | None:
@@ -129,5 +155,6 @@ def _province_of(topic: str) -> Province | None:
 
 
 def _milliseconds(instant: str) -> int | None:
+    """Return the time in milliseconds; None where no broker can have stamped it."""
     parsed = parse_instant(instant)
-    return None if parsed is None else parsed // 1000
+    return None if parsed is None or parsed < 0 else parsed // 1000

@@ -10,12 +10,14 @@ from gateway.feedback.state import State
 
 
 def case_as_json(case: Case, state: State) -> dict[str, Any]:
-    """Return a case with status and history."""
+    """Return a case with status and history. ``behind``: those of its events whose primary reason is another
+    unit's matter."""
     problem, standing = case.problem, state.standing(case)
     this_week, week_before = case.trend(today())
     return {
         "id": case.id,
         "status": _status(standing.status),
+        "reopened": standing.is_reopened,
         "province": problem.province,
         "code": problem.code,
         "batch": problem.batch,
@@ -25,8 +27,10 @@ def case_as_json(case: Case, state: State) -> dict[str, Any]:
         "value": problem.value,
         "accepted": list(problem.accepted),
         "message": {"zh": problem.zh, "en": problem.en},
+        "advice": {"zh": problem.words.advice_zh, "en": problem.words.advice_en},
         "responsible_units": list(problem.units),
         "count": case.count,
+        "behind": case.behind_count,
         "first_seen": time_as_text(case.first),
         "last_seen": time_as_text(case.last),
         "trend": {"last_7_days": this_week, "7_days_before": week_before},

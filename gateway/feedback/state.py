@@ -1,6 +1,8 @@
-"""Everything that feedback knows, read from Kafka: the tables' changelogs of all partitions, and what was announced.
+"""Everything that feedback knows, read from Kafka: the tables' changelogs of all partitions, and what was
+announced.
 
-A worker's table holds its own partitions only; whoever wants the whole (the page, the reports, the commands) reads it here.
+A worker's table holds its own partitions only; whoever wants the whole (the page, the reports, the commands)
+reads it here.
 """
 
 import asyncio
@@ -11,14 +13,17 @@ from typing import TypeVar
 
 import msgspec
 import structlog
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
 from gateway.adapters.topic_reader import find_spans, read_spans
+from gateway.adapters.waiting import WaitingLog
 from gateway.errors import BrokerUnreachableError, ConfigurationError
 from gateway.feedback.cases import Case, Share, case_of, merge_case, newest_first
+from gateway.feedback.changelog import ChangelogReader, Position, ReadTable, T, Written
 from gateway.feedback.days import Day, DayShare, day_of, merge_day
 from gateway.feedback.history import History, Standing
 
@@ -28,10 +33,6 @@ _POLL_MS = 500
 _RETRY_S = 2
 
 _T = TypeVar("_T", Share, DayShare)
-
-encode = msgspec.json.Encoder().encode
-decode_share = msgspec.json.Decoder(Share).decode
-decode_day = msgspec.json.Decoder(DayShare).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,17 @@ class FeedbackTopics:
 
 
 class State:
-    """Cases, days and history, folded from records. Ask for them at any time: only what changed is added up anew."""
+    """Cases, days and history, folded from records. Ask for them at any time: only what changed is added up
+    again."""
 
     def __init__(self, topics: FeedbackTopics) -> None:
         self._topics = topics
         self.shares: dict[str, Share] = {}
         self.day_shares: dict[str, DayShare] = {}
         self.history = History()
+        self.positions: dict[tuple[str, int], Position] = {}
+        """Up to where each changelog's partitions count."""
+        self._share_reader, self._day_reader = ChangelogReader(Share), ChangelogReader(DayShare)
         self.overwritten: dict[str, int] = {}
         """Keys whose last record in the log is older than one before it, with the newest ``applied``."""
         self._keys_of_case: dict[str, set[str]] = {}
@@ -89,17 +94,27 @@ class State:
         self._days: dict[tuple[str, str], Day] = {}
 
     def take(self, record: ConsumerRecord) -> None:
-        """Fold one record of ``FeedbackTopics.all`` in."""
-        key = (record.key or b"").decode("utf-8", "replace")
-        try:
-            if record.topic == self._topics.announcements:
-                self.history.take(record.value, record.timestamp)
-            elif record.topic == self._topics.shares:
-                self.put_share(key, decode_share(record.value) if record.value else None)
-            elif record.topic == self._topics.days:
-                self.put_day(key, decode_day(record.value) if record.value else None)
-        except msgspec.MsgspecError:
-            return  # of an older version: `gateway feedback rebuild` makes it anew
+        """Fold one record of ``FeedbackTopics.all`` in. Those that this version did not write change
+        nothing."""
+        if record.topic == self._topics.announcements:
+            self.history.take(record.value, record.timestamp)
+        elif record.topic == self._topics.shares:
+            self._fold(record, self._share_reader.read(record), self.put_share)
+        elif record.topic == self._topics.days:
+            self._fold(record, self._day_reader.read(record), self.put_day)
+
+    def _fold(
+        self, record: ConsumerRecord, read: Written[_T] | Position | None, put: Callable[[str, _T | None], None]
+    ) -> None:
+        if isinstance(read, Position):
+            self.positions[record.topic, record.partition] = read
+        elif read is not None:
+            put(read.key, read.share)
+
+    @property
+    def is_counted_again(self) -> bool:
+        """Whether counts are not complete, as topics are being counted again: a changelog had been lost."""
+        return any(position.until for position in self.positions.values())
 
     def put_share(self, key: str, share: Share | None) -> None:
         """Take a share as its table has it now; None if the table has it no longer."""
@@ -145,7 +160,8 @@ class State:
         return self.history.standing(case)
 
     def _is_late(self, key: str, share: Share | DayShare | None, held: Share | DayShare | None) -> bool:
-        """Tell whether a share is older than the one held: a frozen worker may write after losing its partitions."""
+        """Tell whether a share is older than the one held: a frozen worker may write after losing its
+        partitions."""
         if share is not None and held is not None and share.applied < held.applied:
             self.overwritten[key] = held.applied
             return True
@@ -163,7 +179,8 @@ def _put(held: dict[str, _T], keys: set[str], key: str, share: _T | None) -> Non
 
 
 async def read_state(settings: Settings) -> State:
-    """Read the state now. Raises ConfigurationError if no feedback worker ever ran, BrokerUnreachableError."""
+    """Read the state now. Raises ConfigurationError if no feedback worker ever ran,
+    BrokerUnreachableError."""
     topics = FeedbackTopics(settings)
     await kafka.partitions_of(settings, [topics.announcements])
     try:
@@ -184,6 +201,23 @@ async def read_state(settings: Settings) -> State:
     return state
 
 
+async def read_table(
+    settings: Settings, partitions: list[TopicPartition], kind: type[T]
+) -> tuple[ReadTable[T], dict[int, int]]:
+    """Read ``partitions`` of one table's changelog, and where each of them ends. Raises KafkaError, OSError,
+    GatewayError."""
+    table = ReadTable(kind)
+    # Nothing of ours is in a transaction there; a stranger's that is open would hide all that comes after
+    # it.
+    async with kafka.consumer(settings, isolation_level="read_uncommitted") as consumer:
+        consumer.assign(partitions)
+        spans = await find_spans(consumer, partitions)
+        async for _, records in read_spans(consumer, spans):
+            for record in records:
+                table.take(record)
+    return table, {each.partition: span.end for each, span in spans.items()}
+
+
 class StateFollower:
     """The state, kept up to date as long as it runs. ``on_change`` is called at least every half second."""
 
@@ -191,6 +225,7 @@ class StateFollower:
         self._settings = settings
         self._topics = FeedbackTopics(settings)
         self._on_change = on_change
+        self._waiting = WaitingLog(log, "state.waiting", "state.resumed", settings)
         self._caught_up = asyncio.Event()
         self.state = State(self._topics)
 
@@ -200,13 +235,15 @@ class StateFollower:
         return self._caught_up.is_set()
 
     async def run(self) -> None:
-        """Follow until cancelled; outlives the broker's absence."""
+        """Follow until cancelled; outlives the broker's absence, and changelogs that are deleted."""
         while True:
             try:
                 await self._follow()
             except (KafkaError, OSError, BrokerUnreachableError, ConfigurationError) as error:
-                log.warning("state.waiting", error=type(error).__name__)
-                await asyncio.sleep(_RETRY_S)
+                self._waiting.note(error)
+            except Exception as error:  # noqa: BLE001 — whatever it is, the page goes on with the state that it has
+                log.error("feedback.task_failed", task="state", error=type(error).__name__)  # noqa: TRY400
+            await asyncio.sleep(_RETRY_S)
 
     async def _follow(self) -> None:
         partitions = await kafka.partitions_of(self._settings, self._topics.all)
@@ -215,13 +252,19 @@ class StateFollower:
             consumer.assign(partitions)
             await consumer.seek_to_beginning()
             unread = dict(await consumer.end_offsets(partitions))
+            read: dict[TopicPartition, int] = {}
             while True:
-                for records in (await consumer.getmany(timeout_ms=_POLL_MS)).values():
+                for partition, records in (await consumer.getmany(timeout_ms=_POLL_MS)).items():
+                    if records[0].offset < read.get(partition, 0):
+                        log.warning("state.log_restarted", topic=partition.topic, partition=partition.partition)
+                        return  # deleted and made again: what it held before may count no more
+                    read[partition] = records[-1].offset + 1
                     for record in records:
                         state.take(record)
                 # A state that is half read is not shown; after a reconnection the last one stays until then.
                 unread = {each: end for each, end in unread.items() if await consumer.position(each) < end}
                 if not unread:
                     self.state = state
+                    self._waiting.over()
                     self._caught_up.set()
                     self._on_change()

@@ -1,1 +1,1 @@
-"""What a person runs: one module a command."""
+"""What a person runs: one module per command."""

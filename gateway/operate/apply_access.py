@@ -18,15 +18,17 @@ _RETRY_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class GrantPlan:
-    """What is to be done about one grant: ``grant`` it, it ``fits``, or it is ``surplus``: there, and not asked for."""
+    """What becomes of one grant: ``grant`` it, leave it ``unchanged``, or it is ``surplus``: there, and not
+    asked for."""
 
     grant: Grant
     principal: str
-    action: Literal["grant", "fits", "surplus"]
+    action: Literal["grant", "unchanged", "surplus"]
 
 
 async def plan_access(settings: Settings) -> list[GrantPlan] | None:
-    """Compare the broker's grants with the contract's; None where the broker has no authorizer. Raises GatewayError."""
+    """Compare the broker's grants with the contract's; None where the broker has no authorizer. Raises
+    GatewayError."""
     found = await asyncio.to_thread(_find, settings)
     if found is None:
         return None
@@ -34,13 +36,14 @@ async def plan_access(settings: Settings) -> list[GrantPlan] | None:
     surplus = sorted(each for each in found - set(needed) if any(_covers(each, resource) for resource in needed))
     name_of = settings.access.name_of
     return [
-        *(GrantPlan(each, name_of(each.role), "fits" if each in found else "grant") for each in needed),
+        *(GrantPlan(each, name_of(each.role), "unchanged" if each in found else "grant") for each in needed),
         *(GrantPlan(each, name_of(each.role), "surplus") for each in surplus),
     ]
 
 
 async def apply_access(settings: Settings) -> list[GrantPlan] | None:
-    """Carry the plan out: set the passwords of ``access.passwords_dir``, and grant what is missing. Returns the plan.
+    """Carry the plan out: set the passwords of ``access.passwords_dir``, and grant what is missing. Returns
+    the plan.
 
     Surplus grants stay: to take one away is a decision of the broker's admin. Raises GatewayError.
     """
@@ -65,7 +68,8 @@ def _apply(settings: Settings, passwords: dict[Role, str], missing: list[Grant])
 
 
 async def _wait_until_in_force(settings: Settings, roles: Iterable[Role]) -> None:
-    """A moment passes until the broker has learned from its controller what it was told."""
+    """Wait until the broker has learned passwords and grants from its controller. Raises GatewayError after
+    a time."""
     deadline = time.monotonic() + _IN_FORCE_TIMEOUT_S
     while time.monotonic() < deadline:
         is_granted = all(plan.action != "grant" for plan in await plan_access(settings) or ())
@@ -86,7 +90,7 @@ async def _can_log_in(settings: Settings) -> bool:
 
 
 def _covers(grant: Grant, resource: Grant) -> bool:
-    """Whether ``grant`` holds for the resource that ``resource`` is about."""
+    """Tell whether ``grant`` holds for the resource that ``resource`` is about."""
     if grant.kind is not resource.kind:
         return False
     return grant.name in {resource.name, "*"} or (grant.prefixed and resource.name.startswith(grant.name))

@@ -15,22 +15,24 @@ _END_TIMEOUT_S = 20
 
 
 class Background:
-    """The running process; ``require_running`` raises GatewayError, with its log's name, where it has ended by itself."""
+    """The running process, and the file of its log; ``require_running`` raises GatewayError, with that
+    file's name, where it has ended by itself."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", log: Path, words: str) -> None:
-        self._process, self._log, self._words = process, log, words
+        self._process, self.log, self._words = process, log, words
 
     def require_running(self) -> None:
         """Raise GatewayError unless it runs."""
         if self._process.poll() is not None:
             raise GatewayError(
-                f"{self._words} ended by itself with exit code {self._process.returncode}; its log is {self._log}"
+                f"{self._words} ended by itself with exit code {self._process.returncode}; its log is {self.log}"
             )
 
 
 @contextmanager
 def background(settings: Settings, *command: str, **environment: str) -> Iterator[Background]:
-    """``gateway COMMAND`` until the context ends; its log is kept where it can be read after a failure. Raises GatewayError."""
+    """Run ``gateway COMMAND`` until the context ends; keep its log to be read after a failure. Raises
+    GatewayError."""
     variables = os.environ | settings.as_environment() | {"GATEWAY_LOG__FORMAT": "json"} | environment
     with tempfile.NamedTemporaryFile(prefix="gateway-demo-", suffix=".log", delete=False) as log:
         process = subprocess.Popen(

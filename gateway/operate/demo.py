@@ -1,9 +1,8 @@
-"""``gateway demo``: a real Kafka, both provinces simulated, the gateway between them, and what came of it, read back."""
+"""``gateway demo``: a real Kafka, both provinces simulated, the gateway between them, and what came of it,
+read back."""
 
 import asyncio
-import json
 import os
-import sys
 import tempfile
 import time
 from contextlib import AsyncExitStack, ExitStack
@@ -11,12 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 from aiokafka import AIOKafkaProducer
-from rich.console import Console
 
 from gateway.adapters import kafka
 from gateway.adapters.access import Role
+from gateway.adapters.console import Terminal
 from gateway.adapters.list_files import load_recognition
+from gateway.adapters.logs import configure_command_logs
 from gateway.adapters.settings import Settings, load_settings
+from gateway.adapters.tasks import end_tasks
+from gateway.adapters.terminal import write_json
 from gateway.contract.topics import Topics
 from gateway.core.province import Province
 from gateway.errors import UsageError
@@ -42,9 +44,10 @@ def run_demo(
 ) -> int:  # fmt: skip
     """Run the demo; returns the exit code: 1 if anything was lost or sent twice. Raises GatewayError.
 
-    With ``keep`` broker and relay stay, with the page beside them, until SIGINT or SIGTERM (see ``sandbox``).
+    With ``keep`` broker and relay stay, with the page beside them, until SIGINT or SIGTERM (see
+    ``sandbox``).
     """
-    console = Console(stderr=True)
+    console = Terminal(err=True, wrap=True)
     with ExitStack() as stack:
         configured = configured_broker(config, bootstrap_servers)
         if keep and (configured or external_gateway):
@@ -56,18 +59,17 @@ def run_demo(
         passwords_dir = None
         kept = None
         if not configured:
-            console.print("Starting a Kafka on this machine …", highlight=False)
+            console.print("Starting a Kafka on this machine …")
             passwords_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-demo-")))
             make_passwords(passwords_dir)
-            server = stack.enter_context(
-                local_kafka(passwords_dir=passwords_dir, announce=lambda line: console.print(line, highlight=False))
-            )
+            server = stack.enter_context(local_kafka(passwords_dir=passwords_dir, announce=console.print))
             configured, broker = server.bootstrap_servers, server.description
         settings = load_settings(config, bootstrap_servers=configured)
+        configure_command_logs(settings.log)
         if passwords_dir is not None:
             settings = as_admin(settings, passwords_dir)
         settings = settings.model_copy(update={"topics": settings.topics.model_copy(update={"partitions": partitions})})
-        console.print(f"Kafka: {broker} at {configured}", highlight=False)
+        console.print(f"Kafka: {broker} at {configured}")
         if not external_gateway:
             if asyncio.run(_is_in_use(settings)):
                 # Somebody's own topics: made-up events do not belong there.
@@ -91,14 +93,15 @@ def run_demo(
                 print_summary(tally, seconds, broker)
             hold(kept, console, output)
     if output == "json":
-        sys.stdout.write(json.dumps({**tally.summary(), "seconds": round(seconds, 3), "broker": broker}) + "\n")
+        write_json({**tally.summary(), "seconds": round(seconds, 3), "broker": broker})
     elif not keep:
         print_summary(tally, seconds, broker)
     return 0 if tally.is_proper else 1
 
 
 def configured_broker(config: Path | None, bootstrap_servers: str | None) -> str | None:
-    """The broker that option, environment or settings file name; None where there is only the default, which every file has."""
+    """Return the broker that option, environment or settings file names; None for the default, which every
+    file has."""
     servers = load_settings(config, bootstrap_servers=bootstrap_servers).bootstrap_servers
     is_named = bootstrap_servers or os.environ.get("GATEWAY_BOOTSTRAP_SERVERS")
     return servers if is_named or servers != Settings.model_fields["bootstrap_servers"].default else None
@@ -109,7 +112,7 @@ async def _is_in_use(settings: Settings) -> bool:
         return not set(settings.topic_names.all).isdisjoint(await admin.list_topics())
 
 
-async def _publish_and_watch(settings: Settings, events: int, seed: int, console: Console) -> DemoCounts:
+async def _publish_and_watch(settings: Settings, events: int, seed: int, console: Terminal) -> DemoCounts:
     recognition = load_recognition(settings.recognition_dir)
     simulator = Simulator(recognition, seed)
     tally = DemoCounts()
@@ -120,8 +123,7 @@ async def _publish_and_watch(settings: Settings, events: int, seed: int, console
                 await _watch(publishing, verifier, tally, view)
                 await publishing
             except BaseException:  # Ctrl-C too: the producers are to be closed before the event loop is
-                publishing.cancel()
-                await asyncio.gather(publishing, return_exceptions=True)
+                await end_tasks(publishing)
                 raise
             # Once all is there, whatever still comes was sent twice: look once more.
             await verifier.poll_to_end()

@@ -3,23 +3,28 @@
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from gateway.adapters.console import Terminal
+from gateway.adapters.tables import Column, aligned, print_table
 from gateway.core.province import Province
+from gateway.core.words import count_of
 from gateway.operate.verify import DemoCounts
 
 
 class LiveView:
-    """Counts by direction and outcome and the newest rejections, redrawn on a terminal's stderr; silent elsewhere."""
+    """Counts by direction and outcome and the newest rejections, redrawn on a terminal's stderr; silent
+    elsewhere."""
 
-    def __init__(self, tally: DemoCounts, events: int, console: Console) -> None:
+    def __init__(self, tally: DemoCounts, events: int, console: Terminal) -> None:
         self._tally = tally
         columns = (TextColumn("accounted for"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._progress = Progress(*columns, console=console)
         self._task = self._progress.add_task("events", total=events)
+        self._console = console
         self._live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> Self:
@@ -35,10 +40,11 @@ class LiveView:
         """Show the tally as it stands."""
         if self._live is not None:
             self._progress.update(self._task, completed=self._tally.received)
-            self._live.update(Group(outcome_table(self._tally), self._newest(), self._progress))
+            outcomes = aligned(_OUTCOMES, _outcomes(self._tally), self._console.width)
+            self._live.update(Group(outcomes, self._newest(), self._progress))
 
     def _newest(self) -> RenderableType:
-        table = Table(title="最新不通过 · newest rejections", expand=True)
+        table = Table(title="最新退回 · newest rejections", expand=True)
         for heading, ratio in (("来自", 1), ("code", 5), ("原因", 8), ("反馈", 6)):
             table.add_column(heading, no_wrap=True, overflow="ellipsis", ratio=ratio)
         for province, code, message, unit in reversed(self._tally.newest):
@@ -46,43 +52,36 @@ class LiveView:
         return table
 
 
-def outcome_table(tally: DemoCounts) -> Table:
-    """Both directions, outcome by outcome."""
-    table = Table(title="亮证互认 · certificates shown")
-    headings = (
-        "方向",
-        "发布 published",
-        "通过 forwarded",
-        "不通过 rejected",
-        "重复 duplicates",
-        "无法识别 dead letters",
-    )
-    for heading in headings:
-        table.add_column(
-            heading,
-            justify="left" if heading == headings[0] else "right",
-            min_width=12 if heading == headings[0] else None,
-        )
+_OUTCOMES = (
+    Column("方向", "direction"),
+    Column("发布", "published", right=True),
+    Column("通过", "forwarded", right=True),
+    Column("退回", "rejected", right=True),
+    Column("重复", "duplicates", right=True),
+    Column("无法识别", "dead letters", right=True),
+)
+
+
+def _outcomes(tally: DemoCounts) -> list[list[str]]:
+    """Return the cells of a table of both directions, outcome by outcome."""
     counters = (tally.published, tally.forwarded, tally.rejected, tally.duplicates, tally.dead_letters)
-    for province in Province:
-        direction = f"{province.chinese} → {province.other.chinese}"
-        table.add_row(direction, *(str(counter[province.value]) for counter in counters))
-    return table
+    return [
+        [f"{province.chinese} → {province.other.chinese}", *(str(counter[province.value]) for counter in counters)]
+        for province in Province
+    ]
 
 
 def print_summary(tally: DemoCounts, seconds: float, broker: str) -> None:
-    """The result, on stdout."""
-    console = Console()
-    console.print(outcome_table(tally))
-    reasons = Table(title="不通过原因 · primary reasons")
-    reasons.add_column("code")
-    reasons.add_column("count", justify="right")
-    for code, count in tally.reasons.most_common():
-        reasons.add_row(code, str(count))
-    console.print(reasons)
-    rate = tally.published.total() / seconds if seconds else 0
+    """Print the result on stdout."""
+    console = Terminal()
+    print_table(_OUTCOMES, _outcomes(tally))
+    console.print()
+    reasons = [(code, str(count)) for code, count in tally.reasons.most_common()]
+    print_table((Column("首要原因", "primary reason"), Column("件数", "count", right=True)), reasons)
+    console.print()
     console.print(
-        f"{tally.published.total()} events in {seconds:.1f} s ({rate:,.0f}/s) through {broker}", highlight=False
+        f"{count_of(tally.published.total(), 'event')} published, decided and verified in {seconds:.1f} s, with the start of "
+        f"producers and consumers, through {broker}"
     )
     if tally.is_proper:
         console.print(

@@ -1,5 +1,7 @@
-"""One example of each message, decided by the code itself; the company and the person in them are made up."""
+"""One example of each message, decided by the code itself; the company and the person in them are made
+up."""
 
+import datetime
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +12,7 @@ from gateway.contract.topics import LaneId, Topics
 from gateway.core.province import Province
 from gateway.core.recognition import Recognition
 from gateway.feedback.cases import CaseCounter, Share, merge
-from gateway.feedback.history import Change, Status, case_message, digest_message
+from gateway.feedback.history import Change, Status, case_message, digest_messages
 from gateway.feedback.problems import observe
 from gateway.relay.horizon import Horizon
 from gateway.relay.turn import take_turn
@@ -28,7 +30,8 @@ class _Record:
 
 
 def display_event(province: Province) -> dict[str, Any]:
-    """A display that is recognised: a transport permit at a roadside check, a driver's licence at a notary's."""
+    """Return a display that is recognised: a transport permit at a roadside check, a driver's licence at a
+    notary's."""
     if province is Province.SICHUAN:
         certificate = {
             "type_name": "道路运输证", "type_code": "11100000000019713D013", "identifier": None,
@@ -62,8 +65,30 @@ def display_event(province: Province) -> dict[str, Any]:
     }
 
 
+def events_to_try(prefix: str, province: Province | None, now_ms: int) -> list[dict[str, Any]]:
+    """Return events shown at ``now_ms``, of one province or of both: one that passes, one from an app that
+    is not listed.
+
+    Their ids are ``PREFIX-province-1`` and ``-2``.
+    """
+    events = []
+    for each in Province if province is None else (province,):
+        for number in (1, 2):
+            event = display_event(each) | {"id": f"{prefix}-{each}-{number}", "time": _in_china(now_ms)}
+            del event["traceparent"]  # no trace began here
+            events.append(event)
+        events[-1]["data"]["display"]["channel"] = "微信小程序"
+    return events
+
+
+def _in_china(time_ms: int) -> str:
+    zone = datetime.timezone(datetime.timedelta(hours=8))
+    return datetime.datetime.fromtimestamp(time_ms / 1000, zone).isoformat(timespec="seconds")
+
+
 def examples(recognition: Recognition) -> dict[str, Any]:
-    """Messages by name: ``schema.province`` or ``schema``; each name starts with that of its schema."""
+    """Return messages by name: ``schema.province`` or ``schema``; each name starts with that of its
+    schema."""
     found: dict[str, Any] = {}
     for province in Province:
         event = display_event(province)
@@ -80,7 +105,8 @@ def examples(recognition: Recognition) -> dict[str, Any]:
 
 
 def _feedback(rejection: bytes) -> dict[str, Any]:
-    """The case that the rejection opens, and what its unit is told when 12 more have come."""
+    """Return the case that the rejection opens, and the digest that its unit receives when there are 12
+    more."""
     observation = observe(rejection, [(ORIGIN_HEADER, b"sichuan.display/3/1700")], Province.SICHUAN)
     assert observation is not None  # noqa: S101 — it was made a moment ago
     shares: dict[str, Share] = {}
@@ -91,7 +117,7 @@ def _feedback(rejection: bytes) -> dict[str, Any]:
     counter.count((42 + number, observation) for number in range(12))
     (unit, *_) = case.problem.units
     grown = next(each for each in merge(shares.items()) if each.id == case.id)
-    digest = digest_message(unit, [(grown, case.count)], None, _RECEIVED + 3_600_000)
+    (digest,) = digest_messages(unit, [(grown, case.count)], None, _RECEIVED + 3_600_000)
     return {"feedback-case": json.loads(opened.value), "feedback-digest": json.loads(digest.value)}
 
 

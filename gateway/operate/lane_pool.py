@@ -1,4 +1,5 @@
-"""Lanes worked side by side: a process for each core, one lane at a time in each, and a count of what has been read."""
+"""Lanes worked side by side: a process for each core, one lane at a time in each, and a count of what has
+been read."""
 
 import multiprocessing
 import os
@@ -6,13 +7,15 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.sharedctypes import Synchronized
 from typing import TypeVar
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from gateway.adapters.console import Terminal
 from gateway.adapters.cores import usable_cores
+from gateway.errors import InternalError
 
 _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
@@ -22,10 +25,11 @@ _counter: "Synchronized[int] | None" = None
 
 
 def run_lanes(work: Callable[[_Job], _Result], jobs: Sequence[_Job], *, name: str, size: int) -> list[_Result]:
-    """What ``work`` (a module's function, as it is called in other processes) makes of each job, in the jobs' order.
+    """Return what ``work`` (a module's function, as it is called in other processes) makes of each job, in
+    the jobs' order.
 
-    ``work`` says with ``count_read`` how far it is; the bar, on stderr where that is a terminal, goes to ``size``. What ``work``
-    raises is raised here, and all jobs end.
+    ``work`` says with ``count_read`` how far it is; the bar, on stderr where that is a terminal, goes to
+    ``size``. What ``work`` raises is raised here, and all jobs end.
     """
     # A fork has everything loaded already, the lists too.
     method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
@@ -37,7 +41,7 @@ def run_lanes(work: Callable[[_Job], _Result], jobs: Sequence[_Job], *, name: st
         TextColumn("{task.completed:,}/{task.total:,} records"),
         TimeElapsedColumn(),
     )
-    console = Console(stderr=True)
+    console = Terminal(err=True, wrap=True)
     results: dict[int, _Result] = {}
     with ProcessPoolExecutor(usable_cores(), mp_context=context, initializer=_begin, initargs=(counter,)) as pool:
         futures = {pool.submit(work, job): number for number, job in enumerate(jobs)}
@@ -49,12 +53,21 @@ def run_lanes(work: Callable[[_Job], _Result], jobs: Sequence[_Job], *, name: st
                     done, waiting = wait(waiting, timeout=_REFRESH_S, return_when=FIRST_COMPLETED)
                     results |= {futures[future]: future.result() for future in done}
                     progress.update(task, completed=min(counter.value, size))
+            except BrokenProcessPool:
+                raise out_of_processes() from None
             except BaseException:  # Ctrl-C too
                 pool.shutdown(wait=False, cancel_futures=True)
                 for child in multiprocessing.active_children():
                     child.terminate()
                 raise
     return [results[number] for number in range(len(jobs))]
+
+
+def out_of_processes() -> InternalError:
+    """Return the error for a pool of which a process was ended from outside."""
+    return InternalError(
+        "the system ended a process of this command, most likely for want of memory: give it more, or less to read"
+    )
 
 
 def count_read(records: int) -> None:
@@ -65,7 +78,8 @@ def count_read(records: int) -> None:
 
 
 def end_with_parent() -> None:
-    """To be called in a pool's process: it ends when its parent has ended, were it killed; a pool alone would wait for ever."""
+    """End this process of a pool when its parent has ended, even if it was killed; a pool alone would wait
+    for ever."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # on Ctrl-C it ends without a word: its parent has the say
     parent = multiprocessing.parent_process()
     assert parent is not None  # noqa: S101 — this is a pool's process

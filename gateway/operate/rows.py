@@ -1,4 +1,5 @@
-"""Rows of the list as a person names them on the command line: ``1/5``, or ``5`` where only one batch has that row."""
+"""Rows of the list as a person names them on the command line: ``1/5``, or ``5`` where only one batch has
+that row."""
 
 import re
 
@@ -17,11 +18,12 @@ def require_rows(option: str, recognition: Recognition, *texts: str) -> frozense
 def _find(option: str, known: set[RowRef], text: str) -> RowRef:
     match = _ROW.fullmatch(text)
     if match is None:
-        raise UsageError(f"{option}: {text} is no row, such as 1/5 (batch 1, row 5)")
+        raise UsageError(f"{option}: '{text}' is not a row, such as 1/5 (batch 1, row 5)", code="row_invalid")
     batch, row = match[1], int(match[2])
     candidates = sorted(ref for ref in known if ref.row == row and (batch is None or ref.batch == int(batch)))
     if not candidates:
-        raise UsageError(f"{option}: the list has no row {text}")
+        raise UsageError(f"{option}: the list has no row {text}", code="row_unknown")
     if len(candidates) > 1:
-        raise UsageError(f"{option}: several batches have a row {text}; say which: {', '.join(map(str, candidates))}")
+        message = f"{option}: several batches have a row {text}; say which: {', '.join(map(str, candidates))}"
+        raise UsageError(message, code="row_ambiguous")
     return candidates[0]

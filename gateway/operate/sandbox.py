@@ -1,10 +1,10 @@
-"""``gateway demo --keep``: what the demo ran on stays, so that a platform's own program can be tried against it."""
+"""``gateway demo --keep``: what the demo ran on stays, so that a platform's own program can be tried against
+it."""
 
 import json
 import secrets
 import shlex
 import signal
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -15,11 +15,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
-from rich.console import Console
-
 from gateway.adapters.access import Role
+from gateway.adapters.console import Terminal
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings
+from gateway.adapters.terminal import say, write_json
 from gateway.core.province import Province
 from gateway.errors import GatewayError
 from gateway.operate.background import Background, background
@@ -29,24 +29,30 @@ from gateway.operate.simulate import Simulator
 _READY_TIMEOUT_S = 120
 _LOOK_S = 0.5
 _SAMPLES = 20
+_PARTITIONER = "murmur2_random"
+"""What librdkafka calls the partitioner of Kafka's own clients."""
 _TOKEN_FILE = "operator-token"  # noqa: S105 — a file's name
 
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """What runs: the broker's settings, the folder of everything that logs in, the page's address, the processes."""
+    """What runs: the broker's settings, the folder of everything that logs in, the page's address, the two
+    workers."""
 
     settings: Settings
     folder: Path
     page: str
-    processes: tuple[Background, ...]
+    relay: Background
+    feedback: Background
 
 
 @contextmanager
 def sandbox(settings: Settings, folder: Path, relay: Background) -> Iterator[Sandbox]:
-    """The page beside a running relay, and in ``folder``, with the passwords, what a person at a terminal needs.
+    """Run the page beside a running relay; write into ``folder``, with the passwords, what a person at a
+    terminal needs.
 
-    For each principal a file that sets the environment, for each province some events to send. Raises GatewayError.
+    For each principal a file that sets the environment, for each province some events to send. Raises
+    GatewayError.
     """
     token = folder / _TOKEN_FILE
     token.write_text(secrets.token_urlsafe(16), encoding="ascii")
@@ -58,20 +64,21 @@ def sandbox(settings: Settings, folder: Path, relay: Background) -> Iterator[San
     with background(settings.acting_as(Role.GATEWAY), "feedback", "run", **environment) as feedback:
         page = f"http://127.0.0.1:{port}"
         _wait_until_ready(page, feedback)
-        yield Sandbox(settings, folder, page, (relay, feedback))
+        yield Sandbox(settings, folder, page, relay, feedback)
 
 
-def hold(held: Sandbox, console: Console, output: Literal["text", "json"]) -> None:
-    """Say how to connect, and return on SIGINT or SIGTERM. Raises GatewayError where a process ends by itself."""
+def hold(held: Sandbox, console: Terminal, output: Literal["text", "json"]) -> None:
+    """Say how to connect, and return on SIGINT or SIGTERM. Raises GatewayError where a process ends by
+    itself."""
     before = signal.signal(signal.SIGTERM, _interrupt), signal.signal(signal.SIGINT, _interrupt)
     try:
         _announce(held, console, output)
         while True:
-            for process in held.processes:
+            for process in (held.relay, held.feedback):
                 process.require_running()
             time.sleep(_LOOK_S)
     except KeyboardInterrupt:
-        console.print("Ending all of it …", highlight=False)
+        console.print("Ending all of it …")
     finally:
         for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
             signal.signal(number, handler)
@@ -90,7 +97,7 @@ def _write_environments(settings: Settings, folder: Path) -> None:
 
 
 def _write_samples(settings: Settings, folder: Path) -> None:
-    """Events of now that the list recognises, one holder each."""
+    """Write, for each province, events of now that the list recognises, one holder each."""
     simulator = Simulator(load_recognition(settings.recognition_dir), time.time_ns())
     for province in Province:
         events = [simulator.display(province, int(time.time() * 1000)) for _ in range(_SAMPLES)]
@@ -112,22 +119,29 @@ def _wait_until_ready(page: str, feedback: Background) -> None:
     raise GatewayError(f"the page at {page} was not ready within {_READY_TIMEOUT_S} s")
 
 
-def _announce(held: Sandbox, console: Console, output: Literal["text", "json"]) -> None:
+def _announce(held: Sandbox, console: Terminal, output: Literal["text", "json"]) -> None:
     settings, folder = held.settings, held.folder
     security = {"security_protocol": settings.kafka.security_protocol, "sasl_mechanism": "SCRAM-SHA-512"}
     if output == "json":
         principals = {settings.access.name_of(role): str(folder / role) for role in Role}
-        known = {"bootstrap_servers": settings.bootstrap_servers, **security, "principals": principals}
+        known = {
+            "bootstrap_servers": settings.bootstrap_servers,
+            **security,
+            "partitioner": _PARTITIONER,
+            "principals": principals,
+        }
+        known |= {"logs": {"relay": str(held.relay.log), "feedback": str(held.feedback.log)}}
         known |= {"page": held.page, "operator_token_file": str(folder / _TOKEN_FILE), "folder": str(folder)}
-        sys.stdout.write(json.dumps({"sandbox": known}, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+        write_json({"sandbox": known}, flush=True)
         return
     lines = [
         "",
         "沙箱 The sandbox runs until Ctrl-C; then all of it goes.",
         "",
         f"  Kafka       {settings.bootstrap_servers}  ({', '.join(security.values())})",
+        f"  Keys        partitioner murmur2, as Java's clients have it; librdkafka: partitioner={_PARTITIONER}",
         f"  Page        {held.page}  (to mark cases: the token in {folder / _TOKEN_FILE})",
+        f"  Logs        of the relay {held.relay.log}, of feedback {held.feedback.log}",
     ]
     lines += [
         f"  {settings.access.name_of(role):<10}  password in {folder / role}, environment in {folder / role}.env"
@@ -135,12 +149,12 @@ def _announce(held: Sandbox, console: Console, output: Literal["text", "json"]) 
     ]
     lines += [
         "",
-        "Try, in another terminal:",
+        "Try, in another terminal, with the virtual environment activated there too:",
         "",
-        f"  . {folder}/sichuan.env; gateway publish {folder}/sichuan.ndjson --province sichuan",
-        f"  . {folder}/chongqing.env; gateway tail chongqing.verification --from-beginning --timeout 5 | grep sample-",
-        f"  . {folder}/operator.env; gateway trace sample-sichuan-0; gateway audit --prove",
+        f"  export SANDBOX={folder}",
+        "  (. $SANDBOX/sichuan.env; gateway publish $SANDBOX/sichuan.ndjson --province sichuan)",
+        "  (. $SANDBOX/chongqing.env; gateway tail chongqing.verification --from-beginning --timeout 5 | grep sample-)",
+        "  (. $SANDBOX/operator.env; gateway trace sample-sichuan-0; gateway audit --prove)",
         "",
     ]
-    Console(highlight=False, soft_wrap=True, markup=False).print("\n".join(lines))
-    sys.stdout.flush()
+    say("\n".join(lines), lines=True, whole=True, flush=True)

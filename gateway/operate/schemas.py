@@ -1,6 +1,8 @@
-"""``gateway schema``: the contract as files: JSON Schema 2020-12, AsyncAPI 3.0 and examples, all made from the code."""
+"""``gateway schema``: the contract as files: JSON Schema 2020-12, AsyncAPI 3.1 and examples, all made from
+the code."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,13 @@ MODELS: dict[str, type[BaseModel]] = {
     "feedback-case": CaseRecord,
     "feedback-digest": DigestRecord,
 }
+_REFERENCE = "The holder's reference, data.holder.ref"
 _KEYS = {
+    "display-event": f"{_REFERENCE}. Its partition is that of Kafka's own (Java) partitioner, murmur2: librdkafka wants "
+    "partitioner=murmur2_random.",
+    "verification-record": f"{_REFERENCE}.",
+    "rejection-record": f"{_REFERENCE}; the digest of any other key that the input had.",
+    "dead-letter": "The input's key, if it is a holder's reference; else its digest.",
     "ledger-entry": "The lane: topic-partition.",
     "feedback-case": "The case's id.",
     "feedback-digest": "The unit's name.",
@@ -49,7 +57,7 @@ class DriftError(GatewayError):
 
 
 def contract_files(recognition: Recognition) -> dict[str, str]:
-    """Every file of ``schemas/`` by its relative name, with its content."""
+    """Return every file of ``schemas/`` by its relative name, with its content."""
     files = {f"{name}.schema.json": _as_json(json_schema(name)) for name in MODELS}
     files["asyncapi.yaml"] = yaml.safe_dump(asyncapi(), allow_unicode=True, sort_keys=False, width=120)
     messages = examples(recognition)
@@ -60,8 +68,8 @@ def contract_files(recognition: Recognition) -> dict[str, str]:
 
 
 def json_schema(name: str) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of the message called ``name`` in ``MODELS``."""
-    schema = MODELS[name].model_json_schema(mode="validation")
+    """Return the JSON Schema (2020-12) of the message called ``name`` in ``MODELS``."""
+    schema = _unwrapped(MODELS[name].model_json_schema(mode="validation"))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"urn:chuanyu:schema:{name}:v1", **schema}
 
 
@@ -77,7 +85,8 @@ def export_schemas(folder: Path, recognition: Recognition) -> list[Path]:
 
 
 def check_schemas(folder: Path, recognition: Recognition) -> int:
-    """Compare ``folder`` with the code; returns the number of files. Raises DriftError naming each that differs."""
+    """Compare ``folder`` with the code; returns the number of files. Raises DriftError naming each that
+    differs."""
     expected = contract_files(recognition)
     drifted = [
         name for name, content in expected.items()
@@ -91,7 +100,7 @@ def check_schemas(folder: Path, recognition: Recognition) -> int:
 
 
 def asyncapi() -> dict[str, Any]:
-    """The AsyncAPI 3.0 document: channels, and what the gateway does with each."""
+    """Return the AsyncAPI 3.1 document: channels, and what the gateway does with each."""
     topics = Topics()
     display, verified, rejected = ["display-event"], ["verification-record"], ["rejection-record"]
     traffic = [(topics.display(p), display, "receive", f"{p.value} platform only writes") for p in Province]
@@ -103,7 +112,7 @@ def asyncapi() -> dict[str, Any]:
         (topics.feedback, ["feedback-case", "feedback-digest"], "send", "departments' systems read"),
     ]
     return {
-        "asyncapi": "3.0.0",
+        "asyncapi": "3.1.0",
         "info": {
             "title": "Chuanyu display gateway",
             "version": __version__,
@@ -136,16 +145,31 @@ def asyncapi() -> dict[str, Any]:
 
 
 def _message(name: str, model: type[BaseModel]) -> dict[str, Any]:
-    key = _KEYS.get(name, "The holder's reference, data.holder.ref.")
     return {
         "name": model.__name__,
-        "title": (model.__doc__ or "").splitlines()[0],
+        "title": " ".join((model.__doc__ or "").partition("\n\n")[0].split()),
         "contentType": CONTENT_TYPE,
         "payload": {
             "schemaFormat": "application/schema+json;version=draft-2020-12",
             "schema": {"$ref": f"./{name}.schema.json"},
         },
-        "bindings": {"kafka": {"key": {"type": ["string", "null"], "description": key}, "bindingVersion": "0.5.0"}},
+        "bindings": {
+            "kafka": {"key": {"type": ["string", "null"], "description": _KEYS[name]}, "bindingVersion": "0.5.0"}
+        },
+    }
+
+
+def _unwrapped(node: Any) -> Any:
+    """Join the lines of each paragraph of the descriptions, which come from docstrings."""
+    if isinstance(node, list):
+        return [_unwrapped(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        name: re.sub(r"(?<!\n)\n(?!\n)", " ", value)
+        if name == "description" and isinstance(value, str)
+        else _unwrapped(value)
+        for name, value in node.items()
     }
 
 

@@ -1,4 +1,7 @@
-"""Password files: one a principal, and Grafana's; made where they are missing, and readable by whoever may enter their folder."""
+"""Password files, one per principal, and Grafana's.
+
+They are made where they are missing, and readable by whoever may enter their folder.
+"""
 
 import secrets
 from pathlib import Path
@@ -13,9 +16,11 @@ GRAFANA = "grafana"
 
 
 def make_passwords(folder: Path) -> list[Path]:
-    """Make the files that are missing: ``admin``, each role's, and ``grafana``. Returns those that were made.
+    """Make the files that are missing: ``admin``, each role's, and ``grafana``. Returns those that were
+    made.
 
-    The folder is closed to others; the files are not, so that a container's user can read the one that it is given.
+    The folder is closed to others; the files are not, so that a container's user can read the one that it is
+    given.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = []

@@ -1,4 +1,5 @@
-"""Both provincial platforms, simulated: a believable mix of displays, mistakes and garbage, the same for the same seed.
+"""Both provincial platforms, simulated: a believable mix of displays, mistakes and garbage, the same for the
+same seed.
 
 The people and companies are synthetic: references are digests of a counter, names are masked from the start.
 """
@@ -56,9 +57,9 @@ class Simulated(NamedTuple):
 class Simulator:
     """Makes records one by one; it never reads a clock, the caller says what time it is.
 
-    Shares are of 1; what is left of them is forwarded, ``binary_share`` of that in binary mode. Repetitions and ID_REUSED
-    go back to one of about the last ``memory`` events: what was forwarded is a duplicate when it comes again, what was
-    rejected is rejected again.
+    Shares are of 1; what is left of them is forwarded, ``binary_share`` of that in binary mode. Repetitions
+    and ID_REUSED go back to one of about the last ``memory`` events: what was forwarded is a duplicate when
+    it comes again, what was rejected is rejected again.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Simulator:
         self._sent: list[Simulated] = []
 
     def next_event(self, now_ms: int) -> Simulated:
-        """The next record, shown shortly before ``now_ms`` (milliseconds since the epoch)."""
+        """Return the next record, shown shortly before ``now_ms`` (milliseconds since the epoch)."""
         self._count += 1
         province = self._random.choice(tuple(Province))
         dice = self._random.random()
@@ -101,7 +102,7 @@ class Simulator:
         )
 
     def display(self, province: Province, now_ms: int, listed: ListedRow | None = None) -> Event:
-        """A display that the list recognises, as an event; of ``listed``, else of any resolved row."""
+        """Make a display that the list recognises, as an event; of ``listed``, else of any resolved row."""
         listed = listed or self._random.choice(self._listed)
         row, place, pick = listed.row, province.other, self._random.choice
         shown = now_ms - self._random.randrange(1, 2 * _MINUTE_MS)
@@ -152,21 +153,23 @@ class Simulator:
         }
 
     def pick_row(self, *, whole: bool | None = None) -> ListedRow:
-        """A resolved row; ``whole`` asks for one whose scope is the whole province (True) or units (False)."""
-        fitting = [each for each in self._listed if whole in {None, _is_whole(each.row)}]
-        return self._random.choice(fitting)
+        """Pick a resolved row; ``whole`` asks for one whose scope is the whole province (True) or units
+        (False)."""
+        matching = [each for each in self._listed if whole in {None, _is_whole(each.row)}]
+        return self._random.choice(matching)
 
     def pick_unresolved(self) -> ListedRow:
-        """A row with a name that no event passes."""
+        """Pick a row with a name that no event passes."""
         return self._random.choice(self._unresolved)
 
     def pick_forwarded(self) -> Simulated | None:
-        """A record in structured mode that was made before and is forwarded; None where the one picked is none such."""
+        """Pick a record in structured mode that was made before and is forwarded; None where the one picked
+        is not such."""
         picked = self._random.choice(self._sent) if self._sent else None
         return picked if picked and picked.expected is Outcome.FORWARD and not picked.headers else None
 
     def reject(self, province: Province, event: Event, *codes: Code, key: bytes | None = None) -> Simulated:
-        """``event`` as a record that is to be rejected for ``codes``."""
+        """Return ``event`` as a record that is to be rejected for ``codes``."""
         return self._record(province, event, Outcome.REJECT, codes, key=key)
 
     def _record(
@@ -208,7 +211,7 @@ def _json(value: Any) -> bytes:
 
 def _resolved(row: Row, province: Province) -> bool:
     cells = ("certificate", f"issuers.{province.value}", "channels", "scenarios", f"scope.{province.other.value}")
-    return all(row.cell(cell).settled for cell in cells)
+    return all(row.cell(cell).resolved for cell in cells)
 
 
 def _is_whole(row: Row) -> bool:

@@ -1,14 +1,16 @@
-"""``gateway topics``: creates the topics that are missing and refuses what does not fit; see ``access`` for who may use them."""
+"""``gateway topics``: creates missing topics and refuses what does not match; see ``access`` for who may use
+them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
+from gateway.core.words import count_of
 from gateway.errors import ConfigurationError, GatewayError
 
 _LEDGER_HOURS = 400 * 24  # the account outlives what it accounts for: a year's audit, and a month to hold it in
@@ -16,11 +18,13 @@ _LEDGER_HOURS = 400 * 24  # the account outlives what it accounts for: a year's 
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
-    """What is to be done for one topic: ``create``, ``fits``, ``retime`` (set LogAppendTime), or ``refuse`` with why."""
+    """What is to be done for one topic: ``create``, ``unchanged``, ``correct`` (set ``configs``), or
+    ``refuse`` with why."""
 
     name: str
-    action: Literal["create", "fits", "retime", "refuse"]
+    action: Literal["create", "unchanged", "correct", "refuse"]
     detail: str
+    configs: Mapping[str, str] = field(default_factory=dict)
 
 
 async def plan_topics(settings: Settings) -> list[TopicPlan]:
@@ -29,50 +33,54 @@ async def plan_topics(settings: Settings) -> list[TopicPlan]:
     async with kafka.admin(settings) as admin:
         existing = set(await admin.list_topics()) & set(names)
         described = {each["topic"]: each for each in await admin.describe_topics(sorted(existing))} if existing else {}
-        times = await _timestamp_types(admin, sorted(existing))
+        configs = (await kafka.topic_configs(admin, sorted(existing)) or {}) if existing else {}
     plans = []
     for name in names:
         has = len(described[name]["partitions"]) if name in described else 0
         if name not in described:
             plans.append(
-                TopicPlan(name, "create", f"{wanted} partitions, replication {settings.topics.replication_factor}")
+                TopicPlan(
+                    name,
+                    "create",
+                    f"{count_of(wanted, 'partition')}, replication factor {settings.topics.replication_factor}",
+                )
             )
         elif has != wanted:
             hint = "set topics.partitions to it, or move to topics of a new prefix"
-            plans.append(TopicPlan(name, "refuse", f"has {has} partitions, needs {wanted}: {hint}"))
-        elif times.get(name, "LogAppendTime") != "LogAppendTime":
-            plans.append(TopicPlan(name, "retime", f"message.timestamp.type is {times[name]}, needs LogAppendTime"))
+            plans.append(TopicPlan(name, "refuse", f"has {count_of(has, 'partition')}, needs {wanted}: {hint}"))
+        elif wrong := {
+            key: need for key, need in kafka.WHOLE_LOG.items() if configs.get(name, {}).get(key, need) != need
+        }:
+            detail = ", ".join(f"{key} is {configs[name][key]}, needs {need}" for key, need in wrong.items())
+            plans.append(TopicPlan(name, "correct", detail, wrong))
         else:
-            plans.append(TopicPlan(name, "fits", f"{has} partitions"))
+            plans.append(TopicPlan(name, "unchanged", count_of(has, "partition")))
     return plans
 
 
 async def apply_topics(settings: Settings) -> list[TopicPlan]:
-    """Carry the plan out; returns it. Raises ConfigurationError, before anything is done, where a topic does not fit."""
+    """Carry the plan out; returns it. Raises ConfigurationError, before anything is done, where a topic does
+    not match."""
     plans = await plan_topics(settings)
-    refuse_misfits(plans)
+    require_matching(plans)
     async with kafka.admin(settings) as admin:
         missing = [plan.name for plan in plans if plan.action == "create"]
         if missing:
             await _create(admin, settings, missing)
             await kafka.wait_until_led(admin, missing)
         for plan in plans:
-            if plan.action == "retime":
-                configs = _configs(settings, plan.name)
-                (response,) = await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, plan.name, configs)])
-                for code, message, *_ in response.resources:
-                    if code:
-                        raise GatewayError(
-                            f"topic {plan.name} could not be altered: {message or for_code(code).__name__}"
-                        )
+            if plan.action == "correct" and (why := await kafka.change_topic_config(admin, plan.name, plan.configs)):
+                raise GatewayError(f"topic {plan.name} could not be altered: {why}")
     return plans
 
 
-def refuse_misfits(plans: list[TopicPlan]) -> None:
-    """Raise ConfigurationError where a topic does not fit."""
+def require_matching(plans: list[TopicPlan]) -> None:
+    """Raise ConfigurationError where a topic does not match."""
     refused = [f"{plan.name} {plan.detail}" for plan in plans if plan.action == "refuse"]
     if refused:
-        raise ConfigurationError("these topics do not fit:\n" + "\n".join(f"  {line}" for line in refused))
+        raise ConfigurationError(
+            "these topics do not match the settings:\n" + "\n".join(f"  {line}" for line in refused)
+        )
 
 
 async def delete_topics(settings: Settings) -> None:
@@ -97,20 +105,13 @@ async def _create(admin: AIOKafkaAdminClient, settings: Settings, names: list[st
             raise GatewayError(f"topic {name} could not be created: {message or error.__name__}")
 
 
-def _configs(settings: Settings, name: str) -> dict[str, str]:
+def retention_ms(settings: Settings, name: str) -> int:
+    """Return for how many milliseconds the topic ``name`` is made to keep its records."""
     hours = settings.topics.retention_hours
     if name in {settings.topic_names.ledger, settings.topic_names.feedback}:
         hours = max(hours, _LEDGER_HOURS)
-    return {"message.timestamp.type": "LogAppendTime", "retention.ms": str(round(hours * 3_600_000))}
+    return round(hours * 3_600_000)
 
 
-async def _timestamp_types(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, str]:
-    if not names:
-        return {}
-    resources = [ConfigResource(ConfigResourceType.TOPIC, name, {"message.timestamp.type": None}) for name in names]
-    types = {}
-    for response in await admin.describe_configs(resources):
-        for resource in response.resources:
-            for entry in resource[4]:
-                types[resource[3]] = entry[1]
-    return types
+def _configs(settings: Settings, name: str) -> dict[str, str]:
+    return {**kafka.WHOLE_LOG, "retention.ms": str(retention_ms(settings, name))}

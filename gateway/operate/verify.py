@@ -28,8 +28,8 @@ _OUTPUTS = {VERIFIED_TYPE: Outcome.FORWARD, REJECTED_TYPE: Outcome.REJECT, DEADL
 class DemoCounts:
     """What was published, what came out, and the difference.
 
-    Outputs are matched by input digest, so the bytes are compared and not only the ids. Duplicates leave no record but
-    are counted in the ledger.
+    Outputs are matched by input digest, so the bytes are compared and not only the ids. Duplicates leave no
+    record but are counted in the ledger.
     """
 
     published: Counter[str] = field(default_factory=Counter)  # by province
@@ -58,7 +58,8 @@ class DemoCounts:
         self._expected.setdefault((digest_input(record.value, record.headers), record.expected), []).append(record)
 
     def receive(self, record: dict[str, Any], topic_province: str) -> None:
-        """Count one output record or ledger entry; ``topic_province`` is whose event it is about, where the topic says so."""
+        """Count one output record or ledger entry; ``topic_province`` is whose event it is about, where the
+        topic says so."""
         kind, data = record["type"], record["data"]
         if kind == LEDGER_TYPE:
             self.duplicates[data["province"]] += sum(
@@ -140,7 +141,7 @@ class Verifier:
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator["Verifier"]:
-        """Watch from now on, until the block ends."""
+        """Watch new records until the block ends."""
         partitions = await kafka.partitions_of(self._settings, self._topics)
         async with kafka.consumer(self._settings) as consumer:
             consumer.assign(partitions)
@@ -155,11 +156,14 @@ class Verifier:
         count = 0
         for batch in (await self._consumer.getmany(timeout_ms=timeout_ms)).values():
             for message in batch:
-                record = _decode(message.value)
-                province = self._province.get(message.topic, "")
-                if message.topic == self._dead_letters:
-                    province = self._inputs.get(record["data"]["origin"]["topic"], "")
-                self._tally.receive(record, province)
+                try:
+                    record = _decode(message.value or b"")
+                    province = self._province.get(message.topic, "")
+                    if message.topic == self._dead_letters:
+                        province = self._inputs.get(record["data"]["origin"]["topic"], "")
+                    self._tally.receive(record, province)
+                except (msgspec.MsgspecError, UnicodeError, RecursionError, LookupError, TypeError):
+                    self._tally.foreign += 1  # somebody else's, who writes there too
                 count += 1
         return count
 

@@ -1,4 +1,5 @@
-"""From what a turn decided to what its transaction writes: signatures where the gateway has a key, digests, ledger entry."""
+"""From what a turn decided to what its transaction writes: signatures where the gateway has a key, digests,
+ledger entry."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,24 +7,26 @@ from dataclasses import replace
 import msgspec
 
 from gateway.adapters.own_signatures import RecordSigner
-from gateway.contract.outputs import Output, outputs_digest
+from gateway.contract.ledger_entry import Previous
+from gateway.contract.outputs import Output
 from gateway.relay.turn import DecidedTurn, Turn, account_for, build_turn_entry
 
 
 async def close_turn(
-    turn: DecidedTurn, previous: str | None, *, ledger: str, algorithm: str, signer: RecordSigner | None = None
+    turn: DecidedTurn, previous: Previous | None, *, ledger: str, algorithm: str, signer: RecordSigner | None = None
 ) -> Turn:
-    """Add to ``turn`` its entry for the topic ``ledger``, which follows the one with the digest ``previous``.
+    """Add to ``turn`` its entry for the topic ``ledger``, after the lane's entry ``previous``.
 
-    ``algorithm`` is the ledger's digest. Where there is a signer all records are signed (off the event loop, on
-    all cores), and the digests are of the signed ones.
+    ``algorithm`` is the ledger's digest. Where there is a signer all records are signed (off the event loop,
+    on all cores), and the digests are of the signed ones.
     """
     if signer is not None:
         turn = replace(turn, outputs=await _signed(turn.outputs, signer))
-    entry = build_turn_entry(turn, outputs_digest(algorithm, turn.outputs), previous, ledger)
+    account = turn.account(algorithm)
+    entry = build_turn_entry(turn, account, previous, ledger, algorithm)
     if signer is not None:
         (entry,) = await _signed([entry], signer)
-    return account_for(turn, entry, algorithm)
+    return account_for(turn, account, entry, algorithm)
 
 
 async def _signed(outputs: Sequence[Output], signer: RecordSigner) -> tuple[Output, ...]:

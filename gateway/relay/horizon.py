@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from gateway.core.event import Identity
 
-# An occurrence takes 30 bytes: when the event was received; a key of 120 bits, in which no two identities of a province are
-# to be expected to collide; and 72 bits of its content's digest, enough to tell contents apart under one id.
+# An occurrence takes 30 bytes: when the event was received; a key of 120 bits, in which no two identities of
+# a province are to be expected to collide; and 72 bits of its content's digest, enough to tell contents
+# apart under one id.
 _RECEIVED_BYTES = 6
 _KEY_BYTES = 15
 _DIGEST_BYTES = 9
@@ -15,9 +17,29 @@ _KEY = slice(_RECEIVED_BYTES, _RECEIVED_BYTES + _KEY_BYTES)
 _PREFIX = "sha256:"
 _DIGEST_END = len(_PREFIX) + 2 * _DIGEST_BYTES
 
-# As objects of their own they would take 150 bytes, so many share a bucket. Where a generation holds 500,000,
-# half of what a lane remembers by default, a bucket is 450 bytes long, and searched within half a microsecond.
+# As objects of their own they would take 150 bytes, so several share a bucket. Where a generation holds
+# 500,000, half of what a lane remembers by default, a bucket is 450 bytes long, and searched within half a
+# microsecond.
 _BUCKETS = 32_768
+
+
+class Occurrence(NamedTuple):
+    """A forwarded event as the ledger remembers it: the hash of its identity, and when it was received, in
+    milliseconds."""
+
+    key: bytes
+    received_at: int
+
+
+def read_occurrences(remembered: bytes) -> Iterator[Occurrence]:
+    """Read what was ``Horizon.pending``."""
+    return (Occurrence(each[_KEY], _received(each)) for each in _split(remembered))
+
+
+def key_of(identity: Identity) -> bytes:
+    """Hash an event's identity, as ``Occurrence`` has it."""
+    text = f"{identity.source}\n{identity.holder}\n{identity.id}"
+    return hashlib.blake2b(text.encode(), digest_size=_KEY_BYTES).digest()
 
 
 class Horizon:
@@ -25,9 +47,10 @@ class Horizon:
 
     What was not forwarded is open: it may be sent again, fixed, under the same id.
 
-    Two generations: when the younger one spans the whole horizon, or holds half of ``max_ids``, it becomes the older one, and
-    the old one, whose events are all beyond the horizon, is forgotten whole, at no cost per event. In a transaction
-    what is remembered is pending: ``keep`` makes it last, ``forget`` drops it (an aborted transaction never happened).
+    Two generations: when the younger one spans the whole horizon, or holds half of ``max_ids``, it becomes
+    the older one, and the old one, whose events are all beyond the horizon, is forgotten whole, at no cost
+    per event. In a transaction what is remembered is pending: ``keep`` makes it last, ``forget`` drops it
+    (an aborted transaction never happened).
     """
 
     def __init__(self, horizon_ms: int, max_ids: int) -> None:
@@ -54,7 +77,8 @@ class Horizon:
         return self
 
     def get(self, identity: Identity, default: tuple[str, ...], /) -> tuple[str, ...]:
-        """Return the beginnings of the content digests under ``identity`` within the horizon, or ``default``."""
+        """Return the beginnings of the content digests under ``identity`` within the horizon, or
+        ``default``."""
         occurrences = self._find(identity)
         if not occurrences:
             return default
@@ -64,7 +88,8 @@ class Horizon:
         )
 
     def remember(self, identity: Identity, content_digest: str, received_at: int) -> None:
-        """Remember, pending, that the event ``identity`` was forwarded with this content, received at ``received_at``."""
+        """Remember, pending, that the event ``identity`` was forwarded with this content, received at
+        ``received_at``."""
         self._find(identity)
         digest = bytes.fromhex(content_digest[len(_PREFIX) : _DIGEST_END])
         occurrence = max(received_at, 0).to_bytes(_RECEIVED_BYTES) + self._key + digest
@@ -73,13 +98,15 @@ class Horizon:
 
     @property
     def pending(self) -> bytes:
-        """The occurrences that are pending, ``OCCURRENCE_BYTES`` each; another horizon can ``learn`` them."""
+        """The occurrences that are pending, ``OCCURRENCE_BYTES`` each; another horizon can ``learn``
+        them."""
         return b"".join(self._pending.values())
 
     def learn(self, occurrences: bytes) -> None:
-        """Remember, pending, what was ``pending`` in another horizon. Raises ValueError where its length cannot be that."""
+        """Remember, pending, what was ``pending`` in another horizon. Raises ValueError where its length
+        cannot be that."""
         if len(occurrences) % OCCURRENCE_BYTES:
-            message = f"{len(occurrences)} bytes are no whole number of occurrences of {OCCURRENCE_BYTES}"
+            message = f"{len(occurrences)} bytes are not a whole number of occurrences of {OCCURRENCE_BYTES}"
             raise ValueError(message)
         pending = self._pending
         for occurrence in _split(occurrences):
@@ -111,9 +138,7 @@ class Horizon:
     def _find(self, identity: Identity) -> list[bytes]:
         """Find the occurrences of ``identity``, the first one first."""
         if identity != self._identity:
-            key = hashlib.blake2b(
-                f"{identity.source}\n{identity.holder}\n{identity.id}".encode(), digest_size=_KEY_BYTES
-            ).digest()
+            key = key_of(identity)
             bucket = hash(key) % _BUCKETS
             old, young = self._old.buckets.get(bucket, b""), self._young.buckets.get(bucket, b"")
             pending = self._pending.get(key, b"")

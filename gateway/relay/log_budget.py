@@ -1,4 +1,5 @@
-"""So that a flood of rejections cannot fill the log: a budget of lines for each kind, and a count of what was withheld."""
+"""So that a flood of rejections cannot fill the log: a budget of lines for each kind, and a count of what
+was withheld."""
 
 import time
 from collections import Counter
@@ -7,7 +8,8 @@ from typing import NamedTuple
 
 
 class LineKind(NamedTuple):
-    """What lines are budgeted by: the event name, the province that published, and the reason or error code."""
+    """What lines are budgeted by: the event name, the province that published, and the reason or error
+    code."""
 
     event: str
     province: str

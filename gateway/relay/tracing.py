@@ -1,9 +1,9 @@
 """Spans of committed turns and their events, after OpenTelemetry's conventions for messaging.
 
-A turn has a trace of its own: ``process``, with ``decide``, ``send`` and a link to every sampled event in it. An event that
-came with a sampled trace context has its three spans there: ``consume``, from its receipt by the broker until the commit, and
-under it ``decide`` and ``send``, which are the turn's, as it decides and writes together. No value out of an event is in any
-attribute, beyond its id, source and type.
+A turn has a trace of its own: ``process``, with ``decide``, ``send`` and a link to every sampled event in
+it. An event that came with a sampled trace context has its three spans there: ``consume``, from its receipt
+by the broker until the commit, and under it ``decide`` and ``send``, which are the turn's, as it decides and
+writes together. No value out of an event is in any attribute, beyond its id, source and type.
 """
 
 import time
@@ -34,8 +34,8 @@ from gateway.contract.outputs import carried_by, destinations_of
 from gateway.contract.topics import LaneId
 from gateway.core.decision import DeadLetter, Decision, Forward, Reject, codes_of, row_of
 from gateway.core.event import Valid
-from gateway.relay.lane import Observer, Times
-from gateway.relay.turn import REPORTED, Decided, Turn
+from gateway.relay.observer import Observer, Times
+from gateway.relay.turn import REPORTED, Reported, Turn
 
 log = structlog.get_logger("gateway.relay")
 
@@ -46,7 +46,8 @@ _propagator = TraceContextTextMapPropagator()
 
 
 class _Window(NamedTuple):
-    """When a turn began to decide, to write, and was committed; in nanoseconds since the epoch, by this machine's clock."""
+    """When a turn began to decide, to write, and was committed; in nanoseconds since the epoch, by this
+    machine's clock."""
 
     deciding: int
     sending: int
@@ -63,7 +64,8 @@ class TracedTurns:
         self._topics = settings.topic_names
 
     def committed(self, lane: LaneId, turn: Turn, times: Times) -> None:
-        """See Observer. The lane reports all of its turn; ``inner`` gets as much as the log's settings say."""
+        """See Observer. The lane reports all of its turn; ``inner`` gets as much as the log's settings
+        say."""
         reported = (
             turn if self._settings.relay.log_forwards else replace(turn, reported=tuple(_to_report(turn.reported)))
         )
@@ -82,6 +84,10 @@ class TracedTurns:
     def fenced(self, lane: LaneId) -> None:
         """See Observer."""
         self._inner.fenced(lane)
+
+    def ended(self, lane: LaneId) -> None:
+        """See Observer."""
+        self._inner.ended(lane)
 
     def _trace(self, lane: LaneId, turn: Turn, window: _Window) -> None:
         contexts = [_context_of(decided) for decided in turn.reported]
@@ -112,10 +118,10 @@ class TracedTurns:
                 self._trace_event(decided, context, place, destination, root, window)
 
     def _trace_event(
-        self, decided: Decided, context: SpanContext | None, place: Mapping[str, Any], destination: str | None,
+        self, decided: Reported, context: SpanContext | None, place: Mapping[str, Any], destination: str | None,
         turn: Span, window: _Window,
     ) -> None:  # fmt: skip
-        record, decision = decided
+        record, decision = decided.record, decided.decision
         parent = _ROOT if context is None else set_span_in_context(NonRecordingSpan(context), _ROOT)
         received = min(record.timestamp * _MS, window.deciding)  # the broker's clock may be ahead of ours
         consume = self._start(
@@ -141,7 +147,7 @@ class TracedTurns:
         return self._tracer.start_span(name, parent, kind, attributes, links=list(links), start_time=at)
 
 
-def _context_of(decided: Decided) -> SpanContext | None:
+def _context_of(decided: Reported) -> SpanContext | None:
     """Read the trace context that the record carries on."""
     headers = trace_headers(decided.record.headers, carried_by(decided.decision))
     if not headers:
@@ -151,7 +157,7 @@ def _context_of(decided: Decided) -> SpanContext | None:
     return context if context.is_valid else None
 
 
-def _to_report(reported: Iterable[Decided]) -> Iterable[Decided]:
+def _to_report(reported: Iterable[Reported]) -> Iterable[Reported]:
     return (decided for decided in reported if decided.decision.outcome in REPORTED)
 
 

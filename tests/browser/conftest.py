@@ -1,39 +1,29 @@
 """A browser, and the real gateway behind the page: relay, feedback worker and broker."""
 
+import contextlib
 import shutil
-import socket
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from gateway.adapters.settings import Settings
-from tests.kafka.harness import Worker
+from gateway.operate.topics import apply_topics
+from tests.browser.stage import TOKEN, Gateway, Watched, run, wait_until_ready
+from tests.kafka.harness import Worker, workers
+from tests.ports import free_port
 from tests.tools import require_tool
 
 expect.set_options(timeout=20_000)  # a machine with other work takes its time
-
-TOKEN = "a-token-made-for-this-test"
-
-
-@dataclass(frozen=True)
-class Gateway:
-    """What runs: settings, the page's address, and the feedback worker."""
-
-    settings: Settings
-    url: str
-    feedback: Worker
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium. Without one the tests fail.
 
-    For the module only: while it is there, Playwright's event loop runs in this thread, and other tests have their own.
+    For the module only: while it is there, Playwright's event loop runs in this thread, and other tests have
+    their own.
     """
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
@@ -42,35 +32,6 @@ def browser() -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield launched
         launched.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until_ready(url: str, worker: Worker, timeout_s: float = 60) -> None:
-    deadline = time.monotonic() + timeout_s
-    while True:
-        try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:
-                if answer.status == 200:
-                    return
-        except (urllib.error.URLError, OSError):
-            pass
-        assert worker.process is not None
-        assert worker.process.poll() is None, worker.log.read_text()[-3000:]
-        assert time.monotonic() < deadline, worker.log.read_text()[-3000:]
-        time.sleep(0.2)
-
-
-@dataclass
-class Watched:
-    """A page, and whatever its console complained of."""
-
-    page: Page
-    complaints: list[str]
 
 
 @pytest.fixture
@@ -83,3 +44,34 @@ def watched(browser: Browser) -> Iterator[Watched]:
     page.set_default_timeout(20_000)
     yield Watched(page, complaints)
     page.close()
+
+
+@contextlib.contextmanager
+def serving(settings: Settings, folder: Path) -> Iterator[Gateway]:
+    """The gateway with its page; the operator's token is in ``folder``."""
+    run(apply_topics(settings))
+    token = folder / "token"
+    token.write_text(TOKEN, encoding="utf-8")
+    port = free_port()
+    environment = {
+        "GATEWAY_WEB__ENABLED": "true", "GATEWAY_WEB__PORT": str(port), "GATEWAY_WEB__OPERATOR_TOKEN_FILE": str(token),
+        "GATEWAY_FEEDBACK__ANNOUNCE_S": "0.5", "GATEWAY_FEEDBACK__REPORTS_DIR": str(folder / "reports"),
+    }  # fmt: skip
+    if (folder / "archive").exists():
+        environment["GATEWAY_ARCHIVE__PLACE"] = str(folder / "archive")
+    with workers(settings, 1):
+        feedback = Worker(settings, "feedback", "run", **environment).start()
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_until_ready(url, feedback)
+            yield Gateway(settings, url, feedback)
+        finally:
+            feedback.kill()
+            feedback.log.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def gateway(settings: Settings, tmp_path: Path) -> Iterator[Gateway]:
+    """The gateway with its page, for one test."""
+    with serving(settings, tmp_path) as served:
+        yield served

@@ -1,4 +1,5 @@
-"""The decision, case by case: each YAML entry is an event, what happens to it, and why. See README.md beside this file."""
+"""The decision, case by case: each YAML entry is an event, what happens to it, and why. See README.md beside
+this file."""
 
 import base64
 import copy
@@ -20,7 +21,7 @@ from gateway.core.signature import SignatureStatus
 from gateway.core.times import parse_instant
 from gateway.decide import decide_bytes
 from tests.unit.second_batch import second_batch
-from tests.unit.written import MODELS, READERS, record_of, said_by
+from tests.unit.written import MODELS, READERS, problems_of_cloudevent, record_of, said_by
 
 HERE = Path(__file__).parent
 BASES: dict[str, Any] = yaml.safe_load((HERE / "bases.yaml").read_text(encoding="utf-8"))
@@ -65,6 +66,9 @@ def raw_of(case: dict[str, Any]) -> bytes:
     if "raw_text" in case:
         return case["raw_text"]["text"].encode(case["raw_text"]["as"])
     event = event_of(case)
+    if case.get("mode") == "base64":
+        data = json.dumps(event.pop("data"), ensure_ascii=False).encode()
+        event = {"data_base64": base64.b64encode(data).decode()} | event
     text = json.dumps(event["data"] if case.get("mode") == "binary" else event, ensure_ascii=case.get("ascii", False))
     for old, new in case.get("replace", {}).items():
         assert old in text, f"nothing to replace: {old}"
@@ -73,15 +77,19 @@ def raw_of(case: dict[str, Any]) -> bytes:
     return text.encode("utf-8", "surrogatepass") + b" " * max(0, case.get("size", 0) - len(text.encode()))
 
 
-def headers_of(case: dict[str, Any]) -> list[tuple[str, bytes]]:
-    headers = [(name, value.encode()) for name, value in case.get("headers", {}).items()]
+def headers_of(case: dict[str, Any]) -> list[tuple[str, bytes | None]]:
+    headers = [(name, _header_value(value)) for name, value in case.get("headers", {}).items()]
     if case.get("mode") != "binary":
         return headers
     event = event_of(case)
     own = [
-        (f"ce_{name}", str(value).encode()) for name, value in event.items() if name not in {"data", "datacontenttype"}
+        (f"ce_{name}", _header_value(value)) for name, value in event.items() if name not in {"data", "datacontenttype"}
     ]
     return own + headers
+
+
+def _header_value(value: Any) -> bytes | None:
+    return value if value is None or isinstance(value, bytes) else str(value).encode()
 
 
 def recognition_of(case: dict[str, Any]) -> Recognition:
@@ -95,7 +103,8 @@ def recognition_of(case: dict[str, Any]) -> Recognition:
 
 
 def decide_case(case: dict[str, Any]) -> Decision:
-    """Decide the events under ``after`` in order, then the case's own; what was forwarded is remembered, nothing else."""
+    """Decide the events under ``after`` in order, then the case's own; what was forwarded is remembered,
+    nothing else."""
     forwarded: dict[Identity, tuple[str, ...]] = {}
     for earlier in case.get("after", []):
         decision = _decide(earlier, forwarded)
@@ -127,6 +136,8 @@ def test_case(file: str, case: dict[str, Any]) -> None:
     assert got == wanted, [f"{reason.field}: {reason.en}" for reason in reasons] or decision
     if "fields" in expect:
         assert [reason.field for reason in reasons] == expect["fields"]
+    if "says" in expect:
+        assert expect["says"] in reasons[0].en
     if "units" in expect:
         assert isinstance(decision, Reject)
         assert list(decision.units) == expect["units"]
@@ -141,6 +152,7 @@ def test_case(file: str, case: dict[str, Any]) -> None:
     MODELS[decision.outcome].model_validate_json(record, strict=True)
     assert READERS[decision.outcome](record) is not None
     content = json.loads(record)
+    assert problems_of_cloudevent(content) == []
     for path, value in expect.get("record", {}).items():
         found = content["data"]
         for step in path.split("."):

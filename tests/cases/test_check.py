@@ -1,4 +1,5 @@
-"""The horizon's cases once more, by `gateway check`: its whole input is one horizon, and says the same as the relay's decision."""
+"""The horizon's cases once more, by `gateway check`: its whole input is one horizon, and says the same as
+the relay's decision."""
 
 import json
 import subprocess

@@ -1,4 +1,5 @@
-"""A Docker engine and Compose for the tests of what ships. Where there is no engine the tests fail: they never skip."""
+"""A Docker engine and Compose for the tests of what ships. Where there is no engine the tests fail: they
+never skip."""
 
 import io
 import os
@@ -38,7 +39,8 @@ def engine() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def prometheus(engine: Any) -> str:
-    """The image of Prometheus that docker-compose.yml names: the engine's, or pulled, or Debian's Prometheus under its name."""
+    """The image of Prometheus that docker-compose.yml names: the engine's, or pulled, or Debian's Prometheus
+    under its name."""
     name = str(yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["prometheus"]["image"])
     repository, _, tag = name.partition(":")
     try:

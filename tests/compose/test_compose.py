@@ -1,6 +1,8 @@
-"""docker-compose.yml as it ships: built, brought up, used from outside, scaled, stopped in full flow, taken down."""
+"""docker-compose.yml as it ships: built, brought up, used from outside, scaled, stopped in full flow, taken
+down."""
 
 import asyncio
+import contextlib
 import json
 import re
 import subprocess
@@ -17,7 +19,6 @@ from gateway import __version__
 from gateway.adapters import kafka
 from gateway.adapters.access import Role
 from gateway.adapters.certificates import CA
-from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings, packaged_config
 from gateway.contract.dead_letter import DEADLETTER_TYPE
 from gateway.contract.rejection import REJECTED_TYPE
@@ -26,12 +27,12 @@ from gateway.contract.verification import VERIFIED_TYPE
 from gateway.core.decision import Outcome
 from gateway.core.province import Province
 from gateway.errors import BrokerUnreachableError, ConfigurationError
-from gateway.operate.simulate import Simulated, Simulator
+from gateway.operate.simulate import Simulated
 from tests.compose.conftest import Stack
 from tests.kafka import harness
-from tests.kafka.harness import Account, publish, read_topics
+from tests.kafka.harness import Account, publish, read_topics, simulate
 
-STOP_GRACE_S = 15  # docker-compose.yml: relay.stop_grace_period
+STOP_GRACE_S = 30  # docker-compose.yml: relay.stop_grace_period
 
 
 async def test_what_ships_forwards_scales_and_loses_nothing(make_stack: Callable[..., Stack], prometheus: str) -> None:
@@ -46,12 +47,20 @@ async def test_what_ships_forwards_scales_and_loses_nothing(make_stack: Callable
     assert_not_root(*stack.containers("kafka"))
 
     settings = stack.acting_as(Role.OPERATOR)
-    records = simulate(settings, 7000)
+    records = simulate(settings, 7000, seed=3)
     await publish_each(stack, records[:1000])
     account = await wait_until_accounted(stack, 1000, 90)
     assert_proper(account, records[:1000])
     await assert_both_provinces_read(stack)
     await asyncio.to_thread(wait_until_the_page_counts, stack, account)
+    # Reports by schedule: those of the week before are due, and the page has them. And an archive.
+    more = ("--profile", "report", "--profile", "archive", "up", "--detach", "--no-build", "report", "archive")
+    await asyncio.to_thread(stack.compose, *more)
+    await asyncio.to_thread(wait_until_there_are_reports, stack)
+    await asyncio.to_thread(
+        wait_until_prometheus_has, stack, "count(gateway_archive_progress_timestamp_seconds > 0)", 1
+    )
+    assert_confined(*stack.containers("archive"))
 
     # Three more relays join while events come in.
     flow = asyncio.create_task(publish_each(stack, records[1000:4000], pause_every=100, pause_s=0.2))
@@ -83,7 +92,7 @@ async def test_what_ships_forwards_scales_and_loses_nothing(make_stack: Callable
     started = time.monotonic()
     await asyncio.to_thread(stack.compose, "stop", "relay")
     assert time.monotonic() - started < STOP_GRACE_S
-    assert [exit_code(each) for each in relays] == [0, 0, 0, 0]
+    assert [exit_code(each) for each in relays] == [0, 0, 0, 0], stack.logs()
     await flow
     # The whole stack goes and comes again: the volume has kept everything.
     await asyncio.to_thread(stack.compose, "--profile", "observe", "down")
@@ -135,22 +144,16 @@ async def test_with_its_override_the_stack_speaks_tls(make_stack: Callable[..., 
     await asyncio.to_thread(wait_until_it_has_lanes, relay)
     # What the alert for certificates that end looks at.
     ask_itself = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:6066/metrics').read().decode())"
-    _, told = relay.exec_run(["python", "-c", ask_itself])
-    ends = dict(re.findall(r'gateway_tls_certificate_end_timestamp_seconds{certificate="(.+)"} (.+)', told.decode()))
+    metrics = run_inside(relay, "python", "-c", ask_itself)
+    ends = dict(re.findall(r'gateway_tls_certificate_end_timestamp_seconds{certificate="(.+)"} (.+)', metrics))
     assert {name: round((float(end) - time.time()) / 86400) for name, end in ends.items()} == {
         "kafka:9092": 365,
         CA: 730,
     }
 
 
-def simulate(settings: Settings, count: int) -> list[Simulated]:
-    simulator = Simulator(load_recognition(settings.recognition_dir), 3)
-    now = int(time.time() * 1000)
-    return [simulator.next_event(now) for _ in range(count)]
-
-
 async def wait_until_accounted(stack: Stack, published: int, timeout_s: float) -> Account:
-    """As the harness's; where it fails, it tells what the services wrote."""
+    """Wait as the harness does; where that fails, show what the services wrote."""
     try:
         return await harness.wait_until_accounted(stack.acting_as(Role.OPERATOR), published, timeout_s)
     except AssertionError as error:
@@ -165,12 +168,23 @@ def wait_until_it_has_lanes(relay: Any) -> None:
 
 
 def wait_until_the_page_counts(stack: Stack, account: Account) -> None:
-    """The page, asked from outside, tells of listed certificates as many displays as the ledger has."""
+    """Wait until the page, asked from outside, counts as many displays of listed certificates as the ledger
+    has."""
     deadline = time.monotonic() + 120
-    items = [item for entries in account.ledger.values() for entry in entries for item in entry["counts"]]
+    items = [
+        (item, Province(entry["province"]).other.region_prefix)
+        for entries in account.ledger.values()
+        for entry in entries
+        for item in entry["counts"]
+    ]
+    # What was shown outside the other side is counted beside the table.
     expected = {
-        told: sum(item["count"] for item in items if item["outcome"] == outcome and item["row"] and item["region"])
-        for told, outcome in (("forwarded", Outcome.FORWARD), ("refused", Outcome.REJECT))
+        name: sum(
+            item["count"]
+            for item, prefix in items
+            if item["outcome"] == outcome and item["row"] and (item["region"] or "").startswith(prefix)
+        )
+        for name, outcome in (("forwarded", Outcome.FORWARD), ("refused", Outcome.REJECT))
     }
     while True:
         found: Any = "no answer"
@@ -179,7 +193,7 @@ def wait_until_the_page_counts(stack: Stack, account: Account) -> None:
             for province in Province:
                 with urllib.request.urlopen(f"{stack.page}/api/effectiveness?province={province}", timeout=5) as answer:
                     areas = [area for row in json.load(answer)["rows"] for area in row["areas"].values()]
-                found = {told: count + sum(area[told] for area in areas) for told, count in found.items()}
+                found = {name: count + sum(area[name] for area in areas) for name, count in found.items()}
         except OSError:
             pass  # not up yet
         if found == expected:
@@ -188,8 +202,21 @@ def wait_until_the_page_counts(stack: Stack, account: Account) -> None:
         time.sleep(0.5)
 
 
+def wait_until_there_are_reports(stack: Stack) -> None:
+    """The page serves the index of a set that the service has written, though its own view of the volume is
+    read-only."""
+    deadline = time.monotonic() + 120
+    while True:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{stack.page}/reports/", timeout=5) as answer:
+            index = answer.read().decode()
+            assert "部门报告" in index
+            return
+        assert time.monotonic() < deadline, f"no reports\n{stack.logs()}"
+        time.sleep(1)
+
+
 def wait_until_healthy(stack: Stack, count: int, timeout_s: float = 120) -> list[Any]:
-    """The relays, once so many are healthy."""
+    """Return the relays once ``count`` are healthy."""
     deadline = time.monotonic() + timeout_s
     while True:
         relays = stack.containers("relay")
@@ -225,11 +252,23 @@ print(next(path.read_text().strip() for path in limits if path.exists()))
 """
 
 
+def run_inside(container: Any, *command: str) -> str:
+    """Run ``command``, which prints something, in a container.
+
+    A busy engine's answer may end before what was printed comes; then it is asked again.
+    """
+    for _ in range(5):
+        code, output = container.exec_run(list(command))
+        assert code == 0, output
+        if output:
+            return str(output.decode())
+    raise AssertionError(f"{command[0]} printed nothing in {container.name}")
+
+
 def assert_confined(container: Any) -> None:
-    """From inside: no root, nothing to write on but /tmp, no capability, no way to gain one, and a limit to its memory."""
-    code, output = container.exec_run(["python", "-c", PROBE])
-    assert code == 0, output
-    *lines, own, limit = output.decode().splitlines()
+    """Assert from inside: no root, nothing writable but /tmp, no capability and no way to gain one, bounded
+    memory."""
+    *lines, own, limit = run_inside(container, "python", "-c", PROBE).splitlines()
     assert lines[0] == "/ OSError Read-only file system"
     assert [line.split()[0] for line in lines] == ["/", "/opt/gateway", "/etc"]
     uid, gid, effective, bounding, no_new_privileges = own.split()
@@ -240,15 +279,15 @@ def assert_confined(container: Any) -> None:
 
 
 def assert_not_root(container: Any) -> None:
-    code, output = container.exec_run(["sh", "-c", "grep -E '^(Uid|NoNewPrivs)' /proc/1/status"])
-    assert code == 0, output
-    told = dict(line.split(":", 1) for line in output.decode().splitlines())
-    assert "0" not in told["Uid"].split()
-    assert told["NoNewPrivs"].strip() == "1"
+    said = run_inside(container, "sh", "-c", "grep -E '^(Uid|NoNewPrivs)' /proc/1/status")
+    status = dict(line.split(":", 1) for line in said.splitlines())
+    assert "0" not in status["Uid"].split()
+    assert status["NoNewPrivs"].strip() == "1"
 
 
 def assert_small_and_labelled(stack: Stack) -> None:
-    """The image says what it is; what is put on top of Python's own image stays below 300 MB."""
+    """The image says what it is; what is put on top of Python's own image stays below 350 MB, of which
+    pyarrow is half."""
     image = stack.engine.images.get(stack.containers("relay")[0].attrs["Config"]["Image"])
     labels = image.labels
     assert labels["org.opencontainers.image.version"] == __version__
@@ -257,15 +296,15 @@ def assert_small_and_labelled(stack: Stack) -> None:
     print(
         f"the image: {(image.attrs['Size'] - below.attrs['Size']) / 1e6:.0f} MB on top of {below.attrs['Size'] / 1e6:.0f} MB"
     )
-    assert image.attrs["Size"] - below.attrs["Size"] < 300e6
+    assert image.attrs["Size"] - below.attrs["Size"] < 350e6
 
 
 def ask(stack: Stack, query: str) -> list[Any]:
-    """What Prometheus answers to a query: samples."""
+    """Return what Prometheus answers to a query: samples."""
     with urllib.request.urlopen(f"{stack.prometheus}/api/v1/query?{urlencode({'query': query})}", timeout=10) as answer:
-        told = json.load(answer)
-    assert told["status"] == "success", told
-    return list(told["data"]["result"])
+        result = json.load(answer)
+    assert result["status"] == "success", result
+    return list(result["data"]["result"])
 
 
 def wait_until_prometheus_has(stack: Stack, query: str, value: float, timeout_s: float = 120) -> None:
@@ -283,7 +322,8 @@ def wait_until_prometheus_has(stack: Stack, query: str, value: float, timeout_s:
 
 
 def assert_every_panel_says_something(stack: Stack) -> None:
-    """Each query of Grafana's dashboard, asked of Prometheus as Grafana would, finds what there is to be found now."""
+    """Each query of Grafana's dashboard, asked of Prometheus as Grafana would, finds what there is to be
+    found now."""
     dashboard = json.loads((packaged_config() / "grafana" / "dashboards" / "gateway.json").read_text())
     silent = []
     for panel in dashboard["panels"]:
@@ -339,7 +379,8 @@ async def publish_each(stack: Stack, records: list[Simulated], **pauses: float) 
 
 
 async def assert_both_provinces_read(stack: Stack) -> None:
-    """Each province finds verification records and rejections in its own topics; the other's it may not read."""
+    """Each province finds verification records and rejections in its own topics; the other's it may not
+    read."""
     topics = Topics()
     for province in Province:
         its = stack.acting_as(Role.of(province))

@@ -62,7 +62,7 @@ async def read(servers: str, topic: str) -> None:
     assert record.timestamp_type == 1  # LogAppendTime: config/kafka/broker.properties is in force
 
 
-def test_auto_takes_docker_where_an_engine_answers_and_keeps_port_and_data(engine: Any) -> None:
+def test_auto_prefers_docker_and_keeps_port_and_data(engine: Any) -> None:
     with local_kafka() as broker:
         servers = broker.bootstrap_servers
         assert broker.description == f"apache/kafka:{KAFKA_VERSION} in Docker"
@@ -84,7 +84,7 @@ def test_auto_takes_docker_where_an_engine_answers_and_keeps_port_and_data(engin
         engine.containers.get(container_id)
 
 
-def test_a_secured_broker_in_docker_knows_its_admin_and_denies_others(engine: Any, tmp_path: Path) -> None:
+def test_a_secured_docker_broker_admits_only_its_admin(engine: Any, tmp_path: Path) -> None:
     make_passwords(tmp_path)
     with local_kafka(prefer="docker", passwords_dir=tmp_path) as broker:
         admin = as_admin(load_settings(bootstrap_servers=broker.bootstrap_servers), tmp_path)
@@ -96,7 +96,7 @@ def test_a_secured_broker_in_docker_knows_its_admin_and_denies_others(engine: An
         assert (tmp_path / "admin").read_text() not in str(command)
 
 
-def test_the_container_ends_with_its_parent_even_when_that_is_killed(engine: Any) -> None:
+def test_the_container_ends_when_its_parent_is_killed(engine: Any) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLDER], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         container_id = parent.stdout.readline().strip()
@@ -109,7 +109,7 @@ def test_the_container_ends_with_its_parent_even_when_that_is_killed(engine: Any
 
 
 @pytest.mark.usefixtures("engine")
-def test_java_takes_over_where_docker_has_no_image_and_cannot_pull_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_java_takes_over_when_docker_cannot_pull(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(docker_module, "KAFKA_VERSION", "0.0.0-none")
     monkeypatch.setattr(docker_module, "_IMAGE", "apache/kafka:0.0.0-none")
     said: list[str] = []

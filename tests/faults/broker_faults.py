@@ -1,4 +1,5 @@
-"""What can happen to a single broker: killed, frozen, out of room. The stage's ground is the broker, or the broker on its disk."""
+"""What can happen to a single broker: killed, frozen, out of room. The stage's ground is the broker, or the
+broker on its disk."""
 
 import asyncio
 import contextlib
@@ -29,7 +30,7 @@ class SmallDisk:
 
 @contextlib.contextmanager
 def broker_on_small_disk() -> Iterator[SmallDisk]:
-    """Asks for the right to mount; raises CalledProcessError without it."""
+    """Return a broker on a small file system. Raises CalledProcessError without the right to mount."""
     with tempfile.TemporaryDirectory(prefix="chuanyu-disk-") as folder:
         mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_MB}m", "tmpfs", folder]
         subprocess.run(mount, check=True, capture_output=True)
@@ -42,20 +43,20 @@ def broker_on_small_disk() -> Iterator[SmallDisk]:
 
 
 async def kill(stage: Stage) -> None:
-    """SIGKILL in the middle of everything; it comes back at once, and recovers its logs."""
+    """Kill the broker in the middle of everything; it comes back at once, and recovers its logs."""
     await asyncio.to_thread(stage.ground.kill)
     await asyncio.to_thread(stage.ground.start)
 
 
 async def freeze(stage: Stage) -> None:
-    """SIGSTOP for longer than the sessions; when it wakes, it has missed every heartbeat."""
+    """Freeze the broker for longer than the sessions; when it wakes, it has missed every heartbeat."""
     stage.ground.freeze()
     await asyncio.sleep(8)
     stage.ground.thaw()
 
 
 async def fill_disk(stage: Stage) -> None:
-    """Not a byte is left: Kafka gives up. Then there is room again, and it is started anew."""
+    """Fill the disk until Kafka gives up; make room, and start it again."""
     disk: SmallDisk = stage.ground
     ballast = disk.folder / "ballast"
     await asyncio.to_thread(fill, ballast)

@@ -1,4 +1,5 @@
-"""Three brokers, of which the one that matters most is killed again and again. The stage's ground is the cluster."""
+"""Three brokers, of which the one that matters most is killed again and again. The stage's ground is the
+cluster."""
 
 import asyncio
 import time
@@ -9,7 +10,6 @@ from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
 from gateway.contract.topics import LaneId
 from gateway.core.province import Province
-from gateway.relay.group import group_id_of
 from tests.faults.stage import Scenario, Stage
 
 _IN_SYNC_TIMEOUT_S = 60
@@ -17,13 +17,13 @@ _TRANSACTION = 1  # aiokafka's CoordinationType, as the protocol has it
 
 
 def on_cluster(settings: Settings, bootstrap_servers: str) -> Settings:
-    """With three copies of each partition."""
+    """Return the settings for the cluster, with three copies of each partition."""
     topics = settings.topics.model_copy(update={"replication_factor": 3})
     return settings.model_copy(update={"bootstrap_servers": bootstrap_servers, "topics": topics})
 
 
 async def kill_leader(stage: Stage) -> None:
-    """Who leads an input partition."""
+    """Kill the broker that leads an input partition."""
     topic = stage.settings.topic_names.display(Province.SICHUAN)
     async with kafka.admin(stage.settings) as admin:
         ((described),) = await admin.describe_topics([topic])
@@ -32,16 +32,17 @@ async def kill_leader(stage: Stage) -> None:
 
 
 async def kill_coordinator(stage: Stage) -> None:
-    """Who coordinates the transactions of a lane."""
+    """Kill the broker that coordinates a lane's transactions."""
     topic = stage.settings.topic_names.display(Province.CHONGQING)
     lane = LaneId(Province.CHONGQING, topic, stage.turn % stage.settings.topics.partitions)
     async with kafka.producer(stage.settings) as producer:
-        node = await producer.client.coordinator_lookup(_TRANSACTION, f"{group_id_of(stage.settings)}-{lane}")
+        node = await producer.client.coordinator_lookup(_TRANSACTION, lane.transactional_id)
     await kill_node(stage, node)
 
 
 async def kill_node(stage: Stage, number: int) -> None:
-    """SIGKILL, two seconds without it, and back, until every partition has its three copies again."""
+    """Kill the node, start it after two seconds, and wait until every partition has its three copies
+    again."""
     node = stage.ground.nodes[number]
     await asyncio.to_thread(node.kill)
     await asyncio.sleep(2)
@@ -69,5 +70,6 @@ SCENARIOS = (
     Scenario("cluster: partition leader killed", (kill_leader,)),
     Scenario("cluster: transaction coordinator killed", (kill_coordinator,)),
 )
-# A broker leads a third of the partitions and coordinates a third of the transactions: one kill is a bit of both.
+# A broker leads a third of the partitions and coordinates a third of the transactions: one kill is a bit of
+# both.
 QUICK = SCENARIOS[1]

@@ -1,4 +1,5 @@
-"""What can happen to feedback's workers while rejections pour in: killed, frozen. Their counts must be exact all the same."""
+"""What can happen to feedback's workers while rejections pour in: killed, frozen. Their counts must be exact
+all the same."""
 
 import asyncio
 import contextlib
@@ -12,9 +13,9 @@ from aiokafka import AIOKafkaConsumer
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
+from gateway.feedback.prepare import prepare_topics
 from gateway.feedback.problems import observe
 from gateway.feedback.state import StateFollower
-from gateway.feedback.worker import prepare_topics
 from tests.faults.stage import Scenario, Stage
 from tests.kafka.harness import Worker
 from tests.kafka.test_feedback import counts_of, feedback_workers, gateway
@@ -41,7 +42,7 @@ class Counting:
             await asyncio.sleep(0.1)
 
     async def check(self) -> None:
-        """No more comes: the tables hold what stands in the topics, no more and no less, and the ledger's days too."""
+        """Assert that the tables hold exactly what the topics hold, and the ledger's days."""
         await self.caught_up()
         await asyncio.sleep(2)  # what is counted too often would come late
         counted = counts_of(self.follower.state)
@@ -83,7 +84,7 @@ async def counting(settings: Settings) -> AsyncIterator[Counting]:
 
 
 async def kill(stage: Stage) -> None:
-    """SIGKILL amid counting; it comes back at once, and reads its tables anew."""
+    """Kill a worker amid counting; it comes back at once, and reads its tables again."""
     worker = stage.beside.workers[stage.turn % 2]
     worker.kill()
     worker.start()

@@ -1,4 +1,5 @@
-"""What can happen between workers and broker: a network that is late, thin, silent or cut. The stage's ground is a proxy."""
+"""What can happen between workers and broker: a network that is late, thin, silent or cut. The stage's
+ground is a proxy."""
 
 import asyncio
 import contextlib
@@ -11,7 +12,8 @@ from tests.faults.stage import Scenario, Stage
 
 @contextlib.contextmanager
 def broker_behind_proxy() -> Iterator[tuple[LocalKafka, Proxy]]:
-    """A broker that everyone is told to reach by the proxy, as the broker itself does for its markers of transactions."""
+    """Yield a broker that all clients reach through the proxy, as it does itself for its markers of
+    transactions."""
     with Proxy() as proxy:
         advertised = {"advertised.listeners": f"INTERNAL://127.0.0.1:{proxy.port}"}
         broker = local_kafka(prefer="java", properties=advertised, announce=print)
@@ -21,14 +23,14 @@ def broker_behind_proxy() -> Iterator[tuple[LocalKafka, Proxy]]:
 
 
 async def delay(stage: Stage) -> None:
-    """A fifth of a second each way, more or less."""
+    """Delay everything by about 0.1 s each way."""
     stage.ground.delay_s = 0.1
     await asyncio.sleep(5)
     stage.ground.heal()
 
 
 async def cut(stage: Stage) -> None:
-    """Every connection is reset, again and again, then none is let in for two seconds."""
+    """Reset every connection, again and again, then let none in for two seconds."""
     for _ in range(3):
         stage.ground.cut()
         await asyncio.sleep(0.1)
@@ -40,14 +42,15 @@ async def cut(stage: Stage) -> None:
 
 
 async def drip(stage: Stage) -> None:
-    """A modem's 5 kB a second for each connection: answers come in pieces, and late."""
+    """Limit each connection to 5 kB a second: answers arrive in pieces, and late."""
     stage.ground.bytes_per_s = 5_000
     await asyncio.sleep(5)
     stage.ground.heal()
 
 
 async def silence(stage: Stage) -> None:
-    """Nothing passes for longer than the session, and nobody is told; then connections turn out to be dead."""
+    """Let nothing pass for longer than the session, and close no connection; then they turn out to be
+    dead."""
     stage.ground.is_silent = True
     await asyncio.sleep(8)
     stage.ground.heal()

@@ -11,21 +11,22 @@ from tests.faults.stage import Scenario, Stage
 from tests.kafka.harness import Worker
 
 _ADDED = 2
-_CONFIGURATION_INVALID = 78
 _NOTICED_TIMEOUT_S = 90
 
 
 async def add_partitions(stage: Stage) -> None:
-    """To the input alone, which is refused in words while the rest goes on; then to every topic, and a restart."""
+    """Add partitions to the input alone, whose new lanes wait and say why; then to every topic, and
+    restart."""
     topics = stage.settings.topic_names
     changed = topics.display(Province.SICHUAN)
     grown = stage.settings.topics.partitions + _ADDED
     await grow(stage, [changed], grown)
     newcomer = stage.new_worker()
-    assert newcomer.process is not None
-    assert await asyncio.to_thread(newcomer.process.wait, 60) == _CONFIGURATION_INVALID
-    assert f"{changed} {grown}" in newcomer.log.read_text(encoding="utf-8")
-    # Workers ask every few seconds which partitions there are; when they have lost the broker too, not always at once.
+    await stage.wait_for(newcomer, "topics.differ")
+    (differ,) = newcomer.events("topics.differ")
+    assert f"{changed} {grown}" in str(differ["partitions"])
+    # Workers ask every few seconds which partitions there are; when they have lost the broker too, not
+    # always at once.
     await asyncio.to_thread(stage.ground.kill)
     await asyncio.to_thread(stage.ground.start)
     deadline = time.monotonic() + _NOTICED_TIMEOUT_S
@@ -51,7 +52,7 @@ async def grow(stage: Stage, names: list[str], partitions: int) -> None:
 
 def refusals(worker: Worker) -> list[str]:
     failed = worker.events("lane.failed")
-    return [str(line["error.message"]) for line in failed if line["error.type"] == "ConfigurationError"]
+    return [str(line["error.message"]) for line in failed if line["error.type"] == "MissingPartitionError"]
 
 
 # A holder's events move to another partition, where a repetition is not known for one: none is sent.

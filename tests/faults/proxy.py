@@ -1,4 +1,5 @@
-"""A TCP proxy whose network can be made bad: late, thin, silent or cut. It has a thread and an event loop of its own."""
+"""A TCP proxy whose network can be made bad: late, thin, silent or cut. It has a thread and an event loop of
+its own."""
 
 import asyncio
 import contextlib
@@ -12,10 +13,12 @@ _CHUNK = 65_536
 
 
 class Proxy:
-    """Listens on ``port`` of the loopback interface and passes everything on to ``target``; a context manager.
+    """Listens on ``port`` of the loopback interface and passes everything on to ``target``; a context
+    manager.
 
-    The faults may be set at any time, from any thread: ``delay_s`` for each chunk either way (from nothing to twice that),
-    ``bytes_per_s`` for each connection (0: as fast as it goes), ``is_silent`` (nothing passes, nobody is told), and ``cut``.
+    The faults may be set at any time, from any thread: ``delay_s`` for each chunk either way (from nothing
+    to twice that), ``bytes_per_s`` for each connection (0: as fast as it goes), ``is_silent`` (nothing
+    passes, no connection is closed), and ``cut``.
     """
 
     def __init__(self) -> None:
@@ -31,12 +34,13 @@ class Proxy:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def cut(self) -> None:
-        """Every connection is reset, and new ones too, until ``heal``."""
+        """Reset every connection, and new ones too, until ``heal``."""
         self._is_cut = True
         self._loop.call_soon_threadsafe(self._reset)
 
     def heal(self) -> None:
-        """All is well again; what was silent meanwhile is reset, as by a firewall that has forgotten it."""
+        """Pass everything on again; reset what was silent meanwhile, as a firewall does that has forgotten
+        it."""
         if self.is_silent:
             self._loop.call_soon_threadsafe(self._reset)
         self.delay_s, self.bytes_per_s, self.is_silent, self._is_cut = 0.0, 0, False, False

@@ -1,4 +1,5 @@
-"""Where a fault is played: topics, workers, traffic that does not stop for it, and the account at the end."""
+"""Where a fault is played: topics, workers, traffic that does not stop for it, and the account at the
+end."""
 
 import asyncio
 import secrets
@@ -16,23 +17,26 @@ from tests.faults.verdict import judge
 from tests.kafka.harness import Worker, with_short_sessions
 
 _RECOVERY_TIMEOUT_S = 90
+_DRAIN_S = 25
+"""What the broker is slow in amid faults is no worker's fault."""
 _DRAIN_TIMEOUT_S = 30
 _WORKERS = 2
 
 
-class Beside(Protocol):
+class Guest(Protocol):
     """What works beside the relay and must come through as well."""
 
     async def caught_up(self) -> None:
-        """Until it has done all that there was to do at the call."""
+        """Wait until it has done all that there was to do at the call."""
 
     async def check(self) -> None:
-        """Nothing more comes: assert that it did all of it, and nothing twice."""
+        """Assert, once traffic has stopped, that it did all of it, and nothing twice."""
 
 
 @dataclass
 class Stage:
-    """What a fault may lay its hands on. ``ground`` is what lies under it: a broker and its proxy, a cluster."""
+    """What a fault may lay its hands on. ``ground`` is what lies under it: a broker and its proxy, a
+    cluster."""
 
     settings: Settings
     workers: list[Worker]
@@ -46,7 +50,8 @@ class Stage:
     watch: Watch = field(init=False)
 
     async def recovered(self) -> float:
-        """Seconds until an event sent now into each lane has come out of it, and what works beside has caught up."""
+        """Return the seconds until an event sent now into each lane has come out of it, and the guest has
+        caught up."""
         began = time.monotonic()
         origins = await self.traffic.probe(self.settings.topics.partitions)
         await self.watch.wait_for(origins, _RECOVERY_TIMEOUT_S)
@@ -55,7 +60,7 @@ class Stage:
         return time.monotonic() - began
 
     async def wait_for(self, worker: Worker, event: str, count: int = 1) -> None:
-        """Until the worker's log has so many lines of this event name."""
+        """Wait until the worker's log has ``count`` lines of this event name."""
         await asyncio.to_thread(worker.wait_for, event, count)
 
 
@@ -75,7 +80,7 @@ class Scenario:
     """The simulator's shares, where not its own."""
     times: int | None = None
     """How often it can happen; None: as often as you like."""
-    beside: Callable[[Settings], AbstractAsyncContextManager[Beside | None]] = lambda _: nullcontext()
+    beside: Callable[[Settings], AbstractAsyncContextManager[Guest | None]] = lambda _: nullcontext()
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class Row:
     worst_s: float
 
     def assert_nothing_amiss(self) -> None:
-        """None lost, none doubled."""
+        """Assert that no event was lost and none was doubled."""
         assert (self.lost, self.doubled) == (0, 0), self
 
 
@@ -99,19 +104,21 @@ async def play(
     scenario: Scenario, settings: Settings, *, ground: Any = None, times: int = 1, rate: int = 400, seed: int = 1,
     events: int = 0,
 ) -> Row:  # fmt: skip
-    """Let ``times`` faults happen amid ``rate`` events a second, or more until there are ``events``; see what came of them."""
+    """Let ``times`` faults happen amid ``rate`` events a second, or more until there are ``events``; see
+    what came of them."""
     settings = with_short_sessions(settings)
+    environment = {"GATEWAY_RELAY__DRAIN_TIMEOUT_S": str(_DRAIN_S), **scenario.environment}
     await apply_topics(settings)
     recoveries, workers = list[float](), list[Worker]()
     async with AsyncExitStack() as stack:
 
         def new_worker() -> Worker:
-            worker = scenario.worker(settings, **scenario.environment)
+            worker = scenario.worker(settings, **environment)
             workers.append(worker)
             stack.callback(worker.discard)
             return worker.start()
 
-        stage = Stage(settings, [new_worker() for _ in range(_WORKERS)], new_worker, scenario.environment, ground)
+        stage = Stage(settings, [new_worker() for _ in range(_WORKERS)], new_worker, environment, ground)
         await asyncio.gather(*(stage.wait_for(worker, "group.assigned") for worker in stage.workers))
         stage.traffic, stage.watch = await stack.enter_async_context(flowing(settings, rate, seed, scenario.mix))
         stage.beside = await stack.enter_async_context(scenario.beside(settings))
@@ -120,7 +127,7 @@ async def play(
             await scenario.faults[stage.turn % len(scenario.faults)](stage)
             recoveries.append(await stage.recovered())
             stage.turn += 1
-        while stage.traffic.count < events:  # noqa: ASYNC110 — what can happen so often only has its events all the same
+        while stage.traffic.count < events:  # noqa: ASYNC110 — a scenario with a number of times of its own has its events all the same
             await asyncio.sleep(0.2)
         verdict = await judge(settings, await stage.traffic.stop())
         if verdict.lost or verdict.doubled:
@@ -136,7 +143,7 @@ async def play(
 
 
 def _print_stories(workers: Sequence[Worker]) -> None:
-    """What pytest shows of a failure: what became of each worker's lanes, guests' too."""
+    """Print what pytest is to show of a failure: what became of each worker's lanes, guests' too."""
     for number, worker in enumerate(workers):
         for line in worker.lines():
             if str(line.get("event")).startswith(("lane.", "group.", "turn.", "horizon.", "output.")):

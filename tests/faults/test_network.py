@@ -1,4 +1,5 @@
-"""A network between workers and broker that delays, drips, falls silent and cuts loses nothing and doubles nothing."""
+"""A network between workers and broker that delays, drips, falls silent and cuts loses nothing and doubles
+nothing."""
 
 from gateway.adapters.settings import Settings
 from tests.faults.network_faults import QUICK, broker_behind_proxy

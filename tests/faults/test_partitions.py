@@ -1,4 +1,5 @@
-"""Partitions that are added to one topic are refused in words, lose nothing, and are used once every topic has them."""
+"""Partitions that are added to one topic wait in words, lose nothing, and are used once every topic has
+them."""
 
 from gateway.adapters.settings import Settings
 from gateway.operate.local_kafka import LocalKafka
@@ -6,7 +7,7 @@ from tests.faults.partition_faults import PARTITIONS_ADDED
 from tests.faults.stage import play
 
 
-async def test_added_partitions_are_refused_until_every_topic_has_them(
+async def test_added_partitions_wait_until_every_topic_has_them(
     own_broker: LocalKafka, bare_settings: Settings
 ) -> None:
     settings = bare_settings.model_copy(update={"bootstrap_servers": own_broker.bootstrap_servers})

@@ -1,4 +1,5 @@
-"""Workers that are wrong about the time, blocked, rebalanced, or handed a broken list lose nothing and double nothing."""
+"""Workers that are wrong about the time, blocked, rebalanced, or handed a broken list lose nothing and
+double nothing."""
 
 from pathlib import Path
 

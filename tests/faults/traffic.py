@@ -1,4 +1,5 @@
-"""Events that keep coming while things break, each with where the broker put it; and a watch on what comes out."""
+"""Events that keep coming while things break, each with where the broker put it; and a watch on what comes
+out."""
 
 import asyncio
 import contextlib
@@ -16,7 +17,7 @@ from gateway.core.province import Province
 from gateway.operate.simulate import Simulated, Simulator
 
 # Longer than any fault: what is sent is acknowledged in the end, and nothing is in doubt.
-_PATIENCE_MS = 120_000
+_REQUEST_TIMEOUT_MS = 120_000
 _TICK_S = 0.05
 # Repetitions of what came long before a fault, so that a worker that has forgotten it is found out.
 _MEMORY = 20_000
@@ -31,7 +32,8 @@ class Sent(NamedTuple):
 
 
 class Traffic:
-    """Both provinces' events at ``rate`` a second, in the background, until ``stop``; ``mix`` is the simulator's."""
+    """Both provinces' events at ``rate`` a second, in the background, until ``stop``; ``mix`` is the
+    simulator's."""
 
     def __init__(
         self, settings: Settings, producer: AIOKafkaProducer, rate: int, seed: int, mix: Mapping[str, Any]
@@ -51,7 +53,7 @@ class Traffic:
         return len(self._pending)
 
     async def stop(self) -> list[Sent]:
-        """No more events; all that were sent, acknowledged."""
+        """Stop; return all that were sent, acknowledged."""
         self._stopping = True
         await self._task
         places = await asyncio.gather(*(future for _, future in self._pending))
@@ -61,14 +63,15 @@ class Traffic:
         ]
 
     async def cancel(self) -> None:
-        """No more events, whatever becomes of the last ones."""
+        """Stop at once, whatever becomes of the last events."""
         self._task.cancel()
         for _, future in self._pending:
             future.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def probe(self, partitions: int) -> set[str]:
-        """One event into each lane, to be forwarded; returns their origins once they are acknowledged."""
+        """Send one event into each lane, to be forwarded; return their origins once they are
+        acknowledged."""
         for province in Province:
             while len(await self._producer.partitions_for(self._topics.display(province))) < partitions:  # noqa: ASYNC110
                 await asyncio.sleep(_TICK_S)  # some were added, and the producer does not know it yet
@@ -85,7 +88,7 @@ class Traffic:
         began, count = time.monotonic(), 0
         while not self._stopping:
             due = int((time.monotonic() - began) * self._rate)
-            # Where the broker was away, what it missed comes as a burst, but not all in one tick.
+            # Where the broker was down, what it missed comes as a burst, but not all in one tick.
             for _ in range(min(due - count, self._rate)):
                 await self._send(self._simulator.next_event(_now_ms()))
                 count += 1
@@ -100,7 +103,8 @@ class Traffic:
 
 
 class Watch:
-    """What has come out of the gateway towards the provinces, by origin, as a province that reads along sees it."""
+    """What has come out of the gateway towards the provinces, by origin, as a province that reads along sees
+    it."""
 
     def __init__(self) -> None:
         self.seen: set[str] = set()
@@ -128,12 +132,13 @@ class Watch:
 async def flowing(
     settings: Settings, rate: int, seed: int, mix: Mapping[str, Any]
 ) -> AsyncIterator[tuple[Traffic, Watch]]:
-    """Traffic that has begun, and a watch on its outputs; the traffic is to be stopped by whoever wants its account."""
+    """Traffic that has begun, and a watch on its outputs; the traffic is to be stopped by whoever wants its
+    account."""
     watch, is_ready = Watch(), asyncio.Event()
     options = {
         "enable_idempotence": True,
         "linger_ms": 5,
-        "request_timeout_ms": _PATIENCE_MS,
+        "request_timeout_ms": _REQUEST_TIMEOUT_MS,
         "metadata_max_age_ms": 1000,
     }
     following = asyncio.create_task(watch.follow(settings, is_ready))

@@ -1,4 +1,5 @@
-"""The four properties, checked record by record: acknowledged is delivered, nothing is invented, payloads are intact, all is alive."""
+"""The four properties, checked record by record: acknowledged is delivered, nothing is invented, payloads
+are intact, all is alive."""
 
 import asyncio
 import base64
@@ -29,7 +30,8 @@ class Verdict:
 
 
 async def judge(settings: Settings, sent: Sequence[Sent]) -> Verdict:
-    """Wait for the account of all that was ``sent``, and count. ``assert_proper`` says what is wrong with a bad one."""
+    """Wait for the account of all that was ``sent``, and count. ``assert_proper`` says what is wrong with a
+    bad one."""
     account = await wait_until_accounted(settings, len(sent), _ACCOUNT_TIMEOUT_S)
     repetitions = {each.origin for each in sent if each.record.expected is Outcome.DUPLICATE}
     origins = {each.origin for each in sent}
@@ -54,7 +56,8 @@ async def judge(settings: Settings, sent: Sequence[Sent]) -> Verdict:
 
 
 def assert_intact(sent: Sent, account: Account) -> None:
-    """The record came in as it was sent, and what came out is about it, with the outcome that its maker meant."""
+    """The record came in as it was sent, and what came out is about it, with the outcome that its maker
+    meant."""
     record = sent.record
     assert account.inputs[sent.origin] == record.value, f"{sent.origin} is not what was sent"
     if record.expected is Outcome.DUPLICATE:

@@ -1,4 +1,5 @@
-"""What can happen to workers: killed, frozen, blocked, with a wrong clock, coming and going, with a broken list."""
+"""What can happen to workers: killed, frozen, blocked, with a wrong clock, coming and going, with a broken
+list."""
 
 import asyncio
 import signal
@@ -10,6 +11,7 @@ from tests.kafka.harness import Worker
 from tests.kafka.row6 import copy_of_the_list
 
 SHIFT_CLOCK = signal.SIGRTMIN + 1
+CLOSE_OR_OPEN_LOG = signal.SIGRTMIN + 2
 # Longer than the short sessions of 6 s: the group gives the lanes away meanwhile.
 _BEYOND_SESSION_S = 7.5
 _BEYOND_HORIZON_S = 80 * 3600
@@ -52,6 +54,23 @@ async def shift_clock(stage: Stage) -> None:
     other.start()
 
 
+async def close_log(stage: Stage) -> None:
+    """Nobody reads any worker's log any more, and then somebody does again."""
+
+    def said() -> int:
+        return sum(len(worker.events("log.lost")) for worker in stage.workers)
+
+    before = said()
+    for worker in stage.workers:
+        worker.signal(CLOSE_OR_OPEN_LOG)
+    await stage.recovered()  # while the log lies closed
+    for worker in stage.workers:
+        worker.signal(CLOSE_OR_OPEN_LOG)
+    async with asyncio.timeout(60):
+        while said() == before:  # noqa: ASYNC110 — one that had no lane just then has lost nothing
+            await asyncio.sleep(0.2)
+
+
 async def join_and_leave(stage: Stage) -> None:
     """One more worker comes, works, and goes in order: two rebalances."""
     guest = stage.new_worker()
@@ -62,7 +81,8 @@ async def join_and_leave(stage: Stage) -> None:
 
 
 async def spoil_list(stage: Stage) -> None:
-    """The list's file becomes garbage of one kind after the other while it is in force; then it is whole again."""
+    """The list's file becomes garbage of one kind after the other while it is in force; then it is whole
+    again."""
     file = Path(stage.environment["GATEWAY_RECOGNITION"]) / "batch-1.yaml"
     whole = file.read_bytes()
     refused = [len(worker.events("list.refused")) for worker in stage.workers]
@@ -82,16 +102,18 @@ def scenarios(folder: Path) -> list[Scenario]:
         Scenario("worker: event loop blocked 7.5 s", (block,), WrappedWorker, _BLOCK),
         Scenario("worker: clock 80 h ahead", (shift_clock,), WrappedWorker, _clock(_BEYOND_HORIZON_S)),
         Scenario("worker: clock 80 h behind", (shift_clock,), WrappedWorker, _clock(-_BEYOND_HORIZON_S)),
+        Scenario("worker: nobody reads its log", (close_log,), WrappedWorker),
         Scenario("group: a worker joins and leaves", (join_and_leave,)),
         Scenario("list: edited to garbage", (spoil_list,), environment=_list_in(folder)),
     ]
 
 
 def quick(folder: Path) -> Scenario:
-    """One after the other, those that tests/kafka/test_relay.py does not try (it kills and freezes)."""
+    """Return the faults that tests/kafka/test_relay.py does not try (it kills and freezes), one after the
+    other."""
     environment = _BLOCK | _clock(_BEYOND_HORIZON_S) | _list_in(folder)
-    faults = (shift_clock, block, join_and_leave, spoil_list)
-    return Scenario("workers: clock, blocked, joining, list", faults, WrappedWorker, environment)
+    faults = (shift_clock, block, close_log, join_and_leave, spoil_list)
+    return Scenario("workers: clock, blocked, log, joining, list", faults, WrappedWorker, environment)
 
 
 _BLOCK = {"FAULT_BLOCK_S": str(_BEYOND_SESSION_S)}

@@ -1,9 +1,11 @@
-"""Coverage-guided fuzzing (Atheris) of reading, deciding and building, from the cases as seeds: ``make fuzz``.
+"""Coverage-guided fuzzing (Atheris) of reading, deciding and building, from the cases as seeds:
+``make fuzz``.
 
     python -m tests.fuzz FOLDER [libFuzzer options]
 
-FOLDER keeps what was found interesting. An input is a record: its first byte says which province's topic it came on and
-whether its value comes with ``ce_`` headers, which are then its first lines. What makes it fail belongs into ``tests/cases``.
+FOLDER keeps what was found interesting. An input is a record: its first byte says which province's topic it
+came on and whether its value comes with ``ce_`` headers, which are then its first lines. What makes it fail
+belongs into ``tests/cases``.
 """
 
 import hashlib

@@ -1,4 +1,5 @@
-"""Workers as processes, traffic, and a strict account of what came out. Shared by the tests on a real broker."""
+"""Workers as processes, traffic, and a strict account of what came out. Shared by the tests on a real
+broker."""
 
 import asyncio
 import contextlib
@@ -16,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from gateway.adapters import kafka
+from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings
 from gateway.contract.headers import ORIGIN_HEADER
 from gateway.errors import BrokerUnreachableError
-from gateway.operate.simulate import Simulated
+from gateway.operate.simulate import Simulated, Simulator
 
 
 class Worker:
@@ -35,6 +37,7 @@ class Worker:
             "GATEWAY_RELAY__SESSION_TIMEOUT_MS": str(settings.relay.session_timeout_ms),
             "GATEWAY_RELAY__MAX_RECORDS": str(settings.relay.max_records),
             "GATEWAY_LOG__FORMAT": "json",
+            "GATEWAY_LOG__LEVEL": "debug",  # with a line for each transaction
             **environment,
         }
         descriptor, name = tempfile.mkstemp(prefix="worker-", suffix=".log")
@@ -60,17 +63,23 @@ class Worker:
         self.process.wait()
 
     def terminate(self, timeout_s: float) -> int:
-        """SIGTERM, and the exit code."""
+        """Send SIGTERM; return the exit code. Where it is not 0, pytest shows the log's end with the
+        failure."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(timeout_s)
+        if code := self.process.wait(timeout_s):
+            print(f"a worker ended with exit code {code}:\n{self.log.read_text()[-20_000:]}")
+        return code
 
     def discard(self) -> None:
-        """End the process if it still runs, frozen or not, and remove its log."""
+        """End the process if it still runs, frozen or not, and remove its log; of a test that fails, pytest
+        shows what it ended with."""
         if self.process is not None and self.process.poll() is None:
             self.signal(signal.SIGCONT)
             self.kill()
-        self.log.unlink(missing_ok=True)
+        if self.log.exists():
+            print(f"the log of {' '.join(self._command)} ended with:\n{self.log.read_text()[-4000:]}")
+            self.log.unlink()
 
     def events(self, name: str) -> list[dict[str, object]]:
         """The log lines of this event name."""
@@ -95,7 +104,8 @@ class Worker:
 
 
 def with_short_sessions(settings: Settings) -> Settings:
-    """So that a frozen worker loses its lanes soon, and a test has many transactions."""
+    """Shorten sessions and turns, so that a frozen worker soon loses its lanes and a test has many
+    transactions."""
     return settings.model_copy(
         update={"relay": settings.relay.model_copy(update={"session_timeout_ms": 6000, "max_records": 200})}
     )
@@ -103,7 +113,7 @@ def with_short_sessions(settings: Settings) -> Settings:
 
 @contextlib.contextmanager
 def workers(settings: Settings, count: int, **environment: str) -> Iterable[list[Worker]]:
-    """So many started workers; killed at the end if they still run."""
+    """Start ``count`` workers; kill those that still run at the end."""
     started = [Worker(settings, **environment).start() for _ in range(count)]
     try:
         yield started
@@ -112,10 +122,17 @@ def workers(settings: Settings, count: int, **environment: str) -> Iterable[list
             worker.discard()
 
 
+def simulate(settings: Settings, count: int, seed: int = 1) -> list[Simulated]:
+    """What the simulator makes of both provinces, shown shortly before now."""
+    simulator, now = Simulator(load_recognition(settings.recognition_dir), seed), int(time.time() * 1000)
+    return [simulator.next_event(now) for _ in range(count)]
+
+
 async def publish(
     settings: Settings, records: Iterable[Simulated], *, pause_every: int = 0, pause_s: float = 0
 ) -> None:
-    """Send ``records`` in order, all acknowledged at the end; with a pause after every ``pause_every`` of them."""
+    """Send ``records`` in order, all acknowledged at the end; with a pause after every ``pause_every`` of
+    them."""
     topics = settings.topic_names
     async with kafka.producer(settings, enable_idempotence=True, linger_ms=5) as producer:
         futures = []
@@ -129,7 +146,8 @@ async def publish(
 
 @dataclass
 class Account:
-    """Everything that stands in the output topics, by the input record it came from (``topic/partition/offset``)."""
+    """Everything that stands in the output topics, by the input record it came from
+    (``topic/partition/offset``)."""
 
     inputs: dict[str, bytes] = field(default_factory=dict)
     outputs: dict[str, list[dict[str, object]]] = field(default_factory=lambda: defaultdict(list))
@@ -149,7 +167,8 @@ class Account:
         return sum(1 for records in self.outputs.values() for record in records if record["type"] == event_type)
 
     def assert_proper(self, published: int) -> None:
-        """Every input has exactly one outcome, none is invented, order is kept, the ledger's chain is whole."""
+        """Every input has exactly one outcome, none is invented, order is kept, the ledger's chain is
+        whole."""
         assert len(self.inputs) == published
         doubled = [origin for origin, records in self.outputs.items() if len(records) > 1]
         assert not doubled, f"sent twice: {doubled[:5]}"
@@ -205,7 +224,8 @@ async def read_topics(settings: Settings, names: Iterable[str]) -> AsyncIterator
 async def wait_until_accounted(
     settings: Settings, published: int, timeout_s: float, progress: Callable[[], None] = lambda: None
 ) -> Account:
-    """Read until the ledger accounts for ``published`` records. A broker that starts again meanwhile is waited for."""
+    """Read until the ledger accounts for ``published`` records. A broker that starts again meanwhile is
+    waited for."""
     deadline = time.monotonic() + timeout_s
     while True:
         topics, accounted, unreachable = settings.topic_names, 0, ""

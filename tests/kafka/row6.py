@@ -1,4 +1,4 @@
-"""Events of row 6, whose scope is only inferred in the shipped list, and the amendment that settles it."""
+"""Events of row 6, whose scope is only inferred in the shipped list, and the amendment that resolves it."""
 
 import datetime
 import json
@@ -39,7 +39,7 @@ def copy_of_the_list(folder: Path) -> Path:
 
 
 def amendment(effective_from: datetime.date) -> str:
-    """A document that settles row 6's scope on both sides from that day on."""
+    """Return an amendment that resolves row 6's scope on both sides from that day on."""
     content = {
         "amends": 1,
         "document": {"number": "测试〔2026〕1号", "title": "更正", "issued_by": ["测试机关"], "signed": "2026-11-01"},

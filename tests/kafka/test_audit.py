@@ -12,19 +12,28 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.adapters import kafka
-from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings, load_settings
 from gateway.contract.outputs import digest
 from gateway.contract.topics import Topics
 from gateway.core.decision import Outcome
 from gateway.core.province import Province
 from gateway.operate.local_kafka.broker import free_ports
-from gateway.operate.simulate import Simulated, Simulator
 from gateway.operate.topics import apply_topics
-from tests.kafka.harness import Worker, audit, publish, read_topics, wait_until_accounted, with_short_sessions, workers
+from tests.kafka.harness import (
+    Worker,
+    audit,
+    publish,
+    read_topics,
+    simulate,
+    wait_until_accounted,
+    with_short_sessions,
+    workers,
+)
+from tests.ports import free_port
 
 EVENTS = 4000
 TOPICS = Topics()
@@ -34,12 +43,6 @@ Change = Callable[[list[Any]], None]
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     return with_short_sessions(settings)
-
-
-def simulate(settings: Settings, count: int, seed: int) -> list[Simulated]:
-    simulator = Simulator(load_recognition(settings.recognition_dir), seed)
-    now = int(time.time() * 1000)
-    return [simulator.next_event(now) for _ in range(count)]
 
 
 @pytest.fixture
@@ -59,14 +62,14 @@ def worked_off(settings: Settings) -> Settings:
 
 
 async def append(settings: Settings, topic: str, partition: int, key: bytes | None, value: bytes, headers: Any) -> int:
-    """What a rogue writer does; returns the offset."""
+    """Append a record as a rogue writer does; return the offset."""
     async with kafka.producer(settings) as producer:
         sent = await producer.send_and_wait(topic, value=value, key=key, headers=list(headers), partition=partition)
         return int(sent.offset)
 
 
 async def rewrite(settings: Settings, topic: str, partition: int, change: Change) -> list[Any]:
-    """The topic anew, with the records of one partition changed; returns them as they were."""
+    """Rewrite the topic with the records of one partition changed; return them as they were."""
     partitions: dict[int, list[Any]] = {number: [] for number in range(settings.topics.partitions)}
     async for record in read_topics(settings, [topic]):
         partitions[record.partition].append(record)
@@ -136,7 +139,7 @@ def test_untouched_topics_are_as_they_should_be(worked_off: Settings, tmp_path: 
     assert "changed after it was made" in audit(settings, "--statement", str(statement), expect=2)["stderr"]
 
 
-def test_a_statement_may_be_of_topics_that_are_empty_or_elsewhere(settings: Settings, tmp_path: Path) -> None:
+def test_statement_covers_empty_topics_and_reports_absent_ones(settings: Settings, tmp_path: Path) -> None:
     asyncio.run(apply_topics(settings))
     statement = tmp_path / "statement.json"
     assert audit(settings, "--export", str(statement))["ok"] is True
@@ -195,7 +198,7 @@ def test_doubled_foreign_and_forged_outputs_are_named(worked_off: Settings) -> N
     assert (result["digest_mismatches"], result["doubled"], result["foreign"]) == (0, 1, 3)
 
 
-def test_removed_ledger_entry_is_a_broken_link_and_a_gap(worked_off: Settings) -> None:
+def test_removed_ledger_entry_breaks_chain_and_leaves_gaps(worked_off: Settings) -> None:
     ledger = worked_off.topic_names.ledger
     gone: list[Any] = []
 
@@ -213,7 +216,7 @@ def test_removed_ledger_entry_is_a_broken_link_and_a_gap(worked_off: Settings) -
 
 
 @pytest.mark.parametrize("which", [1, -1])
-def test_altered_ledger_entry_breaks_the_chain_even_at_its_end(worked_off: Settings, which: int) -> None:
+def test_altering_any_ledger_entry_breaks_the_chain(worked_off: Settings, which: int) -> None:
     ledger = worked_off.topic_names.ledger
 
     def change(records: list[Any]) -> None:
@@ -245,7 +248,7 @@ def test_forged_and_doubled_ledger_entries_are_named(worked_off: Settings) -> No
     offsets = asyncio.run(write())
     result = audit(worked_off, expect=1)
     assert {each["offset"] for each in result["findings"] if each["topic"] == ledger} == offsets
-    assert (result["broken_links"], result["digest_mismatches"]) == (2, 1)
+    assert (result["foreign"], result["broken_links"], result["digest_mismatches"]) == (2, 0, 1)
 
 
 def test_holes_of_transactions_and_expired_records_are_no_loss(settings: Settings) -> None:
@@ -270,15 +273,25 @@ def test_holes_of_transactions_and_expired_records_are_no_loss(settings: Setting
     assert (result["ok"], result["offsets"], result["gaps"]) == (True, records, 0)
     assert result["holes"] > 0
 
-    async def expire() -> None:
+    async def remove(*, expired: bool) -> None:
         topics = settings.topic_names
         names = [topics.verification(Province.SICHUAN), topics.display(Province.SICHUAN)]
         async with kafka.admin(settings) as admin:
-            await admin.delete_records({TopicPartition(name, 0): RecordsToDelete(before_offset=20) for name in names})
+            if expired:
+                configs = {"retention.ms": "1000", "message.timestamp.type": "LogAppendTime"}
+                await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs) for name in names])
+            else:
+                await admin.delete_records(
+                    {TopicPartition(name, 0): RecordsToDelete(before_offset=20) for name in names}
+                )
 
-    asyncio.run(expire())
-    expired = audit(settings)
+    asyncio.run(remove(expired=False))
+    removed = audit(settings, expect=1)
+    assert {each["kind"] for each in removed["findings"]} == {"missing"}  # outputs that were to be kept for a week
+    asyncio.run(remove(expired=True))
+    expired = audit(settings, "--prove")
     assert (expired["ok"], expired["expired_entries"] > 0) == (True, True)
+    assert expired["unprovable"]["the output has expired"] > 0
 
 
 def test_a_period_is_audited_by_itself(worked_off: Settings) -> None:
@@ -308,8 +321,8 @@ def test_options_that_do_not_go_together_are_said(settings: Settings, tmp_path: 
     assert "cannot be read" in audit(settings, "--statement", str(tmp_path / "none.json"), expect=2)["stderr"]
 
 
-def test_an_audit_again_and_again_shows_at_metrics_what_the_last_one_found(worked_off: Settings) -> None:
-    (port,) = free_ports(1)
+def test_metrics_show_what_the_last_audit_found(worked_off: Settings) -> None:
+    port = free_port()
     web = {"GATEWAY_WEB__ENABLED": "true", "GATEWAY_WEB__PORT": str(port)}
     watching = Worker(worked_off, "audit", "--every", "1", "--format", "json", **web).start()
     try:
@@ -331,7 +344,7 @@ def test_an_audit_again_and_again_shows_at_metrics_what_the_last_one_found(worke
         watching.discard()
 
 
-def test_an_audit_that_cannot_be_made_is_no_good_audit() -> None:
+def test_metrics_show_no_result_when_audits_cannot_run() -> None:
     port, nobody = free_ports(2)
     settings = load_settings(bootstrap_servers=f"127.0.0.1:{nobody}")
     web = {"GATEWAY_WEB__ENABLED": "true", "GATEWAY_WEB__PORT": str(port)}
@@ -340,7 +353,7 @@ def test_an_audit_that_cannot_be_made_is_no_good_audit() -> None:
         watching.wait_for("audit.not_done")
         (line, *_) = watching.events("audit.not_done")
         assert line["exit_code"] == 69
-        assert "no Kafka answers" in str(line["why"])
+        assert "cannot reach Kafka" in str(line["why"])
         found = scrape(port)
         assert math.isnan(found["gateway_audit_ok"])
         assert found["gateway_audit_errors_total"] >= 1

@@ -48,11 +48,11 @@ def test_topics_plan_apply_and_refusal(settings: Settings) -> None:
     assert gateway(settings, "topics", "apply").returncode == 0
     plans = [json.loads(line) for line in gateway(settings, "topics", "plan", "--format", "json").stdout.splitlines()]
     assert {plan["topic"] for plan in plans} == set(settings.topic_names.all)
-    assert {plan["action"] for plan in plans} == {"fits"}
+    assert {plan["action"] for plan in plans} == {"unchanged"}
     assert gateway(settings, "topics", "apply").returncode == 0
 
 
-async def test_topic_with_other_partitions_is_refused_before_anything_is_done(settings: Settings) -> None:
+async def test_wrong_partition_count_is_refused_before_any_change(settings: Settings) -> None:
     topics = settings.topic_names
     async with kafka.admin(settings) as admin:
         await admin.create_topics([NewTopic(topics.display(Province.SICHUAN), 3, 1)])
@@ -64,17 +64,28 @@ async def test_topic_with_other_partitions_is_refused_before_anything_is_done(se
         assert set(topics.all) & set(await admin.list_topics()) == {topics.display(Province.SICHUAN)}
 
 
-async def test_topic_with_the_producers_time_is_set_right(settings: Settings) -> None:
+async def test_apply_corrects_only_a_topics_time_and_policy(settings: Settings) -> None:
     name = settings.topic_names.display(Province.SICHUAN)
+    wrong = {"message.timestamp.type": "CreateTime", "cleanup.policy": "compact", "max.message.bytes": "54321"}
     async with kafka.admin(settings) as admin:
-        await admin.create_topics([NewTopic(name, 4, 1, topic_configs={"message.timestamp.type": "CreateTime"})])
+        await admin.create_topics([NewTopic(name, 4, 1, topic_configs=wrong)])
     await asyncio.sleep(0.5)
     planned = await asyncio.to_thread(gateway, settings, "topics", "plan")
-    assert f"retime  {name}" in planned.stdout.decode()
-    await asyncio.to_thread(gateway, settings, "topics", "apply")
+    needs = "message.timestamp.type is CreateTime, needs LogAppendTime, cleanup.policy is compact, needs delete"
+    assert f"would correct   {name}" in planned.stdout.decode()
+    assert "`gateway topics apply` would leave" in planned.stderr.decode()
+    assert needs in planned.stdout.decode()
+    applied = await asyncio.to_thread(gateway, settings, "topics", "apply")
+    assert f"corrected       {name}" in applied.stdout.decode()
+    assert "1 topic corrected" in applied.stderr.decode()
     await asyncio.sleep(0.5)
     planned = await asyncio.to_thread(gateway, settings, "topics", "plan")
-    assert f"fits    {name}" in planned.stdout.decode()
+    assert f"unchanged       {name}" in planned.stdout.decode()
+    async with kafka.admin(settings) as admin:
+        configs = await kafka.topic_configs(admin, [name])
+    assert configs is not None
+    right = {"message.timestamp.type": "LogAppendTime", "cleanup.policy": "delete", "max.message.bytes": "54321"}
+    assert {key: configs[name][key] for key in right} == right
 
 
 def test_publish_run_and_tail(settings: Settings, tmp_path: Path) -> None:
@@ -91,17 +102,17 @@ def test_publish_run_and_tail(settings: Settings, tmp_path: Path) -> None:
     refused_all = gateway(settings, "publish", str(file), "--province", "chongqing", "--invalid", "refuse")
     assert refused_all.returncode == 1
     assert b"nothing was sent" in refused_all.stderr
-    published = gateway(settings, "publish", str(file), "--province", "chongqing")
+    published = gateway(settings, "publish", str(file), "--province", "chongqing", "--invalid", "send")
     assert published.returncode == 0
     assert b"3 events sent" in published.stderr
-    assert b"1 of them have no holder.ref" in published.stderr
+    assert b"1 of them has no holder.ref" in published.stderr
     with workers(settings, 1):
         options = ("--from-beginning", "--limit", "1", "--timeout", "60")
         verified = gateway(settings, "tail", "sichuan.verification", *options, "--format", "json")
         rejected = gateway(settings, "tail", "chongqing.rejection", *options)
         dead = gateway(settings, "tail", "gateway.deadletter", *options)
         other = gateway(
-            settings, "tail", "chongqing.rejection", "--from-beginning", "--code", "STALE_EVENT", "--timeout", "3"
+            settings, "tail", "chongqing.rejection", "--from-beginning", "--reason", "STALE_EVENT", "--timeout", "3"
         )
     record = json.loads(verified.stdout)
     assert record["data"]["event"]["id"] == "example-chongqing-1"
@@ -115,7 +126,7 @@ def test_publish_run_and_tail(settings: Settings, tmp_path: Path) -> None:
     assert other.stdout == b""
 
 
-def test_publish_to_topics_that_are_not_there_says_what_to_do(settings: Settings) -> None:
+def test_publish_without_topics_says_what_to_do(settings: Settings) -> None:
     event = json.dumps(display_event(Province.SICHUAN)).encode()
     done = gateway(settings, "publish", "-", "--province", "sichuan", stdin=event)
     assert done.returncode == 78
@@ -149,8 +160,8 @@ async def test_tail_shows_whatever_a_topic_holds(settings: Settings) -> None:
     assert as_json.returncode == 0
     lines = [json.loads(line) for line in as_json.stdout.splitlines()]
     assert [lines.count(json.loads(value)) for value in [*forged, pretty, personal]] == [2] * 7
-    assert as_json.stderr.count(b"@5: no JSON object") == 2
-    wanted = await asyncio.to_thread(gateway, settings, *options, "2", "--row", "1/5", "--code", "NOT_JSON")
+    assert as_json.stderr.count(b"/5: not a JSON object") == 2
+    wanted = await asyncio.to_thread(gateway, settings, *options, "2", "--row", "1/5", "--reason", "NOT_JSON")
     assert (wanted.returncode, wanted.stdout) == (0, b"")
 
 
@@ -172,7 +183,7 @@ def test_ctrl_c_ends_with_130_and_without_a_word(settings: Settings) -> None:
     assert (tail.returncode, said) == (130, b"")
 
 
-def test_demo_on_a_configured_broker_verifies_and_leaves_its_topics_alone(settings: Settings) -> None:
+def test_demo_leaves_a_configured_brokers_topics_alone(settings: Settings) -> None:
     gateway(settings, "topics", "apply")
     done = gateway(settings, "demo", "--events", "1500", "--partitions", "4", "--format", "json")
     assert done.returncode == 0, done.stderr.decode()

@@ -14,15 +14,16 @@ from pathlib import Path
 import pytest
 
 from gateway.adapters.settings import Settings, packaged_config
-from gateway.feedback.worker import prepare_topics
+from gateway.feedback.prepare import prepare_topics
 from gateway.operate.topics import apply_topics
-from tests.kafka.harness import Worker, audit, publish, wait_until_accounted, with_short_sessions, workers
+from tests.kafka.harness import Worker, audit, publish, simulate, wait_until_accounted, with_short_sessions, workers
 from tests.kafka.row6 import CHINA, amendment, row_6_event
-from tests.kafka.test_audit import simulate
+from tests.kafka.test_sandbox import clean_environment, kept_demo
 
 ROOT = Path(__file__).resolve().parents[2]
 _FINDINGS = frozenset({1})
 _ANY = frozenset({0, 1})
+_NOT_HERE = frozenset({2})
 
 EXIT_CODES: dict[str, dict[str, frozenset[int]]] = {
     "proving.md": {"gateway list diff config/recognition draft": _FINDINGS},
@@ -32,6 +33,9 @@ EXIT_CODES: dict[str, dict[str, frozenset[int]]] = {
         "gateway list diff config/recognition draft --impact": _FINDINGS,
         "gateway replay --list draft --format json": _ANY,
         "gateway feedback rebuild --dry-run": _ANY,
+        'gateway acknowledge sichuan.display-3 --offsets 1200-1299 --by "值班室" --why "published again on 27 November"': (
+            _NOT_HERE
+        ),
     },
 }
 """The commands of a page that may end with another exit code than 0, and with which."""
@@ -56,7 +60,8 @@ Run = Callable[[str, frozenset[int]], str]
 
 @pytest.fixture
 def folder(settings: Settings, tmp_path: Path) -> Path:
-    """Where a reader sits: settings and list, the examples, and a draft of the list with an amendment in it."""
+    """Where a reader sits: settings and list, the examples, and a draft of the list with an amendment in
+    it."""
     shutil.copytree(packaged_config(), tmp_path / "config")
     shutil.copytree(ROOT / "schemas", tmp_path / "schemas")
     shutil.copytree(packaged_config() / "recognition", tmp_path / "draft")
@@ -127,16 +132,72 @@ def _a_gateway(settings: Settings) -> Iterator[None]:
         worker.discard()
 
 
-def test_getting_started(settings: Settings, run: Run) -> None:
-    settings, said = with_short_sessions(settings), {}
+def test_getting_started(settings: Settings, run: Run, tmp_path: Path) -> None:
+    """In an empty folder, against the sandbox that it starts; then on a Kafka of one's own."""
+    steps = commands("getting-started.md")
+    own = next(number for number, (command, _) in enumerate(steps) if command == "gateway topics plan")
+    empty, said = tmp_path / "empty", {}
+    empty.mkdir()
+    with kept_demo() as sandbox:
+        environment = clean_environment(SANDBOX=str(sandbox.folder))
+        for command, codes in steps[:own]:
+            done = subprocess.run(
+                ["bash", "-c", command],
+                cwd=empty,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            assert done.returncode in codes, f"{command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+            said[command] = done.stdout
+    output = "\n".join(said.values())
+    assert '"id":"first-chongqing-1","province":"chongqing","outcome":"forward"' in output
+    assert "let no event through" in said["gateway list show"]
+    assert "id=first-sichuan-1" in next(out for command, out in said.items() if "chongqing.verification" in command)
+    assert "id=first-sichuan-2" in next(out for command, out in said.items() if "sichuan.rejection" in command)
+    trace = next(out for command, out in said.items() if "gateway trace" in command)
+    assert "已转发 forwarded" in trace
+    assert "CHANNEL_NOT_RECOGNISED" in trace
+    assert "一致" in next(out for command, out in said.items() if "gateway audit" in command)
+
+    settings = with_short_sessions(settings)
     with contextlib.ExitStack() as running:
-        for command, codes in commands("getting-started.md"):
+        for command, codes in steps[own:]:
             said[command] = run(command, codes)
             if command == "gateway topics apply":
                 running.enter_context(_a_gateway(settings))
-    assert '"id":"example-chongqing-1"' in said["gateway check schemas/examples/display-events.ndjson --format json"]
-    assert "let no event through" in said["gateway list show"]
-    assert "1" in said["gateway tail gateway.ledger --from-beginning --limit 1"]
-    trace = said["gateway trace example-sichuan-1"]
-    assert "forward" in trace or "STALE_EVENT" in trace
+    assert "created" in said["gateway topics apply"]
+    assert "已转发 forwarded" in said["gateway trace second-sichuan-1"]
     assert "一致" in said["gateway audit"]
+
+
+_OTHER_PROGRAMS = ("cd docs/examples/java", "java -cp", "tail -F")
+"""The Java example is tried by test_sandbox; a pipe that does not end, by nobody."""
+
+
+def test_what_a_platform_does_first(tmp_path: Path) -> None:
+    """The commands of provinces.md, in their order and one shell, where docs/examples is."""
+    shutil.copytree(ROOT / "docs" / "examples", tmp_path / "docs" / "examples")
+    with kept_demo() as sandbox:
+        lines = ["set -euo pipefail", ". $SANDBOX/sichuan.env"]
+        for command, _ in commands("provinces.md"):
+            line = command.partition("   #")[0].replace("127.0.0.1:9094", sandbox.announced["bootstrap_servers"])
+            line = line.replace("secrets/sichuan", "$SANDBOX/sichuan")
+            if line.startswith("python docs/examples/python/consumer.py"):
+                line = f"(timeout 20 {line} || true)"  # it reads until it is ended
+            if not line.startswith(_OTHER_PROGRAMS) and not line.startswith("gateway demo"):
+                lines.append(line)
+        done = subprocess.run(
+            ["bash", "-c", "\n".join(lines)], cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False,
+            env=clean_environment(SANDBOX=str(sandbox.folder)),
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "2 delivered" in done.stderr
+    assert '{"event":"example-2","outcome":"rejected","reasons":["CHANNEL_NOT_RECOGNISED"]}' in done.stdout.replace(
+        " ", ""
+    )
+    assert "已转发forwarded" in done.stdout.replace(" ", "")
+    assert '"id":"ctsb-' in done.stdout.replace(" ", "")  # of the mapping
+    assert '"id":"ctsb-20261124-000320"' in done.stdout.replace(" ", "")  # of the CSV file's second row

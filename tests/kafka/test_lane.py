@@ -27,16 +27,18 @@ from gateway.core.times import format_instant
 from gateway.operate.examples import display_event
 from gateway.operate.simulate import Simulator
 from gateway.operate.topics import apply_topics
-from gateway.relay import lane as lane_module
-from gateway.relay import recovery
+from gateway.relay import evidence, recovery
+from gateway.relay.chain import read_chain
+from gateway.relay.committed import read_committed
 from gateway.relay.horizon import Horizon
-from gateway.relay.lane import Lane, Times
+from gateway.relay.lane import Lane
+from gateway.relay.observer import Times
 from gateway.relay.turn import Turn, take_turn
-from tests.kafka.harness import publish, wait_until_accounted
+from tests.kafka.harness import publish, simulate, wait_until_accounted
 
 
-class Nobody:
-    """Is told, and tells nobody."""
+class SilentObserver:
+    """An observer that does nothing."""
 
     def committed(self, lane: LaneId, turn: Turn, times: Times) -> None: ...
 
@@ -44,9 +46,12 @@ class Nobody:
 
     def fenced(self, lane: LaneId) -> None: ...
 
+    def ended(self, lane: LaneId) -> None: ...
+
 
 def taken(lane: LaneId, received: int, event_id: str, *, offset: int = 0, channel: str | None = None) -> Turn:
-    """The turn of one event, received and shown at ``received`` (milliseconds since the epoch); topics without prefix."""
+    """The turn of one event, received and shown at ``received`` (milliseconds since the epoch); topics
+    without prefix."""
     event = display_event(lane.province) | {"id": event_id, "time": format_instant(received * 1000)}
     event["data"]["display"]["channel"] = channel or event["data"]["display"]["channel"]
     record = SimpleNamespace(
@@ -78,7 +83,7 @@ async def lane_of(settings: Settings, province: Province) -> AsyncIterator[Lane]
     async with kafka.consumer(settings) as consumer:
         lane = Lane(
             LaneId(province, topics.display(province), 0), consumer, settings, topics,
-            settings.groups[0], lambda: recognition, load_key_ring(settings), Nobody(),
+            settings.groups[0], lambda: recognition, load_key_ring(settings), SilentObserver(),
         )  # fmt: skip
         consumer.assign([lane.partition])
         try:
@@ -87,22 +92,21 @@ async def lane_of(settings: Settings, province: Province) -> AsyncIterator[Lane]
             await lane.stop(10)
 
 
-async def test_a_lane_stopped_while_it_learns_what_another_did_learns_it_when_it_starts_again(
+async def test_a_lane_stopped_during_recovery_recovers_when_restarted(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = settings.model_copy(update={"topics": settings.topics.model_copy(update={"partitions": 1})})
     await apply_topics(settings)
-    simulator = Simulator(load_recognition(settings.recognition_dir), 1)
-    now = int(time.time() * 1000)
-    made = (simulator.next_event(now) for _ in range(100))
     before, seen_by_another = [
-        each for each in made if each.expected is Outcome.FORWARD and each.province is Province.SICHUAN
+        each
+        for each in simulate(settings, 100)
+        if each.expected is Outcome.FORWARD and each.province is Province.SICHUAN
     ][:2]
-    learn, is_learning = lane_module.relearn_horizon, asyncio.Event()
+    learn, is_learning = evidence.read_chain, asyncio.Event()
 
-    async def learn_and_be_interrupted(*arguments: Any) -> Any:
+    async def learn_and_be_interrupted(*arguments: Any, **options: Any) -> Any:
         if is_learning.is_set():
-            return await learn(*arguments)
+            return await learn(*arguments, **options)
         is_learning.set()
         return await asyncio.Event().wait()
 
@@ -116,7 +120,7 @@ async def test_a_lane_stopped_while_it_learns_what_another_did_learns_it_when_it
         await wait_until_accounted(settings, 2, 60)
         await another.stop(10)
 
-        monkeypatch.setattr(lane_module, "relearn_horizon", learn_and_be_interrupted)
+        monkeypatch.setattr(evidence, "read_chain", learn_and_be_interrupted)
         lane.start()
         await asyncio.wait_for(is_learning.wait(), 60)
         await lane.stop(10)  # a rebalance, which gives the lane back to the same worker
@@ -132,15 +136,15 @@ async def test_a_lane_that_a_library_cancels_opens_again(settings: Settings, mon
     await apply_topics(settings)
     simulator, now = Simulator(load_recognition(settings.recognition_dir), 1), int(time.time() * 1000)
     event = next(each for each in iter(lambda: simulator.next_event(now), None) if each.province is Province.SICHUAN)
-    learn, cancelled = lane_module.relearn_horizon, asyncio.Event()
+    learn, cancelled = evidence.read_chain, asyncio.Event()
 
-    async def learn_or_be_cancelled(*arguments: Any) -> Any:
+    async def learn_or_be_cancelled(*arguments: Any, **options: Any) -> Any:
         if cancelled.is_set():
-            return await learn(*arguments)
+            return await learn(*arguments, **options)
         cancelled.set()
         raise asyncio.CancelledError
 
-    monkeypatch.setattr(lane_module, "relearn_horizon", learn_or_be_cancelled)
+    monkeypatch.setattr(evidence, "read_chain", learn_or_be_cancelled)
     async with lane_of(settings, Province.SICHUAN) as lane:
         lane.start()
         await asyncio.wait_for(cancelled.wait(), 60)
@@ -148,60 +152,70 @@ async def test_a_lane_that_a_library_cancels_opens_again(settings: Settings, mon
         await wait_until_accounted(settings, 1, 60)
 
 
-async def test_a_lane_learns_from_its_ledger_what_its_outputs_say(settings: Settings) -> None:
+async def test_recovery_from_ledger_equals_recovery_from_outputs(settings: Settings) -> None:
     settings = settings.model_copy(update={"topics": settings.topics.model_copy(update={"partitions": 1})})
     await apply_topics(settings)
-    topics, simulator = settings.topic_names, Simulator(load_recognition(settings.recognition_dir), 7)
-    now = int(time.time() * 1000)
-    made = [each for each in (simulator.next_event(now) for _ in range(400)) if each.province is Province.SICHUAN]
+    topics, now = settings.topic_names, int(time.time() * 1000)
+    made = [each for each in simulate(settings, 400, seed=7) if each.province is Province.SICHUAN]
     async with lane_of(settings, Province.SICHUAN) as lane:
         lane.start()
         await publish(settings, made)
         await wait_until_accounted(settings, len(made), 60)
         await lane.stop(10)
-        position = await recovery.position_from_ledger(settings, topics, lane.id)
-        assert position is not None
-        assert position == lane._position
-        of_ledger = await recovery.horizon_from_ledger(settings, topics, lane.id)
-        of_outputs = await recovery.horizon_from_outputs(settings, topics, lane.id)
-        assert of_ledger is not None
+        known, committed = lane._known, await read_committed(settings, settings.groups[0], lane.id)
+        assert known is not None
+        assert committed is not None
+        assert (committed.next_offset, committed.previous) == (known.standing.next_offset, known.standing.previous)
+        assert committed.link is not None
+        assert (committed.link.last_input, committed.link.log) == (known.links.newest.last_input, known.standing.log)  # type: ignore[union-attr]
+        chain = await read_chain(settings, topics, lane.id, committed)
+        assert chain is not None
+        assert chain.horizon is not None
+        assert chain.reaches_back
+        assert chain.has_committed
+        assert chain.previous == known.standing.previous
+        of_ledger, found = chain.horizon, await recovery.horizon_from_outputs(settings, topics, lane.id)
+        of_outputs = found.horizon
+        assert found.reaches_back
         assert len(of_ledger) == len(of_outputs) > 100
         readings = [read_event(each.value, each.headers) for each in made if each.expected is Outcome.FORWARD]
         identities = {reading.identity for reading in readings if isinstance(reading, Valid)}
-        known = [(of_ledger.at(now).get(each, ()), of_outputs.at(now).get(each, ())) for each in identities]
-        assert all(len(ledger) == 1 and ledger == outputs for ledger, outputs in known)
-        assert len(known) == len(of_ledger), "something is remembered that was not forwarded"
+        remembered = [(of_ledger.at(now).get(each, ()), of_outputs.at(now).get(each, ())) for each in identities]
+        assert all(len(ledger) == 1 and ledger == outputs for ledger, outputs in remembered)
+        assert len(remembered) == len(of_ledger), "something is remembered that was not forwarded"
 
-        # A redrive's entry is the chain's last link and says what it forwarded, but the lane stands where it stood.
-        redriven, turns_entry = taken(lane.id, now, "redriven"), taken(lane.id, now, "rejected", channel="微信小程序")
-        forwarded = dict(redriven.outputs[-1].headers)[REMEMBERED_HEADER]
-        span = EntrySpan(lane.id.province, lane.id.topic, 0, 0, 0, 1, now)
+        # A redrive's entry is the chain's last link and says what it forwarded, but the lane stands where it
+        # stood.
+        event = taken(lane.id, now, "redriven")
+        forwarded = dict(event.outputs[-1].headers)[REMEMBERED_HEADER]
+        span = EntrySpan(lane.id, known.standing.log, 0, 0, now, event.span.inputs)
         entry = build_entry(
-            span, redriven.counts, 1, "sm3:" + "0" * 64, "sm3:" + "0" * 64, position.previous, redriven=[0]
-        )
+            span, event.counts, event.outputs[:-1], "sm3:" + "0" * 64, chain.previous, algorithm="sm3",
+            remembered=forwarded, redriven=[0],
+        )  # fmt: skip
         await send_entry(settings, lane.id, entry, forwarded)
-        moved = await recovery.position_from_ledger(settings, topics, lane.id)
-        assert moved == recovery.Position(position.next_offset, digest(settings.ledger.digest, [entry]))
-        learnt = await recovery.horizon_from_ledger(settings, topics, lane.id)
-        assert learnt is not None
-        assert len(learnt) == len(of_ledger) + 1
-        assert learnt.at(now).get(identity_of(lane.id, "redriven"), ())
+        moved = await read_chain(settings, topics, lane.id, committed)
+        assert moved is not None
+        assert moved.horizon is not None
+        assert moved.last_turn == chain.last_turn
+        assert moved.tip == digest("sm3", [entry])
+        assert len(moved.horizon) == len(of_ledger) + 1
+        assert moved.horizon.at(now).get(identity_of(lane.id, "redriven"), ())
 
-        # An entry without the header says enough where nothing was forwarded; where something was, the outputs are asked.
-        await send_entry(settings, lane.id, turns_entry.outputs[-1].value, None)
-        learnt = await recovery.horizon_from_ledger(settings, topics, lane.id)
-        assert learnt is not None
-        assert len(learnt) == len(of_ledger) + 1
-        await send_entry(settings, lane.id, redriven.outputs[-1].value, None)
-        assert await recovery.horizon_from_ledger(settings, topics, lane.id) is None
-        assert len(await recovery.relearn_horizon(settings, topics, lane.id)) == len(of_outputs)
+        # One that does not say what it forwarded, or says something else than it did, sends to the outputs.
+        for remembered_bytes in (None, forwarded[:-1] + b"x", b""):
+            await send_entry(settings, lane.id, entry, remembered_bytes)
+            moved = await read_chain(settings, topics, lane.id, None)
+            assert moved is not None
+            assert not moved.reaches_back
 
 
-async def test_the_horizon_of_a_lane_that_is_behind_begins_at_its_own_last_input(settings: Settings) -> None:
+async def test_lagging_lanes_horizon_counts_from_its_last_input(settings: Settings) -> None:
     topics, hour, now = settings.topic_names, 3_600_000, int(time.time() * 1000)
     ours, other = (LaneId(province, topics.display(province), 0) for province in Province)
     written_to = [topics.ledger, topics.verification(Province.SICHUAN), topics.verification(Province.CHONGQING)]
-    # Lane, when it received, when that was written, in hours ago; the times of what is written are ours to set here.
+    # Lane, when it received, when that was written, in hours ago; the times of what is written are ours to
+    # set here.
     entries = [(ours, 140, 140), (ours, 100, 100), (ours, 60, 10), (other, 0, 0)]
     async with kafka.admin(settings) as admin, kafka.producer(settings) as producer:
         configs = {"message.timestamp.type": "CreateTime"}
@@ -213,12 +227,15 @@ async def test_the_horizon_of_a_lane_that_is_behind_begins_at_its_own_last_input
                     settings.topic_prefix + output.topic, output.value, output.key, 0,
                     timestamp_ms=now - written * hour, headers=list(output.headers),
                 )  # fmt: skip
-    from_ledger = await recovery.horizon_from_ledger(settings, topics, ours)
-    from_outputs = await recovery.horizon_from_outputs(settings, topics, ours)
+    chain = await read_chain(settings, topics, ours, None)
+    assert chain is not None
+    from_outputs = (await recovery.horizon_from_outputs(settings, topics, ours)).horizon
     # As it was before the third turn, whose entry was written ten hours ago.
-    before = await recovery.horizon_from_outputs(settings, topics, ours, at=now - 10 * hour + 1, before=2)
+    before = (
+        await recovery.horizon_from_outputs(settings, topics, ours, at=now - 10 * hour + 1, before=(0, 2))
+    ).horizon
     for horizon, expected in (
-        (from_ledger, [False, True, True, False]),
+        (chain.horizon, [False, True, True, False]),
         (from_outputs, [False, True, True, False]),
         (before, [False, True, False, False]),
     ):

@@ -1,8 +1,8 @@
-"""The list is edited while events flow through two workers: each event is decided by the edition in force at its time."""
+"""The list is edited while events flow through two workers: each event is decided by the edition in force at
+its time."""
 
 import asyncio
 import datetime
-import socket
 import time
 import urllib.request
 from collections import Counter
@@ -15,12 +15,7 @@ from gateway.contract.verification import VERIFIED_TYPE
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import Account, audit, publish, wait_until_accounted, with_short_sessions, workers
 from tests.kafka.row6 import CHINA, amendment, copy_of_the_list, row_6_event
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.ports import free_port
 
 
 def scrape(port: int) -> str:
@@ -49,7 +44,7 @@ class Feed:
                 sent |= ids
         return sent
 
-    async def settle(self) -> Account:
+    async def until_accounted(self) -> Account:
         """Until all is accounted for."""
         return await wait_until_accounted(self._settings, len(self.shown), 30)
 
@@ -61,7 +56,7 @@ async def wait(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.1)
 
 
-async def test_edit_takes_effect_in_every_worker_and_a_broken_one_does_not(settings: Settings, tmp_path: Path) -> None:
+async def test_only_valid_list_edits_take_effect_in_workers(settings: Settings, tmp_path: Path) -> None:
     settings, folder, port = with_short_sessions(settings), copy_of_the_list(tmp_path), free_port()
     await apply_topics(settings)
     feed, phases = Feed(settings), dict[str, set[str]]()
@@ -74,11 +69,11 @@ async def test_edit_takes_effect_in_every_worker_and_a_broken_one_does_not(setti
 
         await wait(lambda: both_say("lane.opened", 4))
         phases["before"] = await feed.send(1)
-        await feed.settle()
+        await feed.until_accounted()
         (folder / "amendment-1.yaml").write_text(amendment(feed.today.date()), encoding="utf-8")
         await feed.send(30, until=lambda: both_say("list.loaded"))
         phases["after"] = await feed.send(1)
-        await feed.settle()
+        await feed.until_accounted()
         (folder / "amendment-2.yaml").write_text("amends: 1\nset: [", encoding="utf-8")
         await wait(lambda: both_say("list.refused"))
         refused, digest = other.events("list.refused")[0], one.events("list.loaded")[0]["list_digest"]
@@ -89,7 +84,7 @@ async def test_edit_takes_effect_in_every_worker_and_a_broken_one_does_not(setti
         assert f'gateway_list_info{{digest="{digest}"}} 1.0' in metrics
         assert 'gateway_rejections_total{province="sichuan",reason="LIST_ROW_UNRESOLVED"}' in metrics
         phases["in spite"] = await feed.send(1)
-        account = await feed.settle()
+        account = await feed.until_accounted()
         (folder / "amendment-2.yaml").unlink()
         await wait(lambda: both_say("list.loaded", 2))
         assert "gateway_list_edit_refused 0.0" in scrape(port)

@@ -118,7 +118,7 @@ async def test_starts_where_an_event_loop_runs_already() -> None:
         assert await read(broker.bootstrap_servers, 1) == [b"from the loop"]
 
 
-def test_a_given_folder_is_kept_with_its_data_and_log(tmp_path: Path) -> None:
+def test_a_given_folder_keeps_its_data_and_log(tmp_path: Path) -> None:
     folder = tmp_path / "kafka"
     for _ in range(2):
         with local_kafka(data_dir=folder) as broker:
@@ -128,7 +128,7 @@ def test_a_given_folder_is_kept_with_its_data_and_log(tmp_path: Path) -> None:
     assert (folder / "kafka.log").is_file()
 
 
-def test_one_that_ended_by_itself_is_killed_and_started_again() -> None:
+def test_a_crashed_broker_can_be_killed_and_restarted() -> None:
     with local_kafka(prefer="java") as broker:
         assert isinstance(broker, JavaKafka)
         os.kill(broker._pid, signal.SIGKILL)
@@ -150,7 +150,7 @@ def test_ends_with_its_parent_even_when_that_is_killed() -> None:
     wait_until_gone(int(pid), Path(folder))
 
 
-def test_ctrl_c_leaves_the_broker_to_the_gateway_that_drains() -> None:
+def test_the_broker_outlives_ctrl_c_until_drained() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER], cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as parent:
@@ -162,9 +162,7 @@ def test_ctrl_c_leaves_the_broker_to_the_gateway_that_drains() -> None:
     wait_until_gone(int(pid), Path(folder))
 
 
-def test_with_neither_docker_nor_java_one_sentence_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_docker_and_java_installation_is_advised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
     with pytest.raises(LocalKafkaError) as raised:
@@ -191,13 +189,13 @@ def test_a_failed_start_shows_kafkas_last_words() -> None:
             pass
 
 
-def test_a_wrong_property_is_told_at_once() -> None:
+def test_a_wrong_property_is_reported_at_once() -> None:
     broker = local_kafka(prefer="java", properties={"node.id": "not a number"})
     with pytest.raises(LocalKafkaError, match=r"(?s)could not be formatted.*Invalid value not a number"), broker:
         pass
 
 
-def test_two_that_fetch_the_jars_at_once_fetch_them_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_fetchers_fetch_the_jars_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     said: list[str] = []
     fetchers = [threading.Thread(target=kafka_jars, args=(said.append,)) for _ in range(2)]

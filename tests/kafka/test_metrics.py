@@ -1,8 +1,7 @@
-"""What Prometheus and an orchestrator are told of a relay, held against the topics."""
+"""What Prometheus and an orchestrator see of a relay, compared with the topics."""
 
 import asyncio
 import json
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -16,11 +15,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings, load_settings, packaged_config
+from gateway.contract.topics import LaneId
+from gateway.core.province import Province
 from gateway.operate.local_kafka import LocalKafka
 from gateway.operate.simulate import Simulator
 from gateway.operate.topics import apply_topics
-from gateway.relay.group import group_id_of
 from tests.kafka.harness import publish, read_topics, wait_until_accounted, workers
+from tests.ports import free_port
 
 
 def scrape(port: int) -> dict[tuple[str, ...], float]:
@@ -34,9 +35,9 @@ def scrape(port: int) -> dict[tuple[str, ...], float]:
         }
 
 
-def readiness(port: int) -> tuple[int, dict[str, Any]]:
+def readiness(port: int, page: str = "readyz") -> tuple[int, dict[str, Any]]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=5) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
@@ -62,14 +63,14 @@ def those_standing_by(ports: list[int]) -> list[int]:
     return [port for port, answer in answers.items() if all_lanes and answer["standby"]]
 
 
-def test_metrics_are_what_the_topics_say_and_readiness_is_the_truth(own_broker: LocalKafka) -> None:
+def test_metrics_and_readiness_agree_with_the_topics(own_broker: LocalKafka) -> None:
     shipped = load_settings(packaged_config() / "gateway.yaml", bootstrap_servers=own_broker.bootstrap_servers)
     settings = shipped.model_copy(update={
         "topics": shipped.topics.model_copy(update={"partitions": 1}),
         "relay": shipped.relay.model_copy(update={"session_timeout_ms": 6000}),
     })  # fmt: skip
     asyncio.run(apply_topics(settings))
-    port, *more_ports = ports = [_free_port() for _ in range(3)]
+    port, *more_ports = ports = [free_port() for _ in range(3)]
     web = {"GATEWAY_WEB__ENABLED": "true"}
     with workers(settings, 1, **web, GATEWAY_WEB__PORT=str(port)) as (worker,):
         until(port, readiness, lambda answer: answer[0] == 200 and len(answer[1]["lanes"]) == 2)
@@ -96,14 +97,16 @@ def test_metrics_are_what_the_topics_say_and_readiness_is_the_truth(own_broker: 
         assert found["gateway_list_unresolved_cells",] == 38
         assert 0 < found["gateway_remembered_ids",] <= len(events)
 
-        # Another owner of a lane's transactional id: the lane is fenced, which is counted, and its transaction aborted.
+        # Another owner of a lane's transactional id: the lane is fenced, which is counted, and its
+        # transaction aborted.
         asyncio.run(_fence(settings))
         asyncio.run(publish(settings, [simulator.next_event(int(time.time() * 1000)) for _ in range(200)]))
         until(port, scrape, lambda samples: samples.get(("gateway_fences_total", "sichuan"), 0) >= 1)
         assert scrape(port)["gateway_aborts_total", "sichuan"] >= 1
         asyncio.run(wait_until_accounted(settings, len(events) + 200, 60))
 
-        # More workers than there is work for: one stands by, is ready all the same, and reports no lag of lanes not its own.
+        # More workers than there is work for: one stands by, is ready all the same, and reports no lag of
+        # lanes not its own.
         with ExitStack() as stack:
             for each in more_ports:
                 stack.enter_context(workers(settings, 1, **web, GATEWAY_WEB__PORT=str(each)))
@@ -116,9 +119,9 @@ def test_metrics_are_what_the_topics_say_and_readiness_is_the_truth(own_broker: 
             assert not [key for key in idle if key[0] == "gateway_lag_records"]
         until(port, readiness, lambda answer: answer[0] == 200 and len(answer[1]["lanes"]) == 2)
         own_broker.kill()
-        _, told = until(port, readiness, lambda answer: answer[0] == 503)
-        assert told["broker_answers"] is False
-        assert told["list_loaded"] is True
+        _, answer = until(port, readiness, lambda answer: answer[0] == 503)
+        assert answer["broker_answers"] is False
+        assert answer["list_loaded"] is True
         assert worker.process is not None
         assert worker.process.poll() is None
 
@@ -136,15 +139,9 @@ async def _ledger(settings: Settings) -> tuple[Counter[tuple[str, str]], Counter
 
 
 async def _fence(settings: Settings) -> None:
-    lane = f"{group_id_of(settings)}-{settings.topic_prefix}sichuan.display-0"
-    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers, transactional_id=lane)
+    lane = LaneId(Province.SICHUAN, settings.topic_names.display(Province.SICHUAN), 0)
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers, transactional_id=lane.transactional_id)
     await producer.start()
     await producer.begin_transaction()
     await producer.abort_transaction()
     await producer.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -23,10 +23,17 @@ from gateway.errors import GatewayError
 from gateway.operate.redrive.lane_redrive import LaneRedrive
 from gateway.operate.simulate import Simulated
 from gateway.operate.topics import apply_topics
-from gateway.relay.lane import transactional_id
-from tests.kafka.harness import audit, publish, read_topics, wait_until_accounted, with_short_sessions, workers
+from tests.kafka.harness import (
+    audit,
+    publish,
+    read_topics,
+    simulate,
+    wait_until_accounted,
+    with_short_sessions,
+    workers,
+)
 from tests.kafka.row6 import CHINA, amendment, copy_of_the_list, row_6_event
-from tests.kafka.test_audit import rewrite, simulate
+from tests.kafka.test_audit import rewrite
 from tests.kafka.test_trace import permit
 from tests.signing import settings_signing
 
@@ -52,15 +59,15 @@ async def test_rejected_events_go_through_once_under_the_amended_list(settings: 
     await apply_topics(settings)
     now = datetime.datetime.now(CHINA)
     others = simulate(settings, 500, seed=21)
-    settled = [row_6_event(number, now) for number in range(40)]
+    resolved = [row_6_event(number, now) for number in range(40)]
     too_early = [row_6_event(number, now - datetime.timedelta(days=1)) for number in range(40, 60)]
     wrong_channel = [row_6_event(number, now) for number in range(60, 70)]
     wrong_channel = [
         each._replace(value=each.value.replace("天府通办".encode(), "微信".encode())) for each in wrong_channel
     ]
-    reused = [each._replace(value=each.value.replace("张*".encode(), "李*".encode())) for each in settled[:3]]
+    reused = [each._replace(value=each.value.replace("张*".encode(), "李*".encode())) for each in resolved[:3]]
     with workers(settings, 1) as (worker,):
-        await publish(settings, [*others, *settled, *too_early, *wrong_channel, *reused])
+        await publish(settings, [*others, *resolved, *too_early, *wrong_channel, *reused])
         await wait_until_accounted(settings, 573, 60)
         assert worker.terminate(10) == 0
     chosen = (
@@ -90,7 +97,7 @@ async def test_rejected_events_go_through_once_under_the_amended_list(settings: 
     assert (result["ok"], result["offsets"], result["redriven"], result["unsigned"]) == (True, 573, 53, 0)
     # The relay goes on where it was, and knows that these events were forwarded.
     with workers(settings, 1) as (worker,):
-        await publish(settings, settled)
+        await publish(settings, resolved)
         account = await wait_until_accounted(settings, 573 + 40 + 53, 60)
         assert worker.terminate(10) == 0
     assert account.duplicates == sum(each.expected.value == "duplicate" for each in others) + 40
@@ -124,10 +131,9 @@ async def assert_linked(settings: Settings) -> None:
             assert (now["type"], now["data"]["list"]["batch"], now["data"]["list"]["row"]) == (VERIFIED_TYPE, 1, 6)
 
 
-async def test_dead_letter_redriven_beside_a_running_worker_is_forwarded_once(
-    settings: Settings, tmp_path: Path
-) -> None:
-    """The broker refused it; it is redriven while the worker runs, and published again: it is a duplicate then."""
+async def test_dead_letter_redriven_beside_a_worker_forwards_once(settings: Settings, tmp_path: Path) -> None:
+    """The broker refused it; it is redriven while the worker runs, and published again: it is a duplicate
+    then."""
     settings, folder = with_short_sessions(settings), copy_of_the_list(tmp_path)
     await apply_topics(settings)
     small, large = permit(1, "small"), with_note(permit(2, "large"), "x" * 30_000)
@@ -160,7 +166,7 @@ async def test_dead_letter_redriven_beside_a_running_worker_is_forwarded_once(
     assert (result["proved"], result["unprovable"]) == (6, {"refused by the broker": 1})
 
 
-async def test_rejected_event_published_again_after_the_list_was_amended_is_forwarded(
+async def test_rejected_event_published_again_after_amendment_is_forwarded(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, folder = with_short_sessions(settings), copy_of_the_list(tmp_path)
@@ -211,7 +217,7 @@ def with_note(record: Simulated, note: str) -> Simulated:
 
 
 async def take_messages_of(settings: Settings, size: int) -> None:
-    """Let the verification topics take messages of so many bytes."""
+    """Let the verification topics take messages of ``size`` bytes."""
     configs = {"max.message.bytes": str(size), "message.timestamp.type": "LogAppendTime"}
     async with kafka.admin(settings) as admin:
         for province in Province:
@@ -219,7 +225,7 @@ async def take_messages_of(settings: Settings, size: int) -> None:
             await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
 
 
-async def test_lane_that_its_worker_takes_back_is_taken_over_again(
+async def test_redrive_takes_over_a_lost_lane_again(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, folder = with_short_sessions(settings), copy_of_the_list(tmp_path)
@@ -258,8 +264,7 @@ async def test_lane_that_its_worker_takes_back_is_taken_over_again(
 
 async def fence(settings: Settings, lane: LaneId) -> None:
     """Open the lane as its worker would."""
-    name = transactional_id(settings.groups[0], lane)
-    async with kafka.producer(settings, transactional_id=name) as producer:
+    async with kafka.producer(settings, transactional_id=lane.transactional_id) as producer:
         await producer.begin_transaction()
         await producer.abort_transaction()
 

@@ -1,4 +1,5 @@
-"""``gateway replay`` and ``list diff --impact`` on a real broker: counts are those of the decisions, and nothing is written."""
+"""``gateway replay`` and ``list diff --impact`` on a real broker: counts are those of the decisions, and
+nothing is written."""
 
 import asyncio
 import copy
@@ -75,9 +76,7 @@ async def test_replay_for_people_names_units_and_nobody_else(settings: Settings,
     assert not re.search(r"sm3:|张\*|\*\*|某\*", text + markdown + done.stderr.decode())
 
 
-async def test_since_and_until_are_broker_time_and_repetitions_from_before_are_known(
-    settings: Settings, tmp_path: Path
-) -> None:
+async def test_since_uses_broker_time_and_remembers_earlier_ids(settings: Settings, tmp_path: Path) -> None:
     folder = copy_of_the_list(tmp_path)
     now = datetime.datetime.now(CHINA)
     (folder / "amendment-1.yaml").write_text(amendment(now.date() - datetime.timedelta(days=3)), encoding="utf-8")
@@ -98,7 +97,8 @@ async def test_since_and_until_are_broker_time_and_repetitions_from_before_are_k
     assert [(each["events"], each["opened"]) for each in (whole, since, until)] == [(40, 30), (30, 20), (10, 10)]
     assert since["outcomes"]["list"] == {"duplicate": 10, "forward": 20}
     assert (await ask("--since", "2100-01-01T00:00:00Z"))["events"] == 0
-    # What takes effect on a day to come touches nothing that was: said, so that nobody takes it for harmless.
+    # What takes effect on a day to come touches nothing that was: said, so that nobody takes it for
+    # harmless.
     (folder / "amendment-1.yaml").write_text(amendment(datetime.date(2100, 1, 1)), encoding="utf-8")
     done = await asyncio.to_thread(gateway, settings, "replay", "--list", str(folder))
     assert "判定均不改变" in done.stdout.decode()
@@ -138,7 +138,7 @@ def test_topics_that_are_not_there_are_named(settings: Settings) -> None:
 
 
 async def prepare(settings: Settings, folder: Path) -> Path:
-    """A history in the topics, and a list that settles row 6's areas and takes a channel from row 5."""
+    """A history in the topics, and a list that resolves row 6's areas and takes a channel from row 5."""
     await apply_topics(settings)
     now = datetime.datetime.now(CHINA)
     simulator = Simulator(load_recognition(settings.recognition_dir), seed=31, reject_share=0.3)
@@ -155,7 +155,7 @@ async def prepare(settings: Settings, folder: Path) -> Path:
 
 
 async def expect(settings: Settings, folder: Path) -> list[tuple[Decision, Decision]]:
-    """Every event decided twice, by the decision alone; under each list what it forwards is remembered."""
+    """Return every event decided twice, by the decision alone, remembering what each list forwards."""
     lists = [load_recognition(settings.recognition_dir), load_recognition(folder)]
     topics, forwarded, decisions = settings.topic_names, ({}, {}), []
     async for record in read_topics(settings, topics.displays):
@@ -175,7 +175,7 @@ async def expect(settings: Settings, folder: Path) -> list[tuple[Decision, Decis
 
 
 def assert_is(result: dict[str, Any], expected: list[tuple[Decision, Decision]]) -> None:
-    """Every count of ``result`` computed anew from the decisions."""
+    """Assert every count of ``result`` against the decisions."""
     changed = [(old, new) for old, new in expected if side(old) != side(new)]
     assert kinds(result) == Counter((side(old), side(new)) for old, new in changed)
     assert result["changed"] == len(changed)

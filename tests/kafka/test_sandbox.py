@@ -1,4 +1,5 @@
-"""`gateway demo --keep`, and against it the examples of docs/examples: a platform's own programs in Python and Java."""
+"""`gateway demo --keep`, and against it the examples of docs/examples: a platform's own programs in Python
+and Java."""
 
 import contextlib
 import json
@@ -119,7 +120,8 @@ def build_java(folder: Path) -> dict[str, list[str]]:
 
 
 def displays(folder: Path, name: str) -> Path:
-    """The examples' displays, with a time of now and ids of their own: one passes, one was shown with an app that the list does not name."""
+    """The examples' displays, with a time of now and ids of their own: one passes, one was shown with an app
+    that the list does not name."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     shown = [json.loads(line) for line in (EXAMPLES / "displays.ndjson").read_text(encoding="utf-8").splitlines()]
     lines = [
@@ -169,16 +171,16 @@ def check_lines(sandbox: Sandbox) -> None:
     """The commands that are printed do what they say."""
     folder = sandbox.folder
     sandbox.run(f". {folder}/sichuan.env; gateway publish {folder}/sichuan.ndjson --province sichuan")
-    told = sandbox.run(
+    output = sandbox.run(
         f". {folder}/chongqing.env; "
         "gateway tail chongqing.verification --from-beginning --timeout 15 --format json | grep -m 20 '\"sample-'"
     )
-    seen = {json.loads(line)["data"]["event"]["id"] for line in told.splitlines()}
+    seen = {json.loads(line)["data"]["event"]["id"] for line in output.splitlines()}
     assert seen == {f"sample-sichuan-{number}" for number in range(20)}
     assert "forwarded" in sandbox.run(f". {folder}/operator.env; gateway trace sample-sichuan-0")
     assert "一致" in sandbox.run(f". {folder}/operator.env; gateway audit --prove")
     told = sandbox.run(f". {folder}/operator.env; gateway doctor || true")
-    assert "sichuan.display: partitions 2" in told  # and not: has 2 partitions, needs 12
+    assert re.search("sichuan.display[^:]*: 2 partitions", told), told  # and not: has 2 partitions, needs 12
 
 
 def check_page(sandbox: Sandbox, event_id: str) -> None:
@@ -192,7 +194,8 @@ def check_page(sandbox: Sandbox, event_id: str) -> None:
 def check_examples(
     sandbox: Sandbox, folder: Path, language: str, commands: dict[str, list[str]], **signing: str
 ) -> None:
-    """Its events go through the relay, the other side reads what passed, its own side what did not."""
+    """Assert that the example's events pass the relay: the other side reads what passed, its own what did
+    not."""
     file = displays(folder, language)
     published = subprocess.run(
         [*commands["publisher"], str(file)], env=sandbox.platform("sichuan", **signing), capture_output=True, text=True,
@@ -204,7 +207,13 @@ def check_examples(
         commands["consumer"], sandbox.platform("chongqing", GROUP=f"chongqing-{language}"), {f"{language}-1"}
     )
     assert verified == {
-        f"{language}-1": {"event": f"{language}-1", "outcome": "verified", "row": 5, "certificate": "道路运输证"}
+        f"{language}-1": {
+            "event": f"{language}-1",
+            "outcome": "verified",
+            "batch": 1,
+            "row": 5,
+            "certificate": "道路运输证",
+        }
     }
     rejected = read_until(
         commands["consumer"], sandbox.platform("sichuan", GROUP=f"sichuan-{language}"), {f"{language}-2"}
@@ -212,8 +221,43 @@ def check_examples(
     assert rejected[f"{language}-2"]["reasons"] == ["CHANNEL_NOT_RECOGNISED"]
 
 
+def check_partitions(sandbox: Sandbox, folder: Path, java: dict[str, list[str]]) -> None:
+    """Assert that equal keys reach one partition from Python, Java and the command: nothing is forwarded
+    twice."""
+    assert sandbox.announced["partitioner"] == "murmur2_random"
+    first = json.loads(displays(folder, "partitions").read_text(encoding="utf-8").splitlines()[0])
+    made = []
+    for number in range(24):
+        each = json.loads(json.dumps(first)) | {"id": f"partitions-{number}"}
+        each["data"]["holder"]["ref"] = f"sm3:{number * 7919:064x}"
+        made.append(each)
+    file, events = folder / "partitions.ndjson", folder / "partition-events.ndjson"
+    file.write_text("".join(json.dumps(each, ensure_ascii=False) + "\n" for each in made), encoding="utf-8")
+    context = {"specversion": "1.0", "type": "cn.chuanyu.certificate.displayed.v1", "source": "urn:chuanyu:sichuan"}
+    events.write_text(
+        "".join(
+            json.dumps(context | {"datacontenttype": "application/json"} | each, ensure_ascii=False) + "\n"
+            for each in made
+        ),
+        encoding="utf-8",
+    )
+    for publisher in (PYTHON["publisher"], java["publisher"]):
+        done = subprocess.run(
+            [*publisher, str(file)], env=sandbox.platform("sichuan"), capture_output=True, text=True, timeout=120,
+            check=False,
+        )  # fmt: skip
+        assert "24 delivered" in done.stderr
+    sandbox.run(f". {sandbox.folder}/sichuan.env; gateway publish {events} --province sichuan")
+    for number in (0, 7, 23):
+        output = sandbox.run(
+            f". {sandbox.folder}/operator.env; sleep 1; gateway trace partitions-{number} --format json"
+        )
+        outcomes = [each["outcome"] for each in json.loads(output)["occurrences"]]
+        assert outcomes == ["forward", "duplicate", "duplicate"]
+
+
 def check_wrong_key(sandbox: Sandbox, folder: Path, keys: dict[str, Path]) -> None:
-    """So it is the signature that let the others pass."""
+    """Assert that a wrong key is rejected: so it is the signature that let the others pass."""
     file = displays(folder, "wrongly-signed")
     environment = sandbox.platform(
         "sichuan", SIGNING_KEY=str(keys["sichuan-2"]), SIGNING_KEY_ID="sichuan-1", GROUP="sichuan-w"
@@ -223,16 +267,19 @@ def check_wrong_key(sandbox: Sandbox, folder: Path, keys: dict[str, Path]) -> No
     assert rejected["wrongly-signed-1"]["reasons"] == ["SIGNATURE_INVALID"]
 
 
-def test_the_sandbox_serves_a_platforms_own_programs_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_the_sandbox_serves_example_programs_and_cleans_up(tmp_path: Path) -> None:
     keys, signatures = write_keys(tmp_path), settings_with(tmp_path, "optional").signatures
     java = build_java(tmp_path / "java")
     with kept_demo(GATEWAY_SIGNATURES__SICHUAN="optional", GATEWAY_SIGNATURES__KEYS=str(signatures.keys)) as sandbox:
         check_lines(sandbox)
+        for part, log in sandbox.announced["logs"].items():
+            assert f'"event":"{part}.starting"' in Path(log).read_text(encoding="utf-8")
         edwards = {"SIGNING_KEY": str(keys["sichuan-2"]), "SIGNING_KEY_ID": "sichuan-2"}
         sm2 = {"SIGNING_KEY": str(keys["sichuan-1"]), "SIGNING_KEY_ID": "sichuan-1"}
         check_examples(sandbox, tmp_path, "python", PYTHON, **edwards)
         check_examples(sandbox, tmp_path, "java", java, **sm2)
         check_examples(sandbox, tmp_path, "java-edwards", java | {"consumer": PYTHON["consumer"]}, **edwards)
+        check_partitions(sandbox, tmp_path, java)
         check_wrong_key(sandbox, tmp_path, keys)
         check_page(sandbox, "wrongly-signed-1")
         sandbox.process.send_signal(signal.SIGINT)
@@ -241,6 +288,7 @@ def test_the_sandbox_serves_a_platforms_own_programs_and_leaves_nothing_behind(t
         summary = json.loads(out.splitlines()[-1])
         assert (summary["published"], summary["lost"], summary["duplicated"]) == (60, 0, 0)
         assert not sandbox.folder.exists()
+        assert not [log for log in sandbox.announced["logs"].values() if Path(log).exists()]
         for address in (sandbox.announced["bootstrap_servers"], sandbox.announced["page"].removeprefix("http://")):
             host, _, port = address.rpartition(":")
             with socket.socket() as probe:

@@ -1,4 +1,5 @@
-"""`gateway top` on a terminal of its own (a pty), against real traffic; what it shows is what the topics say."""
+"""`gateway top` on a terminal of its own (a pty), against real traffic; what it shows is what the topics
+say."""
 
 import asyncio
 import contextlib
@@ -17,17 +18,15 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings, load_settings, packaged_config
 from gateway.core.province import Province
 from gateway.operate.local_kafka import LocalKafka
-from gateway.operate.simulate import Simulator
 from gateway.operate.topics import apply_topics
-from tests.kafka.harness import publish, read_topics, wait_until_accounted, workers
+from tests.kafka.harness import publish, read_topics, simulate, wait_until_accounted, workers
 
 ROOT = Path(__file__).parents[2]
 # The terminal is the process's own, so that Ctrl-C reaches it as it does a person's.
-PROGRAM = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from gateway.cli.main import main; main()"
+PROGRAM = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from gateway.__main__ import main; main()"
 
 
 class Terminal:
@@ -38,7 +37,9 @@ class Terminal:
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 150, 0, 0))
         self.before = termios.tcgetattr(theirs)
         self._theirs = theirs
-        environment = os.environ | settings.as_environment() | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
+        # Where a size stands in the environment it counts, and not the terminal's.
+        ours = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
+        environment = ours | settings.as_environment() | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
         self.process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, "top", "--every", "0.3"], stdin=theirs, stdout=theirs, stderr=theirs,
             start_new_session=True, env=environment,
@@ -105,16 +106,15 @@ async def _outcomes(settings: Settings) -> Counter[tuple[str, str]]:
     return counts
 
 
-def test_both_directions_lanes_and_newest_rejections_until_a_key_is_pressed(own_broker: LocalKafka) -> None:
+def test_top_shows_directions_and_rejections_until_quit(own_broker: LocalKafka) -> None:
     shipped = load_settings(packaged_config() / "gateway.yaml", bootstrap_servers=own_broker.bootstrap_servers)
     settings = shipped.model_copy(update={"topics": shipped.topics.model_copy(update={"partitions": 2})})
     asyncio.run(apply_topics(settings))
-    simulator = Simulator(load_recognition(settings.recognition_dir), 5)
-    events = [simulator.next_event(int(time.time() * 1000)) for _ in range(600)]
+    events = simulate(settings, 600, seed=5)
     asyncio.run(publish(settings, events))
     with terminal(settings) as top:
         # Nobody works yet: events wait in every lane, and no worker has one.
-        top.wait_for("lanes: 0/4 · 进程 workers: 0")
+        top.wait_for("lanes: 0/4 · 处理进程 workers: 0")
         top.wait_for(r"四川 0:\d+ +无人")
         published = Counter(event.province for event in events)
         for province in Province:
@@ -126,7 +126,7 @@ def test_both_directions_lanes_and_newest_rejections_until_a_key_is_pressed(own_
                 forwarded, rejected = (counts[province.value, each] for each in ("forward", "reject"))
                 line = rf"{province.chinese} → {province.other.chinese} .* {forwarded} \d+% +{rejected} \d+% .* 0 "
                 top.wait_for(line)
-            top.wait_for("lanes: 4/4 · 进程 workers: 1")
+            top.wait_for("lanes: 4/4 · 处理进程 workers: 1")
             top.wait_for(r"\d\d:\d\d:\d\d +(四川|重庆) +[A-Z_]{8,} ")
             assert "已连接 connected" in top.newest
             assert "sm3:" not in top.seen
@@ -139,9 +139,10 @@ def test_both_directions_lanes_and_newest_rejections_until_a_key_is_pressed(own_
         top.wait_for("已连接 connected")
         own_broker.kill()
         top.wait_for("未连接 not connected")
+        top.wait_for(r"Kafka does not answer; what follows is as of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(Beijing time\)")
         assert "Traceback" not in top.seen
         assert top.press(b"q") == 0
     with terminal(settings) as top:
         assert top.process.wait(60) == 69
         top.read()
-        assert "no Kafka answers" in top.seen
+        assert "cannot reach Kafka" in top.seen

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
 from gateway.core.province import Province
 from gateway.operate.simulate import Simulated
 from gateway.operate.topics import apply_topics
-from tests.kafka.harness import publish, read_topics, wait_until_accounted, with_short_sessions, workers
+from tests.kafka.harness import publish, read_topics, simulate, wait_until_accounted, with_short_sessions, workers
 from tests.kafka.row6 import CHINA, row_6_event
-from tests.kafka.test_audit import simulate
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -46,7 +46,9 @@ def worked_off(settings: Settings) -> Settings:
             Simulated(Province.SICHUAN, b"k", b"garbage", [], first.expected, ()),
         ]  # fmt: skip
         with workers(settings, 1) as (worker,):
-            await publish(settings, records)
+            await publish(settings, records[:-2])
+            await asyncio.sleep(0.05)  # so that the times at which they are received tell them apart
+            await publish(settings, records[-2:])
             await wait_until_accounted(settings, len(records), 60)
             assert worker.terminate(10) == 0
         await publish(settings, [permit(3, "late")])
@@ -84,6 +86,8 @@ def test_each_fate_has_its_story(worked_off: Settings) -> None:
     place = first["input"]
     assert repeated["duplicate_of"] == f"{place['topic']}/{place['partition']}/{place['offset']}"
     assert (repeated["outputs"], [reason["code"] for reason in reused["reasons"]]) == ([], ["ID_REUSED"])
+    (alone,) = trace(worked_off, "forwarded", "--since", reused["input"]["received"])["occurrences"]
+    assert alone["proved"] == "no: what was forwarded before under its id is not within what was searched"
     assert story["searched"]["records"] == 306
 
     (rejected,) = trace(worked_off, "编号“2”")["occurrences"]
@@ -123,9 +127,48 @@ def test_what_has_no_id_is_traced_by_its_place(worked_off: Settings) -> None:
 
 def test_people_read_it_too(worked_off: Settings) -> None:
     text = trace(worked_off, "编号“2”", output="text")
-    assert "未通过 rejected" in text
+    assert "退回 rejected" in text
+    assert "怎么办 to do     请两个协调中心会同签发单位确认该单元格内容" in text
     assert "LIST_ROW_UNRESOLVED" in text
-    assert "未定 unresolved  试点范围 scope" in text
-    assert "searched" in trace(worked_off, "nobody", output="text", expect=1)
+    assert "待确认 unresolved  试点范围 scope" in text
+    assert "不限时间 whatever its time" in trace(worked_off, "nobody", output="text", expect=1)
+    received, shown = text.splitlines()[1:3]  # the values stand in one column
+    assert received.index(worked_off.topic_names.display(Province.SICHUAN)) == shown.index("20")
     assert "--trace-id" in trace(worked_off, output="text", expect=2)
     assert "--at" in trace(worked_off, "--at", "gateway.ledger/0/0", output="text", expect=2)
+
+
+def test_an_input_that_is_gone_has_its_story(worked_off: Settings) -> None:
+    """The topic is recreated, and other events stand where it stood."""
+    topics = worked_off.topic_names
+    display = topics.display(Province.SICHUAN)
+    before = trace(worked_off, "forwarded")["occurrences"]
+
+    async def recreate() -> None:
+        accounted = sum(
+            [json.loads(each.value)["data"]["records"] async for each in read_topics(worked_off, [topics.ledger])]
+        )
+        sent = [each async for each in read_topics(worked_off, [display]) if b'"forwarded"' in each.value]
+        async with kafka.admin(worked_off) as admin:
+            await admin.delete_topics([display])
+            async with asyncio.timeout(30):
+                while display in await admin.list_topics():  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+        await apply_topics(worked_off)
+        again = permit(1, "x")._replace(key=sent[0].key, value=sent[0].value)
+        with workers(worked_off, 1) as (worker,):
+            worker.wait_for("input.log_changed")
+            await publish(worked_off, [permit(1, "another"), again])
+            await wait_until_accounted(worked_off, accounted + 2, 60)
+            assert worker.terminate(10) == 0
+
+    asyncio.run(recreate())
+    forwarded, rejected, again = trace(worked_off, "forwarded")["occurrences"]
+    assert [each["input"]["is_kept"] for each in (forwarded, rejected, again)] == [False, False, True]
+    assert [each["outcome"] for each in (forwarded, rejected, again)] == ["forward", "reject", "duplicate"]
+    same = ("outputs", "ledger", "reasons", "row")
+    for now, then in ((forwarded, before[0]), (rejected, before[2])):
+        assert {name: now[name] for name in same} == {name: then[name] for name in same}
+        assert now["proved"] == "not proved: the input record is no longer in its topic"
+    assert "no longer in its topic" in trace(worked_off, "编号“2”", output="text")
+    trace(worked_off, "never", expect=1)

@@ -1,4 +1,5 @@
-"""Spans as a collector receives them: a worker on a real broker, and a receiver of the exporter's real wire (OTLP over HTTP)."""
+"""Spans as a collector receives them: a worker on a real broker, and a receiver of the exporter's real wire
+(OTLP over HTTP)."""
 
 import asyncio
 import contextlib
@@ -68,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(ExportTraceServiceResponse().SerializeToString())
 
     def log_message(self, *_: Any) -> None:
-        """Nothing to standard error."""
+        """Write nothing to standard error."""
 
 
 @contextlib.contextmanager
@@ -115,7 +116,7 @@ def assert_turns(turns: list[Span], by_trace: dict[str, dict[str, Span]], topics
 def assert_event(
     spans: dict[str, Span], display: str, destination: str, outcome: str, turns: list[Span], group: str
 ) -> None:
-    """Consume, under what the sender said, with decide and send under it, and a link to the turn."""
+    """Assert the event's spans: consume under the sender's, decide and send under it, linked to the turn."""
     assert spans.keys() == {f"consume {display}", "decide", f"send {destination}"}
     consume, decide, send = spans[f"consume {display}"], spans["decide"], spans[f"send {destination}"]
     assert consume.parent_span_id.hex() == SPAN
@@ -129,14 +130,14 @@ def assert_event(
     assert decide.end_time_unix_nano == send.start_time_unix_nano <= send.end_time_unix_nano
     assert attributes(decide)["chuanyu.outcome"] == outcome
     assert attributes(send)["messaging.destination.name"] == destination
-    told = attributes(consume)
-    assert (told["messaging.system"], told["messaging.operation.type"]) == ("kafka", "process")
-    assert told["messaging.consumer.group.name"] == group
-    assert told["cloudevents.event_id"].startswith("traced-")
-    assert {"messaging.kafka.offset", "messaging.destination.partition.id"} <= told.keys()
+    found = attributes(consume)
+    assert (found["messaging.system"], found["messaging.operation.type"]) == ("kafka", "process")
+    assert found["messaging.consumer.group.name"] == group
+    assert found["cloudevents.event_id"].startswith("traced-")
+    assert {"messaging.kafka.offset", "messaging.destination.partition.id"} <= found.keys()
 
 
-def test_a_turn_and_its_sampled_events_have_spans_and_the_context_goes_on(settings: Settings) -> None:
+def test_spans_cover_sampled_events_and_context_is_propagated(settings: Settings) -> None:
     asyncio.run(apply_topics(settings))
     topics = Topics(settings.topic_prefix)
     header = ("traceparent", f"00-{SAMPLED}-{SPAN}-01".encode())
@@ -158,7 +159,7 @@ def test_a_turn_and_its_sampled_events_have_spans_and_the_context_goes_on(settin
             account = asyncio.run(wait_until_accounted(settings, len(records), 60))
             assert worker.terminate(30) == 0  # what is left is sent before it ends
             assert not [line for line in worker.lines() if line["event"] == "tracing.failed"]
-            # The log tells no more than without: one line a rejection.
+            # The log says no more than without: one line per rejection.
             assert not worker.events("record.forwarded")
             assert len(worker.events("record.rejected")) == 1
         account.assert_proper(len(records))
@@ -188,7 +189,8 @@ def test_a_turn_and_its_sampled_events_have_spans_and_the_context_goes_on(settin
     for personal in (holder["ref"], holder["ref"].partition(":")[2], holder["name_masked"]):
         assert personal.encode() not in wire
 
-    # What goes out: the header as it came (or the event's own), the extension as it came; and the audit proves those bytes.
+    # What goes out: the header as it came (or the event's own), the extension as it came; and the audit
+    # proves those bytes.
     assert asyncio.run(sent_headers(settings)) == {
         "traced-1": {"traceparent": header[1], "tracestate": b"vendor=x"},
         "traced-2": {"traceparent": f"00-{UNSAMPLED}-{SPAN}-00".encode()},

@@ -1,4 +1,5 @@
-"""A province with a Kafka of its own, MirrorMaker 2 between it and the gateway's: what crosses, once, and what proves it."""
+"""A province with a Kafka of its own, MirrorMaker 2 between it and the gateway's: what crosses, once, and
+what proves it."""
 
 import asyncio
 import contextlib
@@ -14,7 +15,6 @@ from aiokafka.admin import NewTopic
 
 from gateway.adapters import kafka
 from gateway.adapters.access import Role
-from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings, load_settings, packaged_config
 from gateway.contract.topics import Topics
 from gateway.core.province import Province
@@ -23,9 +23,9 @@ from gateway.operate.local_kafka import local_kafka
 from gateway.operate.local_kafka.jars import mirror_jars
 from gateway.operate.local_kafka.users import as_admin
 from gateway.operate.secret_files import make_passwords
-from gateway.operate.simulate import Simulated, Simulator
+from gateway.operate.simulate import Simulated
 from gateway.operate.topics import apply_topics
-from tests.kafka.harness import audit, publish, read_topics, wait_until_accounted, workers
+from tests.kafka.harness import audit, publish, read_topics, simulate, wait_until_accounted, workers
 
 PARTITIONS = 3
 EVENTS = 600
@@ -76,7 +76,8 @@ class Mirror:
 
 @contextlib.contextmanager
 def two_clusters(folder: Path) -> Iterator[tuple[Settings, Settings, Path]]:
-    """The admin's settings for the gateway's cluster (secured) and for Chongqing's own (open), and the passwords."""
+    """The admin's settings for the gateway's cluster (secured) and for Chongqing's own (open), and the
+    passwords."""
     passwords = folder / "passwords"
     make_passwords(passwords)
     with local_kafka(passwords_dir=passwords, announce=print) as ours, local_kafka(announce=print) as theirs:
@@ -118,7 +119,7 @@ async def wait_for_copy(gateway: Settings, province: Settings, mirror: Mirror, *
         await asyncio.sleep(1)
 
 
-async def test_events_and_records_cross_once_and_the_audit_holds_on_both_sides(tmp_path: Path) -> None:
+async def test_mirrored_records_cross_once_and_both_audits_pass(tmp_path: Path) -> None:
     with two_clusters(tmp_path) as (gateway, province, passwords):
         await apply_topics(gateway)
         await apply_access(gateway)
@@ -129,8 +130,7 @@ async def test_events_and_records_cross_once_and_the_audit_holds_on_both_sides(t
         operator, outputs = gateway.acting_as(Role.OPERATOR), OUTPUTS
         await take_back(gateway, outputs[0])
 
-        simulator, now = Simulator(load_recognition(gateway.recognition_dir), 11), int(time.time() * 1000)
-        events = [simulator.next_event(now) for _ in range(EVENTS)]
+        events = simulate(gateway, EVENTS, seed=11)
         own: dict[Province, list[Simulated]] = {p: [e for e in events if e.province is p] for p in Province}
         half = len(own[Province.CHONGQING]) // 2
         mirror = Mirror(tmp_path, province, gateway, passwords)
@@ -166,7 +166,7 @@ async def test_events_and_records_cross_once_and_the_audit_holds_on_both_sides(t
         assert checked["ok"]
         assert checked["topics"] == sorted(outputs)
         assert checked["records"] == (await read(province, *outputs)).total()
-        # A copy that somebody altered is told from it.
+        # A copy that somebody altered differs from it.
         async with kafka.producer(province) as producer:
             (record,) = [r for r, _ in zip(await read(province, outputs[0]), range(1), strict=False)]
             changed = json.loads(record[3]) | {"id": "f" * 32}

@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the wheel installs, and nothing of the checkout. What it depends on is this environment's, but for
-    the extras: those are hidden from it, and from the processes that it starts."""
+    """A folder with what the wheel installs, and nothing of the checkout. What it depends on is this
+    environment's, but for the extras: those are hidden from it, and from the processes that it starts."""
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT], check=True)

@@ -1,18 +1,23 @@
-"""``gateway run --workers``: several processes as one: they share the lanes, come back, and drain together."""
+"""``gateway run --workers``: several processes as one: they share the lanes, come back, and drain
+together."""
 
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import socket
 import urllib.request
 from collections.abc import Iterator
 
+import pytest
+
+from gateway.adapters.native import find_kernel
 from gateway.adapters.settings import Settings
 from gateway.errors import ConfigurationError
 from gateway.operate.topics import apply_topics
-from tests.kafka.harness import Worker, publish, wait_until_accounted, with_short_sessions
-from tests.kafka.test_relay import simulate
+from tests.kafka.harness import Worker, publish, simulate, wait_until_accounted, with_short_sessions
+from tests.ports import neighbouring_ports
 
 
 @contextlib.contextmanager
@@ -27,23 +32,13 @@ def two_workers(settings: Settings, **environment: str) -> Iterator[Worker]:
         both.discard()
 
 
-def two_free_ports() -> int:
-    """The first of two neighbours that nobody uses."""
-    while True:
-        with socket.socket() as first, socket.socket() as second, contextlib.suppress(OSError):
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            second.bind(("127.0.0.1", port + 1))
-            return port
-
-
 def answers(port: int) -> bool:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
         return bool(answer.status == 200)
 
 
-async def test_workers_share_the_lanes_come_back_when_killed_and_drain_together(settings: Settings) -> None:
-    settings, port = with_short_sessions(settings), two_free_ports()
+async def test_workers_share_lanes_restart_and_drain_together(settings: Settings) -> None:
+    settings, port = with_short_sessions(settings), neighbouring_ports(2)
     await apply_topics(settings)
     records = simulate(settings, 3000)
     with two_workers(settings, GATEWAY_WEB__ENABLED="true", GATEWAY_WEB__PORT=str(port)) as both:
@@ -54,20 +49,53 @@ async def test_workers_share_the_lanes_come_back_when_killed_and_drain_together(
         assert answers(port + 1)
         pids = [int(str(line["pid"])) for line in both.events("relay.starting")]
         assert len(set(pids)) == 2
+        kernel = find_kernel(settings)
+        way = ("python" if kernel.module is None else "native", kernel.because)
+        assert {(line["kernel"], line["kernel_because"]) for line in both.events("relay.starting")} == {way}
         os.kill(pids[0], signal.SIGKILL)
         await publish(settings, records[1500:])
         await asyncio.to_thread(both.wait_for, "relay.starting", 3)
         (await wait_until_accounted(settings, 3000, 60)).assert_proper(3000)
         (ended,) = both.events("worker.ended")
+        assert pids[0] in {line["pid"] for line in both.events("relay.starting") if line["process"] == ended["process"]}
+        # Who has a lane shows in the one log of both: each line says which process wrote it.
+        owners = {line["process"]: line["worker"] for line in both.events("group.assigned")}
+        assert set(owners) == {0, 1} == {line["process"] for line in both.events("lane.opened")}
         assert (ended["exit_code"], ended["restart_in_s"]) == (-signal.SIGKILL, 1.0)
         assert await asyncio.to_thread(both.terminate, 30) == 0
         assert both.events("workers.stopped")[0]["exit_codes"] == [0, 0]
         assert len(both.events("relay.stopped")) == 2
 
 
-def test_what_no_restart_can_mend_ends_all_with_its_exit_code(settings: Settings) -> None:
+def test_a_configuration_error_ends_all_workers(settings: Settings) -> None:
     with two_workers(settings) as both:  # there are no topics
         assert both.process is not None
         assert both.process.wait(60) == ConfigurationError.exit_code
         assert "gateway topics apply" in both.log.read_text(encoding="utf-8")
         assert not both.events("worker.ended")
+
+
+@pytest.mark.parametrize("command", [("run",), ("feedback", "run")])
+@pytest.mark.parametrize(
+    ("host", "says"), [("127.0.0.1", "the port is taken"), ("192.0.2.7", "this machine does not have that address")]
+)
+async def test_a_worker_without_its_address_says_so(
+    settings: Settings, command: tuple[str, ...], host: str, says: str
+) -> None:
+    await apply_topics(settings)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        web = {"GATEWAY_WEB__ENABLED": "true", "GATEWAY_WEB__HOST": host, "GATEWAY_WEB__PORT": str(port)}
+        worker = Worker(settings, *command, **web).start()
+        try:
+            assert worker.process is not None
+            assert await asyncio.to_thread(worker.process.wait, 60) == 78
+            assert f"nothing can listen at {host}:{port}: {says}" in worker.log.read_text()
+            (crashed,) = worker.events("worker.crashed")
+            assert f"nothing can listen at {host}:{port}: {says}" in str(crashed["error.message"])
+            names = {str(line["event"]) for line in worker.lines()}
+            assert [name for name in names if not re.fullmatch(r"[a-z]+\.[a-z_]+", name)] == []
+        finally:
+            worker.discard()

@@ -1,4 +1,5 @@
-"""A second batch of the list, made up: it has row numbers of the first one, and other certificates. For any test of (batch, row)."""
+"""A second batch of the list, made up: it has row numbers of the first one, and other certificates. For any
+test of (batch, row)."""
 
 import copy
 from typing import Any

@@ -1,4 +1,5 @@
-"""config/prometheus: the alerts by promtool, and that they speak of metrics that there are and of paragraphs by their names."""
+"""config/prometheus: the alerts by promtool, and that they speak of metrics that there are and of paragraphs
+by their names."""
 
 import re
 import subprocess
@@ -12,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from gateway.adapters.metrics import Metrics
 from gateway.contract.topics import Topics
 from gateway.feedback.health import FeedbackMetrics
+from gateway.operate.archive.metrics import ArchiveMetrics
 from gateway.operate.audit.watch import AuditMetrics
 from tests.promql import metrics_of, recorded_by
 from tests.tools import require_tool
@@ -22,7 +24,8 @@ TESTS = sorted((ROOT / "tests" / "prometheus").glob("*.yml"))
 
 WANTED = {
     "LagGrowing", "NoCommits", "GatewayDown", "RejectionShareJumped", "DeadLetters", "LanesFenced", "ListRefused", "UnresolvedRows",
-    "CertificateEnding", "AuditFailed",
+    "CertificateEnding", "AuditFailed", "LaneStuck", "ListsDiffer", "InputLost",
+    "RecordsMisplaced", "ArchiveBehind", "ArchiveLost", "ArchiveStalled", "ArchiveFailing",
 }  # fmt: skip
 
 
@@ -45,17 +48,17 @@ def test_alerts_fire_when_they_should_and_only_then(file: Path) -> None:
     promtool("test", "rules", file)
 
 
-def test_every_alert_is_seen_to_fire_and_to_be_silent() -> None:
+def test_every_alert_has_firing_and_silent_cases() -> None:
     alerts = {rule["alert"] for rule in rules() if "alert" in rule}
     assert alerts == WANTED
     cases = [
         case for file in TESTS for test in yaml.safe_load(file.read_text())["tests"] for case in test["alert_rule_test"]
     ]
-    for heard in (True, False):
-        assert {case["alertname"] for case in cases if bool(case["exp_alerts"]) is heard} == alerts
+    for fires in (True, False):
+        assert {case["alertname"] for case in cases if bool(case["exp_alerts"]) is fires} == alerts
 
 
-def test_every_alert_has_its_paragraph_of_the_runbook_and_a_severity() -> None:
+def test_every_alert_has_a_runbook_link_and_severity() -> None:
     for rule in rules():
         if name := rule.get("alert"):
             kebab = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()
@@ -73,8 +76,8 @@ def test_rules_speak_of_metrics_that_there_are() -> None:
 
 
 def exposed_names() -> set[str]:
-    """Every name that ``/metrics`` of relay, feedback and audit can have."""
-    registries = [Metrics().registry, AuditMetrics(60).registry, CollectorRegistry()]
+    """Every name that ``/metrics`` of relay, feedback, audit and archive can have."""
+    registries = [Metrics().registry, AuditMetrics(60).registry, ArchiveMetrics().registry, CollectorRegistry()]
     FeedbackMetrics(Topics(), registries[-1])
     names = set()
     for registry in registries:

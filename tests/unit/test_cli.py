@@ -1,7 +1,9 @@
 """The command line as a user meets it: data on stdout, the rest on stderr, exit codes as in the contract."""
 
+import datetime
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,8 +13,11 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.main import get_command
+from typer.testing import CliRunner
 
 from gateway.adapters.cores import usable_cores
+from gateway.cli.main import app
 from gateway.core.province import Province
 from gateway.operate.examples import display_event
 from tests.unit.second_batch import CERTIFICATES, second_batch_content, second_batch_event
@@ -72,7 +77,15 @@ def test_check_decides_in_input_order_and_exits_zero() -> None:
             "row": 5,
             "reasons": ["CHANNEL_NOT_RECOGNISED"],
         },
-        {"id": None, "province": None, "outcome": "dead_letter", "batch": None, "row": None, "reasons": []},
+        {
+            "id": None,
+            "province": None,
+            "outcome": "dead_letter",
+            "batch": None,
+            "row": None,
+            "reasons": [],
+            "error": {"code": "NOT_JSON", "message": "not JSON: Expecting value at character 0"},
+        },
         {
             "id": "example-sichuan-1",
             "province": None,
@@ -95,7 +108,7 @@ def test_check_goes_on_where_a_time_says_no_moment(time: Any) -> None:
 
 @pytest.fixture(params=[1, None], ids=["one core", "all cores"])
 def cores(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Commands may use as many cores as this."""
+    """Let commands use this number of cores."""
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(allowed)[: request.param])
     yield
@@ -103,11 +116,12 @@ def cores(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("cores")
-def test_check_of_many_lines_is_one_horizon_in_input_order(tmp_path: Path) -> None:
-    """Several thousand lines are decided in as many processes as there are cores; a repetition is known all the same."""
+def test_check_on_all_cores_keeps_order_and_horizon(tmp_path: Path) -> None:
+    """Several thousand lines are decided in as many processes as there are cores; a repetition is known all
+    the same."""
     events = [display_event(Province.SICHUAN) | {"id": str(number % 5000)} for number in range(9000)]
     events[7000]["data"]["display"]["channel"] = "渝快办"
-    events[2500]["data"]["display"]["channel"] = "微信小程序"  # rejected, then mended under its id, then repeated
+    events[2500]["data"]["display"]["channel"] = "微信小程序"  # rejected, then fixed under its id, then repeated
     events += [events[7500], events[2500]]
     file = tmp_path / "events.ndjson"
     file.write_bytes(lines(*events))
@@ -138,7 +152,7 @@ def test_check_takes_province_and_received_at() -> None:
     assert json.loads(done.stdout)["reasons"] == ["STALE_EVENT"]
 
 
-def test_check_in_text_says_why_in_chinese_and_shows_no_holder() -> None:
+def test_check_explains_in_chinese_and_shows_no_holder() -> None:
     event = display_event(Province.SICHUAN)
     event["data"]["display"]["channel"] = "微信小程序"
     done = gateway("check", "-", stdin=lines(event))
@@ -146,6 +160,8 @@ def test_check_in_text_says_why_in_chinese_and_shows_no_holder() -> None:
     assert "亮证渠道不在清单该行所列渠道内" in text
     assert "四川省交通运输厅" in text
     assert "row 1/5" in text
+    assert "应为：天府通办；渝快办" in text
+    assert "怎么办：请签发单位确认该渠道是否可以亮证" in text
     assert "成都**" not in text
     assert "reject 1" in done.stderr.decode()
 
@@ -167,16 +183,41 @@ def test_check_works_in_an_empty_folder(tmp_path: Path) -> None:
         (["list", "show", "--date", "2026-02-30"], 2, "--date"),
         (["list", "show", "--row", "99"], 2, "--row: the list has no row 99"),
         (["list", "show", "--row", "2/5"], 2, "--row: the list has no row 2/5"),
-        (["list", "show", "--row", "1-5"], 2, "--row: 1-5 is no row"),
+        (["list", "show", "--row", "1-5"], 2, "--row: '1-5' is not a row"),
         (["list", "show", "--row", "1/5", "--date", "2020-01-01"], 2, "--row: no row 1/5 is in force on 2020-01-01"),
         (["tail", "sichuan.rejection", "--row", "99", "--bootstrap-servers", "127.0.0.1:1"], 2, "has no row 99"),
         (["list", "validate", "--config", "none.yaml"], 78, "none.yaml"),
         (["schema", "check", "no-such-folder"], 1, "gateway schema export"),
         (["topics", "plan", "--bootstrap-servers", "127.0.0.1:1"], 69, "127.0.0.1:1"),
         (["tail", "sichuan.rejection", "--bootstrap-servers", "127.0.0.1:1"], 69, "127.0.0.1:1"),
-        (["tail", "sichuan.rejection", "--code", "CHANEL", "--bootstrap-servers", "127.0.0.1:1"], 2, "CHANNEL_NOT_REC"),
-        (["redrive", "--reason", "channel", "--bootstrap-servers", "127.0.0.1:1"], 2, "--reason: channel is no reason"),
-        (["feedback", "list", "--code", "X", "--bootstrap-servers", "127.0.0.1:1"], 2, "TOO_LARGE"),
+        (
+            ["tail", "sichuan.rejection", "--reason", "CHANEL", "--bootstrap-servers", "127.0.0.1:1"],
+            2,
+            "CHANNEL_NOT_REC",
+        ),
+        (
+            ["redrive", "--reason", "channel", "--bootstrap-servers", "127.0.0.1:1"],
+            2,
+            "--reason: 'channel' is not a reason",
+        ),
+        (["feedback", "list", "--reason", "X", "--bootstrap-servers", "127.0.0.1:1"], 2, "TOO_LARGE"),
+        (
+            ["redrive", "--since", "yesterday", "--dry-run"],
+            2,
+            "--since: 'yesterday' is not a day (2026-11-23) or an instant",
+        ),
+        (
+            ["audit", "--until", "2026-02-30", "--bootstrap-servers", "127.0.0.1:1"],
+            2,
+            "--until: '2026-02-30' is not a day",
+        ),
+        (["trace", "x", "--since", "2026-11-23T25:00:00Z"], 2, "there is no such time of day"),
+        (
+            ["report", "--output", "x.md", "--since", "last week", "--bootstrap-servers", "127.0.0.1:1"],
+            2,
+            "--since: 'last",
+        ),
+        (["list", "validate", "--list", "/nope"], 78, "/nope: does not exist"),
         (["tail", "sichuan.nothing", "--bootstrap-servers", "127.0.0.1:1"], 2, "sichuan.verification"),
         (["publish", "-", "--province", "sichuan", "--bootstrap-servers", "127.0.0.1:1"], 69, "127.0.0.1:1"),
         (["run", "--bootstrap-servers", "127.0.0.1:1"], 69, "127.0.0.1:1"),
@@ -197,7 +238,7 @@ def test_demo_takes_the_broker_that_the_settings_file_names(tmp_path: Path) -> N
     file.write_text("bootstrap_servers: 127.0.0.1:1\n", encoding="utf-8")
     done = gateway("demo", "--config", str(file))
     assert done.returncode == 69
-    assert "no Kafka answers at 127.0.0.1:1" in done.stderr.decode()
+    assert "cannot reach Kafka at 127.0.0.1:1" in done.stderr.decode()
 
 
 def test_list_show_marks_unresolved_cells() -> None:
@@ -207,6 +248,8 @@ def test_list_show_marks_unresolved_cells() -> None:
     assert "20 rows in force" in text
     row_19 = gateway("list", "show", "--date", "2026-11-23", "--row", "1/19", COLUMNS="200").stdout.decode()
     assert row_19.partition("rows in force")[0].count("〔缺失〕") == 4  # scenarios, matters, both sides of the scope
+    row_16 = gateway("list", "show", "--date", "2026-11-23", "--row", "1/16").stdout.decode()
+    assert "川渝通办事项  —〔推断〕" in row_16  # inferred that there are none
     rows = [json.loads(line) for line in gateway("list", "show", "--format", "json").stdout.splitlines()]
     assert [row["row"] for row in rows] == list(range(1, 21))
     assert rows[18]["unresolved"] == ["scenarios", "matters", "scope.sichuan", "scope.chongqing"]
@@ -218,7 +261,7 @@ def test_list_show_marks_unresolved_cells() -> None:
     }
 
 
-def test_list_rows_are_named_with_their_batch_where_several_have_them(tmp_path: Path) -> None:
+def test_ambiguous_row_numbers_need_their_batch(tmp_path: Path) -> None:
     folder = tmp_path / "recognition"
     shutil.copytree(ROOT / "config" / "recognition", folder)
     (folder / "batch-2.yaml").write_text(yaml.safe_dump(second_batch_content(), allow_unicode=True), encoding="utf-8")
@@ -239,7 +282,7 @@ def test_list_validate_names_mistakes(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("batch: 1\n", encoding="utf-8")
     done = gateway("list", "validate", "--list", str(tmp_path))
     assert done.returncode == 78
-    assert "x.yaml: rows: Field required" in done.stderr.decode()
+    assert "x.yaml: rows: is missing" in done.stderr.decode()
     assert gateway("list", "validate").returncode == 0
     done = gateway("list", "validate", "--format", "json")
     (edition,) = [json.loads(line) for line in done.stdout.splitlines()]
@@ -247,40 +290,71 @@ def test_list_validate_names_mistakes(tmp_path: Path) -> None:
     assert done.stderr == b""
 
 
-def test_help_teaches_every_command_with_an_example() -> None:
-    for command in (
-        "run",
-        "demo",
-        "check",
-        "publish",
-        "tail",
-        "doctor",
-        "top",
-        "list show",
-        "list validate",
-        "list diff",
-        "replay",
-        "topics plan",
-        "topics apply",
-        "schema export",
-        "schema check",
-    ):
-        done = gateway(*command.split(), "--help", NO_COLOR="1")
-        assert done.returncode == 0
-        assert "Example" in done.stdout.decode(), command
-        assert "\x1b[" not in done.stdout.decode()
+def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if hasattr(command, "commands"):
+        for name, inner in command.commands.items():
+            yield from leaves(inner, (*path, name))
+    else:
+        yield path
+
+
+@pytest.mark.parametrize("path", [*leaves(get_command(app))], ids=" ".join)
+def test_help_teaches_every_command_with_an_example(path: tuple[str, ...]) -> None:
+    done = CliRunner(env={"NO_COLOR": "1", "TERMINAL_WIDTH": "100"}).invoke(app, [*path, "-h"])
+    assert done.exit_code == 0
+    assert "Example" in done.output
+    assert "\x1b[" not in done.output
+    assert re.findall(r"<\w[^>]*>", done.output) == []  # Python's names of types
+
+
+@pytest.mark.parametrize("path", [*leaves(get_command(app))], ids=" ".join)
+def test_help_is_whole_on_80_columns(path: tuple[str, ...]) -> None:
+    """No name that one has to type, such as a variable's, is cut short."""
+    done = CliRunner(env={"NO_COLOR": "1", "TERMINAL_WIDTH": "80"}).invoke(app, [*path, "-h"])
+    assert "--help" in done.output
+    assert [line for line in done.output.splitlines() if "…" in line] == []
+
+
+def test_help_lists_the_commands_in_groups() -> None:
+    shown = gateway("-h", NO_COLOR="1").stdout.decode()
+    groups = re.findall(r"^╭─ (.+?) ─", shown, re.MULTILINE)
+    assert groups == ["Options", "Run", "Prepare", "Events", "The list", "Prove", "Cases and reports", "The contract"]
+    table = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| \*\*(.+?)\*\* \|", table, re.MULTILINE) == groups[1:]
 
 
 def test_closed_pipe_is_no_error(tmp_path: Path) -> None:
+    """As a shell says of a process that SIGPIPE ended, and without a word."""
     file = tmp_path / "events.ndjson"
     file.write_bytes(lines(*[display_event(Province.SICHUAN) | {"id": str(number)} for number in range(3000)]))
-    command = f"{sys.executable} -m gateway check {file} --format json | head -1"
+    command = f"{sys.executable} -m gateway check {file} --format json | head -1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, check=False, cwd=ROOT)
     assert len(done.stdout.splitlines()) == 1
-    assert b"Traceback" not in done.stderr
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
-def test_files_that_are_made_or_compared_are_told_in_json(tmp_path: Path) -> None:
+def test_check_exits_1_where_asked_to(tmp_path: Path) -> None:
+    events = gateway("examples", "--id", "try", "--province", "sichuan")
+    assert [json.loads(line)["id"] for line in events.stdout.splitlines()] == ["try-sichuan-1", "try-sichuan-2"]
+    good, _ = events.stdout.splitlines(keepends=True)
+    assert gateway("check", "-", stdin=events.stdout).returncode == 0
+    assert gateway("check", "-", "--exit-code", stdin=events.stdout).returncode == 1
+    assert gateway("check", "-", "--exit-code", stdin=good).returncode == 0
+    assert gateway("check", "-", "--exit-code", stdin=b"garbage\n").returncode == 1
+
+
+def test_examples_are_of_now() -> None:
+    """So they are decided as they say, however old the repository is."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    events = gateway("examples").stdout
+    done = gateway("check", "-", "--format", "json", "--received-at", now, stdin=events)
+    decided = [json.loads(line) for line in done.stdout.splitlines()]
+    reasons = [[], ["CHANNEL_NOT_RECOGNISED"]] * 2
+    assert [each["reasons"] for each in decided] == reasons
+    assert [each["province"] for each in decided] == ["sichuan", "sichuan", "chongqing", "chongqing"]
+
+
+def test_written_and_drifted_files_are_listed_in_json(tmp_path: Path) -> None:
     made = gateway("secrets", str(tmp_path / "secrets"), "--format", "json")
     files = [json.loads(line)["file"] for line in made.stdout.splitlines()]
     assert str(tmp_path / "secrets" / "admin") in files
@@ -294,16 +368,16 @@ def test_files_that_are_made_or_compared_are_told_in_json(tmp_path: Path) -> Non
     assert (other.returncode, json.loads(other.stdout)) == (1, {"ok": False, "drifted": [str(names[0])]})
 
 
-def test_ctrl_c_while_the_program_is_still_loading_is_no_traceback() -> None:
+def test_ctrl_c_during_loading_prints_no_traceback() -> None:
     program = """
 import sys
 
-class Impatient:
+class Interrupting:
     def find_spec(self, name, path=None, target=None):
         if name == "gateway.cli.main":
             raise KeyboardInterrupt
 
-sys.meta_path.insert(0, Impatient())
+sys.meta_path.insert(0, Interrupting())
 from gateway.__main__ import main
 main()
 """

@@ -1,4 +1,5 @@
-"""Every variable, path and port that the compose files name is one that the code, the settings and the other files know."""
+"""Every variable, path and port that the compose files name is one that the code, the settings and the other
+files know."""
 
 import json
 import re
@@ -24,12 +25,12 @@ BASE = "docker-compose.yml"
 OVERRIDES = ("docker-compose.three-nodes.yml", "docker-compose.tls.yml")
 STACKS = [(BASE,), *((BASE, override) for override in OVERRIDES)]
 VARIABLE = re.compile(r"\$\{([A-Z0-9_]+):-([^}]*)\}")
-OURS = ("topics", "relay", "feedback", "demo", "audit")
+OURS = ("topics", "relay", "feedback", "demo", "audit", "report", "archive")
 MADE_BY_CA_SCRIPT = {"ca.pem", "kafka.pem"}
 
 
 def filled_in(text: str) -> str:
-    """With the defaults of its variables, as Compose would."""
+    """Fill in the variables' defaults, as Compose would."""
     return VARIABLE.sub(lambda found: found[2], text).replace("$$", "$")
 
 
@@ -71,7 +72,8 @@ def mounts_of(service: dict[str, Any]) -> dict[str, str]:
 
 
 def in_this_folder(path: str, service: dict[str, Any]) -> Path | None:
-    """The file of the repository that ``path`` in the container is; None for one that is in no mounted folder."""
+    """The file of the repository that ``path`` in the container is; None for one that is in no mounted
+    folder."""
     for target, source in mounts_of(service).items():
         if source.startswith("./") and (path == target or path.startswith(target + "/")):
             return ROOT / source / path[len(target) :].lstrip("/")
@@ -90,7 +92,7 @@ def test_our_variables_are_settings_and_their_paths_are_mounted(
         monkeypatch.setenv(name, value)
     config = in_this_folder(environment["GATEWAY_CONFIG"], found)
     assert config is not None
-    settings = load_settings(config)  # refuses a variable that is no setting, and a value that is none
+    settings = load_settings(config)  # refuses an unknown variable, and an invalid value
     for path in (settings.kafka.password_file, settings.kafka.ca_file):
         if path is not None:
             assert path.parent == Path("/run/secrets")
@@ -117,7 +119,7 @@ def test_our_variables_are_settings_and_their_paths_are_mounted(
 
 
 def test_every_setting_named_with_two_levels_exists() -> None:
-    """What `load_settings` would take for somebody else's variable is none of ours here."""
+    """What `load_settings` would take for somebody else's variable is not a setting of ours here."""
     known = load_settings().model_dump()
     for files, service in product(STACKS, OURS):
         for name in environment_of(services(files)[service]):
@@ -125,7 +127,7 @@ def test_every_setting_named_with_two_levels_exists() -> None:
                 continue
             part: Any = known
             for step in name.removeprefix("GATEWAY_").lower().split("__"):
-                assert step in part, f"{name} of {service} is no setting"
+                assert step in part, f"{name} of {service} is not a setting"
                 part = part[step]
 
 
@@ -141,7 +143,7 @@ def test_our_commands_are_commands(service: str) -> None:
 
 
 @pytest.mark.parametrize(("service", "stack"), each_service())
-def test_what_a_service_mounts_waits_for_and_is_given_is_there(service: str, stack: dict[str, Any]) -> None:
+def test_everything_a_compose_service_refers_to_exists(service: str, stack: dict[str, Any]) -> None:
     found = stack[service]
     tops = [yaml.safe_load((ROOT / file).read_text()) for file in (BASE, *OVERRIDES)]
     volumes, given = ({name for top in tops for name in top.get(key, {})} for key in ("volumes", "secrets"))
@@ -157,7 +159,8 @@ def test_what_a_service_mounts_waits_for_and_is_given_is_there(service: str, sta
     assert re.search(r"\d", tag) or tag == "local"
     for published in found.get("ports", ()):
         assert published.startswith("127.0.0.1:")
-    # A path that a variable, command or check names is mounted, is a secret that is given, or comes with the image.
+    # A path that a variable, command or check names is mounted, is a secret that is given, or comes with the
+    # image.
     named = [*environment_of(found).values(), *map(str, found.get("command", ()) if service not in OURS else ())]
     named += map(str, found.get("healthcheck", {}).get("test", ()))
     for text in named:
@@ -168,6 +171,20 @@ def test_what_a_service_mounts_waits_for_and_is_given_is_there(service: str, sta
                 file = in_this_folder(path, found)
                 assert file is not None, f"{path} is not mounted"
                 assert file.exists(), f"{path} is not there"
+
+
+def test_volumes_that_are_written_begin_as_the_gateways_own() -> None:
+    """A new volume takes its owner from the image: without the folder there it would be root's."""
+    owned = re.findall(r"RUN install -d -o 10001 -g 10001 (.+)", (ROOT / "Dockerfile").read_text())
+    stack = services((BASE,))
+    volumes = {
+        target for name in OURS for target, source in mounts_of(stack[name]).items() if not source.startswith("./")
+    }
+    assert volumes == set(owned[0].split())
+    for name in ("archive", "feedback"):  # one writes it, the other one's page looks into it
+        place = environment_of(stack[name])["GATEWAY_ARCHIVE__PLACE"]
+        assert mounts_of(stack[name])[place] == "archive"
+    assert next(each for each in stack["feedback"]["volumes"] if each.startswith("archive:")).endswith(":ro")
 
 
 def test_secrets_are_files_that_are_made(tmp_path: Path) -> None:
@@ -185,7 +202,7 @@ def test_secrets_are_files_that_are_made(tmp_path: Path) -> None:
             assert not [each for each in environment_of(service) if each.endswith(name)], "a secret in a variable"
 
 
-def test_no_file_has_a_version_key_and_every_variable_is_in_the_example() -> None:
+def test_compose_variables_have_defaults_and_an_example_line() -> None:
     variables = {}
     for file in (BASE, *OVERRIDES):
         text = (ROOT / file).read_text()
@@ -196,7 +213,7 @@ def test_no_file_has_a_version_key_and_every_variable_is_in_the_example() -> Non
     assert lines == sorted(f"{name}={default}" for name, default in variables.items()), "run `make .env.example`"
 
 
-def test_brokers_are_the_version_that_the_code_knows_and_have_listeners_that_fit() -> None:
+def test_compose_brokers_have_the_right_version_and_listeners() -> None:
     known = (ROOT / "config/kafka/broker.properties").read_text()
     for files in STACKS:
         brokers = {name: found for name, found in services(files).items() if name.startswith("kafka")}
@@ -245,7 +262,7 @@ def test_prometheus_scrapes_services_that_serve_metrics_at_that_port() -> None:
         assert in_this_folder(path, stack["prometheus"]) or mounts_of(stack["prometheus"])[path] == "prometheus-data"
 
 
-def test_grafana_is_given_a_data_source_and_a_dashboard_of_metrics_that_there_are() -> None:
+def test_grafana_has_a_dashboard_of_existing_metrics() -> None:
     stack = services((BASE,))
     folder = ROOT / "config/grafana"
     (source,) = yaml.safe_load((folder / "provisioning/datasources/prometheus.yml").read_text())["datasources"]
@@ -274,6 +291,8 @@ def test_grafana_is_given_a_data_source_and_a_dashboard_of_metrics_that_there_ar
 def test_the_image_is_pinned_not_root_and_labelled() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     stages = re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
+    kernel, *stages = stages
+    assert re.fullmatch(r"\$\{RUST_IMAGE:-python:3\.11[\w.]*-slim-bookworm\}", kernel)
     assert len(stages) == 2
     assert all(re.fullmatch(r"python:3\.11[\w.]*-slim-bookworm", stage) for stage in stages)
     assert re.search(r"^USER (\d+):(\d+)$", dockerfile, re.MULTILINE)

@@ -1,4 +1,5 @@
-"""What the contract's builders write keeps the models, and the readers read it back; a version writes the same bytes for ever."""
+"""What the contract's builders write keeps the models, and the readers read it back; a version writes the
+same bytes for ever."""
 
 import copy
 import json
@@ -14,17 +15,21 @@ from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import packaged_config
 from gateway.contract.dead_letter import SentDeadLetter
 from gateway.contract.envelope import SentEvent
+from gateway.contract.facets import Facets, facets_of
 from gateway.contract.headers import CONTENT_TYPE, Origin, origin_of
 from gateway.contract.ledger_entry import (
     EntrySpan,
-    Facets,
+    InputLog,
     LedgerEntry,
     build_entry,
-    facets_of,
+    has_inputs_digest,
     has_outputs_digest,
+    has_remembered,
+    input_line,
+    is_last_input,
     read_entry,
 )
-from gateway.contract.outputs import Output, build_output, outputs_digest
+from gateway.contract.outputs import Output, build_output
 from gateway.contract.rejection import SentRejection
 from gateway.contract.signing import with_signature, without_signature
 from gateway.contract.topics import LaneId, Topics
@@ -43,25 +48,32 @@ from gateway.core.decision import (
 )
 from gateway.core.digest import sha256
 from gateway.core.province import Province
+from gateway.core.reasons import Code
 from gateway.core.recognition import Batch, Recognition, RowRef
 from gateway.decide import decide_bytes
 from gateway.operate.examples import display_event
 from gateway.operate.simulate import Simulator
 from tests.unit.second_batch import CERTIFICATES, issuer_of, recognition_of_two, second_batch_event
-from tests.unit.written import MODELS, ORIGIN, READERS, record_of
+from tests.unit.written import MODELS, ORIGIN, READERS, problems_of_cloudevent, record_of
 
 LIST = load_recognition(packaged_config() / "recognition")
 RECEIVED = 1_795_392_003_000
 TEXT = (
     st.none() | st.text(max_size=20) | st.sampled_from(["天府通办", "渝快办", 'a "quoted" \\ word', "\u2028<script>%b"])
 )
+OTHERS = {
+    "subject": TEXT | st.integers() | st.booleans(), "traceparent": TEXT | st.integers(), "Bad": TEXT,
+    "sequence": st.integers() | st.floats(allow_nan=False) | st.text("\x00\x85\ufdd0\U0001ffffa", max_size=3),
+}  # fmt: skip
 
 
 def assert_keeps_the_contract(decision: Decision, raw: bytes) -> Outcome:
-    """The record of ``decision`` is valid by its model, says nothing else, and is read back by its reader alone."""
+    """The record of ``decision`` is valid by its model, says nothing else, and is read back by its reader
+    alone."""
     record = record_of(decision, raw)
     assert record is not None
     content = json.loads(record)
+    assert problems_of_cloudevent(content) == []
     model = MODELS[decision.outcome].model_validate_json(record, strict=True)
     assert model.model_dump(mode="json", exclude_unset=True) == content
     sent = READERS[decision.outcome](record)
@@ -89,7 +101,7 @@ def assert_keeps_the_contract(decision: Decision, raw: bytes) -> Outcome:
         case SentDeadLetter(data=data):
             assert isinstance(decision, DeadLetter)
             assert (data.error.code, data.error.message) == (decision.code, decision.message)
-            assert (data.origin.topic, data.origin.partition, data.origin.offset) == ORIGIN
+            assert (data.origin.topic, data.origin.partition, data.origin.offset) == ORIGIN[:3]
             assert (data.received, data.size, data.input_digest) == (
                 decision.received, len(raw), decision.input_digest,
             )  # fmt: skip
@@ -124,7 +136,7 @@ def test_simulated_events_of_every_kind() -> None:
         optional=dict.fromkeys(("channel", "matter_name", "matter_code", "verifier_name", "verifier_code"), TEXT),
     ),
     st.none() | TEXT.map(lambda text: f"某{text}"),
-    st.fixed_dictionaries({}, optional=dict.fromkeys(("traceparent", "tracestate", "extension", "id"), TEXT)),
+    st.fixed_dictionaries({}, optional=dict.fromkeys(("traceparent", "tracestate", "extension", "id"), TEXT) | OTHERS),
 )
 def test_whatever_an_event_says(
     province: Province,
@@ -148,9 +160,10 @@ def test_dead_letter_of_every_code(code: DeadLetterCode) -> None:
 
 
 _BYTES_OF_VERSION = {
-    "0.1.0": "sha256:66d9c1dc5f47ca398091a24e53cde06361560dac2d1346b8045138e9bcbad27a",
+    "0.1.0": "sha256:cbe7f11144e8b009ce853816452d79f7f5221fd3c1d2490403dd332b09475397",
 }
-"""Over a verification record, a rejection and a dead letter of fixed inputs, under a list of one row."""
+"""Over a verification record, a rejection and a dead letter of fixed inputs, under a list of one row; and
+over all reasons."""
 
 _ONE_ROW = """
 batch: 1
@@ -172,7 +185,8 @@ rows:
 
 
 def test_a_version_writes_the_same_bytes_for_ever() -> None:
-    """Other bytes under the same number would make `gateway audit --prove` call records altered that nobody touched.
+    """Other bytes under the same number would make `gateway audit --prove` call records altered that nobody
+    touched.
 
     Where they have to change, the version does too, with a line more here.
     """
@@ -188,11 +202,13 @@ def test_a_version_writes_the_same_bytes_for_ever() -> None:
         record_of(decision, raw, Origin("sichuan.display", 0, 0)) or b""
         for decision, raw in zip(decisions, inputs, strict=True)
     ]
-    assert sha256(b"\n".join(records)) == _BYTES_OF_VERSION[ENGINE_VERSION]
+    # A reason more, or one in another place, of another recipient or in other words, makes other rejections.
+    reasons = [f"{code} {code.entry.recipient} {code.entry.zh} {code.entry.en}".encode() for code in Code]
+    assert sha256(b"\n".join(records + reasons)) == _BYTES_OF_VERSION[ENGINE_VERSION]
 
 
 @pytest.mark.parametrize("value", [None, b"", b"null", b"[]", b"{}", b'{"data":{}}', b"\xff", b"[" * 100_000])
-def test_readers_answer_none_to_whatever_is_none_of_ours(value: bytes | None) -> None:
+def test_readers_return_none_for_foreign_records(value: bytes | None) -> None:
     for read in (*READERS.values(), read_entry):
         assert read(value) is None
 
@@ -211,7 +227,7 @@ def test_signature_stands_outside_what_is_read_back() -> None:
 
 @pytest.mark.parametrize("province", Province)
 @pytest.mark.parametrize("row", CERTIFICATES)
-def test_row_of_the_second_batch_is_named_with_its_batch(province: Province, row: int) -> None:
+def test_second_batch_rows_are_named_with_their_batch(province: Province, row: int) -> None:
     two = recognition_of_two()
     event = second_batch_event(province, row)
     raw = json.dumps(event).encode()
@@ -241,7 +257,9 @@ def test_row_of_the_second_batch_is_named_with_its_batch(province: Province, row
 
 # Ledger entries.
 
-SPAN = EntrySpan(Province.SICHUAN, "sichuan.display", 3, 1_700, 1_712, 13, RECEIVED)
+LANE = LaneId(Province.SICHUAN, "sichuan.display", 3)
+LINES = [input_line(1_700 + number, RECEIVED, "sha256:00", b"key") for number in range(13)]
+SPAN = EntrySpan(LANE, InputLog("topicid", 2), 1_700, 1_712, RECEIVED, LINES)
 
 
 def decisions_of_two_batches() -> list[Decision]:
@@ -266,10 +284,9 @@ def decisions_of_two_batches() -> list[Decision]:
 def test_ledger_counts_name_batch_and_row() -> None:
     decisions = decisions_of_two_batches()
     counts = Counter(facets_of(decision) for decision in decisions)
-    lane, topics = LaneId(Province.SICHUAN, "sichuan.display", 3), Topics()
+    lane, topics = LANE, Topics()
     outputs = [Output(topics.ledger, b"k", b"v", (CONTENT_TYPE,))]
-    digest = outputs_digest("sm3", outputs)
-    value = build_entry(SPAN, counts, len(outputs), digest, LIST.digest, None)
+    value = build_entry(SPAN, counts, outputs, LIST.digest, None, algorithm="sm3", remembered=b"r")
     model = LedgerEntry.model_validate_json(value, strict=True)
     assert model.model_dump(mode="json", exclude_unset=True) == json.loads(value)
     entry = read_entry(value)
@@ -287,6 +304,13 @@ def test_ledger_counts_name_batch_and_row() -> None:
     assert (entry.received, entry.engine_version, entry.previous, entry.redriven) == (
         RECEIVED, ENGINE_VERSION, None, None,
     )  # fmt: skip
+    assert entry.log == SPAN.log
+    assert has_inputs_digest(entry, LINES)
+    assert not has_inputs_digest(entry, LINES[1:])
+    assert is_last_input(entry, LINES[-1])
+    assert not is_last_input(entry, LINES[0])
+    assert has_remembered(entry, b"r")
+    assert not has_remembered(entry, b"")
     assert has_outputs_digest(entry, outputs)
     assert not has_outputs_digest(entry, [Output(topics.ledger, None, b"v", (CONTENT_TYPE,))])
     for read in READERS.values():

@@ -1,4 +1,5 @@
-"""The documents are true to the code: links, commands, targets, services, settings; and both READMEs say the same."""
+"""The documents are true to the code: links, commands, targets, services, settings; and both READMEs say the
+same."""
 
 import ast
 import os
@@ -22,6 +23,8 @@ from typer.main import get_command
 from docs.outside import outside
 from gateway.adapters.settings import Settings
 from gateway.cli.main import app
+from gateway.contract.headers import CONTENT_TYPE
+from gateway.contract.outputs import Output, output_parts, outputs_digest
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -79,7 +82,7 @@ def said(page: Path, program: str) -> Iterator[list[str]]:
     for line in lines(page):
         for part in re.split(r"\s\|\s|&&|;", line.replace("\\|", "|")):
             try:
-                words = shlex.split(part, comments=True)
+                words = shlex.split(part.strip("() "), comments=True)  # a subshell has parentheses
             except ValueError:
                 continue
             while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
@@ -239,6 +242,8 @@ def logged_events() -> set[str]:
     found = set()
     for path in (ROOT / "gateway").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "WaitingLog":
+                found |= {each.value for each in node.args if isinstance(each, ast.Constant)}
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
                 continue
             first = node.args[0]
@@ -274,7 +279,7 @@ def test_every_command_has_its_line() -> None:
     assert [name for name in leaves(get_command(app), "gateway") if not re.search(rf"`{name}\b", text)] == []
 
 
-def test_the_glossary_has_a_chinese_term_and_a_meaning_for_each_term() -> None:
+def test_each_glossary_term_has_chinese_and_a_meaning() -> None:
     entries = [cells for cells in rows("docs/glossary.md") if len(cells) == 4 and cells[0] != "term"]
     assert len(entries) > 80
     assert [
@@ -329,7 +334,17 @@ def test_pages_that_fetch_from_outside_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "offered"),
-    [("gateway fe", "feedback"), ("gateway feedback m", "mark"), ("gateway audit --pr", "--prove")],
+    [
+        ("gateway fe", "feedback"),
+        ("gateway feedback m", "mark"),
+        ("gateway audit --pr", "--prove"),
+        ("gateway tail gateway.d", "gateway.deadletter"),
+        ("gateway redrive --reason LIST_ROW", "LIST_ROW_UNRESOLVED"),
+        ("gateway feedback list --status p", "pending"),
+        ("gateway tail sichuan.rejection --unit 四川省大", "四川省大数据中心"),
+        ("gateway report --unit 四川省交通", "四川省交通运输厅"),
+        ("gateway publish x --province s", "sichuan"),
+    ],
 )
 def test_bash_completes(typed: str, offered: str) -> None:
     environment = os.environ | {
@@ -378,13 +393,58 @@ def blocks(page: str, language: str) -> list[str]:
     return [block for each, block in _BLOCK.findall((ROOT / page).read_text(encoding="utf-8")) if each == language]
 
 
-def test_the_event_of_the_readme_is_decided_as_it_says() -> None:
+def test_the_readmes_event_is_decided_as_shown() -> None:
     command = next(block for block in blocks("README.md", "sh") if block.startswith("gateway check"))
     assert run_gateway(*shlex.split(command)[1:]) == blocks("README.md", "json")[0]
 
 
-def test_the_amendment_of_the_page_changes_what_the_page_says(tmp_path: Path) -> None:
+def test_the_documented_amendment_has_its_documented_effect(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "config/recognition", tmp_path / "draft")
     (tmp_path / "draft/amendment-1.yaml").write_text(blocks("docs/list.md", "yaml")[0], encoding="utf-8")
     command = shlex.split(blocks("docs/list.md", "sh")[0].replace(" draft", f" {tmp_path / 'draft'}"))
     assert blocks("docs/list.md", "text")[0].strip() in run_gateway(*command[1:], expect=1)
+
+
+def test_names_of_tests_are_short() -> None:
+    found = [
+        name
+        for file in sorted((ROOT / "tests").rglob("test_*.py"))
+        for name in re.findall(r"^\s*(?:async )?def test_(\w+)\(", file.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert len(found) > 500
+    assert [name for name in found if len(name.split("_")) >= 10] == []
+
+
+def test_docstrings_and_comments_are_under_110_columns() -> None:
+    """But for tables, trees and lists in them, whose lines are what they are."""
+    wide = []
+    for path in (
+        path for folder in ("benchmarks", "docs", "gateway", "tests") for path in (ROOT / folder).rglob("*.py")
+    ):
+        text = path.read_text(encoding="utf-8")
+        wide += [f"{path.relative_to(ROOT)}:{number}" for number, line in prose_of(text) if columns(line) >= 110]
+    assert wide == []
+
+
+def prose_of(program: str) -> Iterator[tuple[int, str]]:
+    """The lines of its docstrings and of comments that stand alone, with their numbers."""
+    lines = program.splitlines()
+    for node in ast.walk(ast.parse(program)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            for number in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+                if not re.match(r"[ │├└]*[-├└│]|.*  \d\d  ", lines[number - 1]) and "``: ``" not in lines[number - 1]:
+                    yield number, lines[number - 1]
+    yield from ((number, line) for number, line in enumerate(lines, start=1) if re.match(r" *# \S", line))
+
+
+def test_openssl_alone_computes_an_entrys_digest(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "proving.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```bash\n(digest_of.*?)```", page, re.DOTALL)
+    headers = (CONTENT_TYPE, ("chuanyu-origin", "四川".encode()))
+    outputs = [Output("topic", b"key", b"first value", headers), Output("other", b"", b"second\n", headers[:1])]
+    for number, output in enumerate(outputs, start=1):
+        (folder := tmp_path / f"record-{number:02}").mkdir()
+        for name, content in zip(("topic", "key", "headers", "value"), output_parts(output)[1:], strict=True):
+            (folder / name).write_bytes(content)
+    printed = subprocess.run(["sh", "-c", block], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert "sm3:" + printed.split()[-1] == outputs_digest("sm3", outputs)

@@ -1,13 +1,16 @@
-"""How large a lane's next turn may be: ordinary events have full turns, garbage has short ones, and each recovers."""
+"""How large a lane's next turn may be: ordinary events have full turns, garbage has short ones, and each
+recovers."""
 
 import asyncio
 
 import pytest
 
-from gateway.contract.ledger_entry import Facets
+from gateway.contract.facets import Facets
+from gateway.contract.ledger_entry import UNKNOWN_LOG, EntrySpan
 from gateway.relay import fairness
 from gateway.relay.fairness import GARBAGE_TURN_S, Gate, next_limit
 from gateway.relay.turn import Turn
+from tests.unit.test_turn import LANE
 
 
 def turn_of(**counts: int) -> Turn:
@@ -16,13 +19,13 @@ def turn_of(**counts: int) -> Turn:
     for name, count in counts.items():
         outcome, reason = ("reject", "INVALID_EVENT") if name == "invalid" else (name, None)
         made[Facets(outcome, None, None, None, None, None, reason)] = count
-    return Turn(made, (), (), 0, "")
+    return Turn(EntrySpan(LANE, UNKNOWN_LOG, 0, 0, 0), made, (), (), "")
 
 
 @pytest.mark.parametrize(
     "counts", [{"forward": 1000}, {"reject": 1000}, {"duplicate": 1000}, {"forward": 600, "dead_letter": 400}]
 )
-def test_ordinary_events_double_their_turns_up_to_the_most_whatever_they_cost(counts: dict[str, int]) -> None:
+def test_ordinary_turns_double_up_to_the_maximum(counts: dict[str, int]) -> None:
     assert next_limit(200, turn_of(**counts), 5.0, 1000) == 400
     assert next_limit(1000, turn_of(**counts), 5.0, 1000) == 1000
 
@@ -36,7 +39,7 @@ def test_garbage_has_turns_of_a_bounded_time(counts: dict[str, int]) -> None:
     assert limit == pytest.approx(GARBAGE_TURN_S / each_s, abs=1)
 
 
-def test_the_costliest_garbage_still_goes_one_by_one_and_good_events_after_it_have_full_turns_again() -> None:
+def test_turns_shrink_to_one_for_garbage_and_recover() -> None:
     limit = next_limit(1000, turn_of(dead_letter=16), 0.4, 1000)
     assert limit == 1 == next_limit(1, turn_of(invalid=1), 3.0, 1000)
     for _ in range(10):
@@ -45,7 +48,7 @@ def test_the_costliest_garbage_still_goes_one_by_one_and_good_events_after_it_ha
     assert next_limit(1, turn_of(dead_letter=1), 0.0, 1000) == 2
 
 
-async def test_turns_of_garbage_go_one_after_the_other_and_ordinary_ones_beside_them() -> None:
+async def test_only_one_garbage_turn_runs_at_a_time() -> None:
     gate, inside, most = Gate(), 0, 0
 
     async def take_turns(*, garbage: bool) -> None:
@@ -63,8 +66,8 @@ async def test_turns_of_garbage_go_one_after_the_other_and_ordinary_ones_beside_
         await take_turns(garbage=False)
 
 
-async def test_a_lane_in_trouble_does_not_keep_the_others_garbage_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fairness, "_PATIENCE_S", 0.01)
+async def test_stuck_lane_does_not_block_garbage_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fairness, "_MOST_WAIT_S", 0.01)
     gate = Gate()
     async with gate.passing(garbage=True):
         async with gate.passing(garbage=True):

@@ -1,4 +1,5 @@
-"""The certificate identifier of GB/T 36904: its shape, and ISO 7064 MOD 37,36 as the standard describes it."""
+"""The certificate identifier of GB/T 36904: its shape, and ISO 7064 MOD 37,36 as the standard describes
+it."""
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,8 @@ DIGITS = st.text("0123456789", min_size=3, max_size=3)
 
 
 def mod_37_36(text: str) -> str:
-    """The pure system's recursion, as ISO 7064 clause 8 writes it: independent of the library that the gateway uses."""
+    """The pure system's recursion, as ISO 7064 clause 8 writes it: independent of the library that the
+    gateway uses."""
     product = 36
     for character in text:
         product = (product + ALPHABET.index(character)) % 36 or 36

@@ -38,14 +38,14 @@ def amend(*changes: dict[str, Any], **more: Any) -> dict[str, Any]:
     return AMENDMENT | {"set": list(changes)} | more
 
 
-def test_a_list_is_equal_to_itself_however_its_files_are_called(tmp_path: Path) -> None:
+def test_file_names_make_no_difference_to_a_list(tmp_path: Path) -> None:
     old, new = lists(tmp_path, {"batch": SHIPPED}, {"other": SHIPPED})
     changes = compare(load_recognition(old), load_recognition(new), DAY)
     assert changes.are_equal
     assert list(to_objects(changes, None)) == []
 
 
-def test_settled_cell_says_old_new_provenance_and_document(tmp_path: Path) -> None:
+def test_resolved_cell_shows_old_new_provenance_and_document(tmp_path: Path) -> None:
     area = {"row": 6, "cell": "scope.chongqing", "value": {"text": "重庆全市范围内", "whole": True}}
     row = only_row(compared(tmp_path, change=amend(area)))
     assert (row.ref, row.certificate, row.kind) == (RowRef(1, 6), "道路运输从业资格证", "changed")
@@ -60,7 +60,8 @@ def test_settled_cell_says_old_new_provenance_and_document(tmp_path: Path) -> No
         "document": "测试1号",
     }
     assert (row.gains, row.loses) == ({"scope.chongqing": ("重庆全市范围内",)}, {})
-    # Sichuan's certificates are shown in Chongqing, so they can pass; the other side's area is still inferred.
+    # Sichuan's certificates are shown in Chongqing, so they can pass; the other side's area is still
+    # inferred.
     assert (row.opens, row.closes) == ((Province.SICHUAN,), ())
 
 
@@ -74,7 +75,7 @@ def test_day_decides_which_editions_are_compared(tmp_path: Path) -> None:
     assert after is not None
 
 
-def test_amendment_from_another_day_is_two_editions_and_cells_between(tmp_path: Path) -> None:
+def test_moved_amendment_date_changes_editions_and_cells(tmp_path: Path) -> None:
     old, new = lists(
         tmp_path,
         {"batch": SHIPPED, "change": AMENDMENT},
@@ -170,7 +171,7 @@ def test_row_that_ends_is_removed_from_the_day_after(tmp_path: Path) -> None:
     assert [each.since for each in changes.editions] == ["2022-10-23", "2026-12-01"]
 
 
-def test_rows_own_date_is_a_cell_and_added_row_gains(tmp_path: Path) -> None:
+def test_row_dates_are_cells_and_added_rows_gain(tmp_path: Path) -> None:
     ends = batch(5, effective_until="2026-11-30")
     changes = compared(tmp_path, before=ends, date="2026-11-30")
     assert only_row(changes).cells == (CellChange("effective_until", {"value": "2026-11-30"}, None),)
@@ -228,7 +229,7 @@ def test_command_on_equal_lists_exits_zero(tmp_path: Path) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_options_that_do_not_fit(options: list[str], code: int, said: str, tmp_path: Path) -> None:
+def test_incompatible_options_are_refused(options: list[str], code: int, said: str, tmp_path: Path) -> None:
     old, new = lists(tmp_path, {"batch": SHIPPED}, {"batch": SHIPPED, "change": AMENDMENT})
     done = gateway("list", "diff", str(old), str(new), *options)
     assert (done.returncode, done.stdout) == (code, b"")

@@ -1,4 +1,5 @@
-"""How names are compared (NFKC, no spaces, no quotes, no trailing APP/移动端/客户端; 中华人民共和国 optional)."""
+"""How names are compared (NFKC, no spaces, no quotes, no trailing APP/移动端/客户端; 中华人民共和国
+optional)."""
 
 import unicodedata
 

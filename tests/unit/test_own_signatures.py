@@ -1,4 +1,5 @@
-"""The gateway's signatures on its own records: made and verified, found where changed, with mistakes in the settings named."""
+"""The gateway's signatures on its own records: made and verified, found where changed, with mistakes in the
+settings named."""
 
 import asyncio
 import json
@@ -73,9 +74,7 @@ def check(settings: Settings) -> RecordCheck:
     return load_record_check(settings)
 
 
-def test_a_turns_records_are_signed_and_its_digests_are_of_the_signed_ones(
-    signer: RecordSigner, check: RecordCheck
-) -> None:
+def test_a_turns_digests_are_of_its_signed_records(signer: RecordSigner, check: RecordCheck) -> None:
     turn = turn_of_all_kinds()
     plain, signed = close(turn), close(turn, signer)
     assert plain == take_turn(
@@ -130,7 +129,7 @@ def test_optional_lets_pass_what_is_unsigned_and_nothing_else(signer: RecordSign
     assert off.problem(Written(signed.replace(b'"500103"', b'"500105"'))) is None
 
 
-def test_an_events_own_signature_does_not_go_out_as_if_it_were_the_records() -> None:
+def test_an_events_own_signature_is_not_passed_on() -> None:
     event = display_event(Province.SICHUAN) | {"signature": "ab" * 64, "signaturekey": "sichuan-1", "other": "stays"}
     record = Record(0, json.dumps(event).encode(), key=event["data"]["holder"]["ref"].encode())
     turn = take_turn(LANE, [record], LIST, Horizon(10**9, 10), None, topics=Topics(), algorithm="sm3")

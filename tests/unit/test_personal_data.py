@@ -1,6 +1,8 @@
-"""What was personal in the input is in nothing that goes out: names where no name may stand, numbers anywhere.
+"""What was personal in the input is in nothing that goes out: names where no name may stand, numbers
+anywhere.
 
-All persons are made up. A name in the free text of a valid field cannot be told from a unit's name and is no matter here.
+All persons are made up. A name in the free text of a valid field cannot be distinguished from a unit's name,
+and does not matter here.
 """
 
 import base64
@@ -14,6 +16,7 @@ from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import packaged_config
 from gateway.contract.display_event import read_event
 from gateway.core.decision import Outcome
+from gateway.core.digest import sha256
 from gateway.core.event import UnreadableError
 from gateway.core.province import Province
 from gateway.decide import decide_bytes
@@ -65,7 +68,8 @@ def with_name(event: dict[str, Any], place: str, name: str) -> str:
 
 
 def everything_out(raw: bytes, province: Province, headers: Any = (), key: Any = ...) -> tuple[Outcome, str]:
-    """The outcome, and all text that anybody could get to see: records, what they hold in Base64, reasons, errors."""
+    """The outcome, and all text that anybody could get to see: records, what they hold in Base64, reasons,
+    errors."""
     decision = decide_bytes(raw, province, RECEIVED, LIST, headers=headers, key=key)
     record = record_of(decision, raw)
     assert record is not None
@@ -82,9 +86,7 @@ def everything_out(raw: bytes, province: Province, headers: Any = (), key: Any =
 
 @settings(max_examples=300, deadline=None)
 @given(PROVINCES, PLACES, NAMES, st.booleans())
-def test_name_where_none_may_stand_is_refused_and_not_repeated(
-    province: Province, place: str, name: str, escaped: bool
-) -> None:
+def test_misplaced_name_is_rejected_and_not_repeated(province: Province, place: str, name: str, escaped: bool) -> None:
     text = with_name(display_event(province), place, name)
     if escaped:
         text = text.encode("ascii", "backslashreplace").decode()
@@ -95,7 +97,7 @@ def test_name_where_none_may_stand_is_refused_and_not_repeated(
 
 @settings(max_examples=300, deadline=None)
 @given(PROVINCES, PLACES, NAMES, st.sampled_from(["id", "source"]))
-def test_name_in_what_is_no_event_is_not_kept(province: Province, place: str, name: str, lacks: str) -> None:
+def test_name_in_a_dead_letter_is_not_kept(province: Province, place: str, name: str, lacks: str) -> None:
     event = display_event(province)
     del event[lacks]
     outcome, seen = everything_out(with_name(event, place, name).encode(), province)
@@ -173,3 +175,49 @@ def test_holder_leaves_as_reference_and_masked_name_only(province: Province, wro
     assert outcome is (Outcome.REJECT if wrong else Outcome.FORWARD)
     for text in (holder["ref"], holder["name_masked"]):
         assert (text in seen) is (outcome is Outcome.FORWARD)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    PROVINCES,
+    MOBILES,
+    st.sampled_from(["", "86", "+86", "0086"]),
+    st.sampled_from(
+        ["\\n", "\\t", "\\r", "\\b", "\\f", '\\"', "\\/", "\\\\", "\\u0020", "\\u8bdd", "\\\\n", "\\\\\\n", "-"]
+    ),
+    st.sampled_from(["", "-", " ", "\u200b"]),
+    st.sampled_from(CODINGS),
+    st.booleans(),
+)
+def test_number_behind_an_escape_is_not_kept(
+    province: Province, number: str, country: str, before: str, gap: str, coding: str, closed: bool
+) -> None:
+    spelt = gap.join([number[:3], number[3:7], number[7:]])
+    raw = f'{{"phone": "{before}{country}{spelt}{"" if not closed else chr(34) + "}"}'.encode(coding)
+    outcome, seen = everything_out(raw, province)
+    assert outcome is Outcome.DEAD_LETTER
+    assert spelt not in seen
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    PROVINCES,
+    MOBILES | st.text("\u202e\x07\x1b\u2028", min_size=1),
+    st.text(max_size=8),
+    st.text(max_size=8),
+    st.booleans(),
+)
+def test_disallowed_id_is_shown_as_its_digest(
+    province: Province, bad: str, before: str, after: str, in_binary_mode: bool
+) -> None:
+    event_id = f"{before}-{bad}-{after}"
+    event = display_event(province) | {"id": event_id}
+    headers, raw = [], json.dumps(event).encode()
+    if in_binary_mode:
+        data = event.pop("data")
+        headers = [(f"ce_{name}", str(value).encode("utf-8")) for name, value in event.items()]
+        raw = json.dumps(data).encode()
+    outcome, seen = everything_out(raw, province, headers)
+    assert outcome is Outcome.REJECT
+    assert bad not in seen
+    assert sha256(event_id.encode()) in seen

@@ -1,4 +1,5 @@
-"""The reasons: their order is the contract's, each has words and advice in both languages, and units that can put it right."""
+"""The reasons: their order is the contract's, each has words and advice in both languages, and units that
+can put it right."""
 
 import copy
 import json
@@ -51,13 +52,13 @@ CONTRACT = {
 """The contract's table: the order in which codes become the primary reason, and whom each goes back to."""
 
 
-def test_codes_stand_in_the_contracts_order_and_go_back_to_its_recipients() -> None:
+def test_codes_have_the_contracts_order_and_recipients() -> None:
     assert [(code.value, code.entry.recipient) for code in Code] == list(CONTRACT.items())
     for code in Code:
         assert code.entry.code == code.name == code.value == str(code)
 
 
-def test_every_code_but_the_readers_has_a_check_of_its_own() -> None:
+def test_each_code_except_invalid_event_has_a_check() -> None:
     checks = {code: code.entry.check for code in Code}
     assert checks.pop(Code.INVALID_EVENT) is None  # the reader of events finds it
     assert None not in checks.values()
@@ -116,7 +117,7 @@ WRONG: dict[str, tuple[str, Any]] = {
     st.sets(st.sampled_from(sorted(WRONG)), min_size=1),
     st.sampled_from(SignatureStatus),
 )
-def test_each_reason_has_its_own_units_and_the_records_are_their_union_in_order(
+def test_responsible_units_are_the_union_over_reasons(
     province: Province, wrong: set[str], signature: SignatureStatus
 ) -> None:
     event = copy.deepcopy(display_event(province))
@@ -151,7 +152,7 @@ def test_each_reason_has_its_own_units_and_the_records_are_their_union_in_order(
     )
 
 
-def test_where_nobody_knows_whose_event_it_is_the_centres_hear_of_it() -> None:
+def test_events_of_unknown_origin_go_to_the_centres() -> None:
     event = display_event(Province.SICHUAN) | {"source": "urn:x"}
     decision = decide_bytes(json.dumps(event).encode(), None, RECEIVED, LIST)
     assert isinstance(decision, Reject)

@@ -1,6 +1,10 @@
 """The list as files: every mistake is named by file, row and cell; amendments; as of a date."""
 
 import copy
+import itertools
+import json
+import os
+import random
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +12,20 @@ import pytest
 import yaml
 
 from gateway.adapters.list_files import load_recognition
+from gateway.adapters.list_watch import ListWatch, ReloadResult
 from gateway.adapters.settings import packaged_config
+from gateway.core.decision import Outcome, row_of
+from gateway.core.province import Province
+from gateway.core.recognition import RowRef
+from gateway.decide import decide_bytes
 from gateway.errors import RecognitionListError
+from gateway.operate.examples import display_event
+from gateway.operate.lists.show import validate_list
+from gateway.operate.times import parse_time
+from tests.unit.second_batch import second_batch_content
 
-SHIPPED = yaml.safe_load((packaged_config() / "recognition" / "batch-1.yaml").read_text(encoding="utf-8"))
+SHIPPED_TEXT = (packaged_config() / "recognition" / "batch-1.yaml").read_text(encoding="utf-8")
+SHIPPED = yaml.safe_load(SHIPPED_TEXT)
 AMENDMENT = {
     "amends": 1,
     "document": {"number": "测试1号", "title": "说明", "issued_by": ["四川省人民政府办公厅"], "signed": "2026-11-01"},
@@ -76,7 +90,7 @@ MISTAKES = {
     "no date": ({name: value for name, value in SHIPPED.items() if name != "effective_from"}, "effective_from:"),
     "a key twice": ("batch: 1\nbatch: 2\n", "batch stands twice in one mapping"),
     "no YAML": ("rows: [", "not readable YAML: line"),
-    "a list at the top": ("- 1\n", "valid dictionary"),
+    "a list at the top": ("- 1\n", "mapping of names"),
 }
 
 
@@ -126,7 +140,7 @@ def test_all_mistakes_of_all_files_are_reported_at_once(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 3
 
 
-def test_list_file_under_another_ending_is_not_left_out_silently(tmp_path: Path) -> None:
+def test_list_file_with_another_ending_is_refused(tmp_path: Path) -> None:
     write(tmp_path, batch=SHIPPED)
     (tmp_path / "amendment.yml").write_text("amends: 1\n", encoding="utf-8")
     with pytest.raises(RecognitionListError, match=r"amendment\.yml: list files end with \.yaml"):
@@ -144,16 +158,17 @@ def test_amendment_makes_an_edition_from_its_date_on(tmp_path: Path) -> None:
     before, after = recognition.edition_on("2026-11-30"), recognition.edition_on("2026-12-01")
     assert before.digest != after.digest
     cell = after.rows[18].row.scope.chongqing
-    assert cell.settled
+    assert cell.resolved
     assert cell.document == "测试1号"
-    assert not before.rows[18].row.scope.chongqing.settled
-    assert not after.rows[18].row.scope.sichuan.settled
+    assert not before.rows[18].row.scope.chongqing.resolved
+    assert not after.rows[18].row.scope.sichuan.resolved
     assert recognition.edition_on("2022-10-22").rows == ()
 
 
-def test_digest_is_of_what_the_list_says_not_of_how_it_is_written(tmp_path: Path) -> None:
-    shipped = load_recognition(packaged_config() / "recognition")
-    rewritten = load_recognition(write(tmp_path, other_name=SHIPPED))
+def test_list_digest_depends_on_content_only(tmp_path: Path) -> None:
+    shipped = load_recognition(write(tmp_path, shipped=SHIPPED_TEXT))
+    (tmp_path / "rewritten").mkdir()
+    rewritten = load_recognition(write(tmp_path / "rewritten", other_name=SHIPPED))
     assert shipped.digest == rewritten.digest
     (tmp_path / "changed").mkdir()
     changed = load_recognition(
@@ -184,3 +199,273 @@ def test_shipped_list_is_what_the_seed_supports() -> None:
         19: ["scenarios", "matters", "scope.sichuan", "scope.chongqing"],
         20: ["certificate", "issuers.sichuan", "issuers.chongqing", "channels", "scenarios"],
     }
+
+
+# What YAML and file systems let people write
+
+
+def problems_of(folder: Path) -> list[str]:
+    with pytest.raises(RecognitionListError) as caught:
+        load_recognition(folder)
+    return caught.value.problems
+
+
+def amendment_text(line: str) -> str:
+    """The amendment as its file would say it, with one line of another kind at its end."""
+    return yaml.safe_dump(AMENDMENT, allow_unicode=True, sort_keys=False) + line
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("no such day", amendment_text("effective_until: 2026-11-31\n"),
+         "effective_until: 2026-11-31 is not a date (YYYY-MM-DD) (line 15)"),
+        ("a date that is a number", amendment_text("effective_until: 1767225600\n"), "effective_until: not a date"),
+        ("a time for a date", amendment_text("effective_until: 2026-12-31T08:00:00\n"), "is not a date (YYYY-MM-DD)"),
+        ("octal row", amendment_text("").replace("row: 19", "row: 010"), "line 10, column 8: set.#1.row: YAML may take"),
+        ("row with an underscore", amendment_text("").replace("row: 19", "row: 1_9"), "set.#1.row: YAML may take this"),
+        ("hexadecimal row", amendment_text("").replace("row: 19", "row: 0x13"), "set.#1.row: YAML may take this"),
+        ("sexagesimal row", amendment_text("").replace("row: 19", "row: 0:19"), "set.#1.row: YAML may take this"),
+        ("a yes for a row", amendment_text("").replace("row: 19", "row: yes"), "row True: row: must be a whole number"),
+        ("a text for a row", amendment_text("").replace("row: 19", "row: '19'"), "row: must be a whole number"),
+        ("a list as a key", amendment_text("rules: {[a]: b}\n"), "line 15, column 9: rules: a key has to be one word"),
+        ("a mapping as a key", amendment_text("? {a: b}\n: c\n"), "a key has to be one word"),
+        ("too deep", amendment_text("rules: " + "[" * 5000), "nested more than 40 deep"),
+        ("an alias of itself", amendment_text("rules: &a {x: *a}\n"), "rules.x: holds itself, by an alias"),
+        ("aliases of aliases", amendment_text(
+            "a0: &a0 [x, x, x, x, x, x, x, x]\n"
+            + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 8)}]\n" for n in range(1, 9))), "more than 1,000,000"),
+        ("a value of another kind", amendment_text("x: !!int y\n"), "not a value of its kind"),
+        ("a tag", amendment_text("x: !!timestamp y\n"), "x: tags (`!…`) are not supported"),
+        ("a control character", amendment_text("x: \x07\n"), "line 15: a control character"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and len(value) < 30 else "",
+)  # fmt: skip
+def test_what_yaml_would_guess_at_is_refused_by_name(name: str, text: str, expected: str, tmp_path: Path) -> None:
+    problems = problems_of(write(tmp_path, batch=SHIPPED, change=text))
+    assert all(problem.startswith("change.yaml: ") for problem in problems), name
+    assert any(expected in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("# 修订\namends: 1\n".encode("gbk"), "not UTF-8: line 1: it seems to be GBK: save it as UTF-8"),
+        ("amends: 1\n# 修订\n".encode("gbk"), "not UTF-8: line 2: it seems to be GBK"),
+        ("amends: 1\n".encode("utf-16"), "it seems to be UTF-16"),
+        ("amends: 1\n".encode("utf-16-le"), "it seems to be UTF-16"),
+        (b"amends: 1\n\n\xff\xfe\xff", "not UTF-8: line 3: save the file as UTF-8"),
+    ],
+)
+def test_file_in_another_encoding_gets_a_hint(raw: bytes, expected: str, tmp_path: Path) -> None:
+    write(tmp_path, batch=SHIPPED)
+    (tmp_path / "change.yaml").write_bytes(raw)
+    (problem,) = problems_of(tmp_path)
+    assert problem.startswith("change.yaml: ")
+    assert expected in problem
+
+
+def test_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
+    write(tmp_path, batch=SHIPPED)
+    text = yaml.safe_dump(AMENDMENT, allow_unicode=True)
+    (tmp_path / "change.yaml").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert len(load_recognition(tmp_path).editions) == 2
+
+
+@pytest.mark.parametrize("name", ["a.YAML", "a.yml", "a.Yml", "batch-2.yaml.txt", "batch-2.yaml.bak", "yaml"])
+def test_name_that_is_nearly_a_list_files_is_refused(name: str, tmp_path: Path) -> None:
+    write(tmp_path, batch=SHIPPED)
+    (tmp_path / name).write_text("amends: 1\n", encoding="utf-8")
+    assert problems_of(tmp_path) == [f"{name}: list files end with .yaml; rename it, or move it away"]
+
+
+def test_only_visible_ignored_files_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, batch=SHIPPED)
+    for name in ("notes.txt", "amendment.json", ".batch-1.yaml.swp", "batch.yaml~", "#batch.yaml#"):
+        (tmp_path / name).write_text("x", encoding="utf-8")
+    assert validate_list(tmp_path, "text") == 0
+    said = capsys.readouterr().err
+    assert "not read, as list files end with .yaml: amendment.json, notes.txt\n" in said
+
+
+def test_reload_refuses_file_names_that_are_not_utf8(tmp_path: Path) -> None:
+    watch = ListWatch(write(tmp_path, batch=SHIPPED))
+    name = os.fsencode(tmp_path) + b"/" + "修订.yaml".encode("gbk")
+    Path(os.fsdecode(name)).write_text(yaml.safe_dump(AMENDMENT, allow_unicode=True), encoding="utf-8")
+    assert [watch.reload(), watch.reload()] == [ReloadResult.NOTHING_NEW, ReloadResult.REFUSED]
+    (problem,) = watch.problems
+    assert "the file's name is not UTF-8 but seems to be GBK (修订.yaml); rename it" in problem
+    problem.encode()  # it can be logged and printed
+    assert len(watch.current.editions) == 1
+    os.rename(name, tmp_path / "修订.yaml")
+    assert [watch.reload(), watch.reload()] == [ReloadResult.NOTHING_NEW, ReloadResult.LOADED]
+    assert len(watch.current.editions) == 2
+
+
+@pytest.mark.parametrize("name", ["a.YAML", "x.yaml.txt"])
+def test_reload_refuses_a_file_with_a_wrong_name(name: str, tmp_path: Path) -> None:
+    watch = ListWatch(write(tmp_path, batch=SHIPPED))
+    (tmp_path / name).write_text("amends: 1\n", encoding="utf-8")
+    assert [watch.reload(), watch.reload()] == [ReloadResult.NOTHING_NEW, ReloadResult.REFUSED]
+    assert watch.problems == [f"{name}: list files end with .yaml; rename it, or move it away"]
+
+
+def test_worker_keeps_the_list_when_the_folder_goes(tmp_path: Path) -> None:
+    folder = tmp_path / "list"
+    folder.mkdir()
+    watch = ListWatch(write(folder, batch=SHIPPED))
+    folder.rename(tmp_path / "gone")
+    assert [watch.reload(), watch.reload()] == [ReloadResult.NOTHING_NEW, ReloadResult.REFUSED]
+    assert "does not exist" in watch.problems[0]
+    assert watch.current.editions
+
+
+def test_an_unusable_list_folder_says_why(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    assert "does not exist" in problems_of(tmp_path / "nowhere")[0]
+    assert "is not a folder" in problems_of(tmp_path / "file")[0]
+    write(tmp_path, batch=SHIPPED)
+    os.mkfifo(tmp_path / "pipe.yaml")  # reading one waits for ever
+    assert problems_of(tmp_path) == ["pipe.yaml: not a file"]
+
+
+# Amendments beside one another
+
+
+def added_row(number: int = 21, **changes: Any) -> dict[str, Any]:
+    """A row as an amendment adds it: row 5's cells under another number and certificate."""
+    row = copy.deepcopy(SHIPPED["rows"][4]) | {"row": number}
+    row["certificate"] = {"provenance": "read", "value": f"新增证照{number}"}
+    row["scenarios"] = {"provenance": "read", "value": [{"code": f"{number:02d}-1", "text": "执法场景"}]}
+    return row | changes
+
+
+def adding(*rows: dict[str, Any], **more: Any) -> dict[str, Any]:
+    content = {name: value for name, value in AMENDMENT.items() if name != "set"}
+    return content | {"add": list(rows)} | more
+
+
+def setting(row: int, cell: str, value: Any, **more: Any) -> dict[str, Any]:
+    return AMENDMENT | {"set": [{"row": row, "cell": cell, "value": value}]} | more
+
+
+def test_amendment_adds_a_row_from_its_day_on(tmp_path: Path) -> None:
+    later = setting(21, "channels", ["渝快办"], effective_from="2026-12-15")
+    recognition = load_recognition(write(tmp_path, batch=SHIPPED, a=adding(added_row()), b=later))
+    assert [edition.since for edition in recognition.editions] == ["2022-10-23", "2026-12-01", "2026-12-15"]
+    assert len(recognition.edition_on("2026-11-30").rows) == 20
+    row = recognition.edition_on("2026-12-01").rows[20].row
+    assert (row.row, row.certificate.value, row.channels.document) == (21, "新增证照21", "测试1号")
+    assert recognition.edition_on("2026-12-15").rows[20].row.channels.value == ("渝快办",)
+
+
+def test_added_row_ends_with_its_day_or_document(tmp_path: Path) -> None:
+    rows = added_row(21), added_row(22, effective_from="2026-12-10", effective_until="2026-12-20")
+    recognition = load_recognition(
+        write(tmp_path, batch=SHIPPED, a=adding(*rows, effective_until="2026-12-31"))
+    )  # fmt: skip
+    days = {day: [each.row.row for each in recognition.edition_on(day).rows[20:]] for day in (
+        "2026-12-01", "2026-12-10", "2026-12-21", "2026-12-31", "2027-01-01",
+    )}  # fmt: skip
+    assert list(days.values()) == [[21], [21, 22], [21], [21], []]
+
+
+def test_event_passes_by_an_added_row(tmp_path: Path) -> None:
+    recognition = load_recognition(write(tmp_path, batch=SHIPPED, change=adding(added_row())))
+    event = display_event(Province.SICHUAN)
+    event["time"] = "2026-12-02T08:00:00+08:00"
+    event["data"]["certificate"] |= {"type_name": "新增证照21", "type_code": None}
+    event["data"]["display"]["scenario"] = "21-1"
+    received = parse_time("", event["time"])
+    decision = decide_bytes(json.dumps(event).encode(), Province.SICHUAN, received, recognition)
+    assert (decision.outcome, row_of(decision)) == (Outcome.FORWARD, RowRef(1, 21))
+
+
+RULE = {"description": "测试", "ends_with": ["局"]}
+SAME_DAY = {
+    "one cell": (
+        setting(19, "channels", ["天府通办"]), setting(19, "channels", ["渝快办"]),
+        "row 19: channels: sets what a.yaml sets too, from 2026-12-01 on",
+    ),
+    "one rule": (
+        setting(19, "channels", ["天府通办"], rules={"测试": RULE}),
+        setting(18, "channels", ["天府通办"], rules={"测试": RULE | {"ends_with": ["处"]}}),
+        "rules: 测试: a.yaml defines it in another way, from 2026-12-01 on too",
+    ),
+    "one row": (adding(added_row()), adding(added_row()), "row 21: add: a.yaml adds this row too"),
+    "a row and its cell": (
+        adding(added_row()), setting(21, "channels", ["渝快办"]), "row 21: channels: sets what a.yaml sets too",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SAME_DAY)
+def test_amendments_of_one_day_may_not_contradict_each_other(kind: str, tmp_path: Path) -> None:
+    first, second, expected = SAME_DAY[kind]
+    assert any(expected in problem for problem in problems_of(write(tmp_path, batch=SHIPPED, a=first, b=second)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        (setting(19, "channels", ["天府通办"], rules={"测试": RULE}),
+         setting(18, "channels", ["天府通办"], rules={"测试": RULE})),
+        (setting(19, "channels", ["天府通办"]), setting(19, "channels", ["渝快办"], effective_from="2026-12-02")),
+        (adding(added_row(21)), adding(added_row(22)), setting(5, "channels", ["渝快办"])),
+    ],
+    ids=["one rule in the same words", "one cell on two days", "two rows and a cell"],
+)  # fmt: skip
+def test_amendments_combine_alike_under_any_file_names(changes: tuple[dict[str, Any], ...], tmp_path: Path) -> None:
+    digests = set()
+    for order in itertools.permutations(changes):
+        folder = tmp_path / f"{len(digests)}-{random.random()}"
+        folder.mkdir()
+        files = {f"amendment-{number}": change for number, change in enumerate(order)}
+        digests.add(load_recognition(write(folder, batch=SHIPPED, **files)).digest)
+    assert len(digests) == 1
+
+
+ADDING_MISTAKES = {
+    "a row that is there": (adding(added_row(5)), "row 5: add: batch 1 has this row already; change its cells by `set`"),
+    "numbers that fall": (adding(added_row(22), added_row(21)), "add: the numbers must rise, each once"),
+    "a row before its document": (
+        adding(added_row(effective_from="2026-11-01")), "row 21: effective_from: lies before that of the amendment",
+    ),
+    "a row that ends before it begins": (
+        adding(added_row(effective_from="2026-12-09", effective_until="2026-12-08")),
+        "row 21: effective_until lies before effective_from",
+    ),
+    "an unknown rule": (
+        adding(added_row(scope={
+            side: {"provenance": "read", "value": {"text": "x", "rule": "无"}} for side in ("sichuan", "chongqing")
+        })),
+        "row 21: scope.sichuan: no rule is called 无 in this file or in batch 1",
+    ),
+    "a cell that is wrong": (adding(added_row(channels={"provenance": "read"})), "row 21: channels: a missing cell"),
+    "nothing at all": ({name: AMENDMENT[name] for name in ("amends", "document", "effective_from")}, "changes nothing"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", ADDING_MISTAKES)
+def test_mistake_in_an_added_row_is_named(mistake: str, tmp_path: Path) -> None:
+    change, expected = ADDING_MISTAKES[mistake]
+    problems = problems_of(write(tmp_path, batch=SHIPPED, change=change))
+    assert any(each.startswith("change.yaml: ") and expected in each for each in problems), problems
+
+
+def test_setting_a_cell_before_its_row_is_refused(tmp_path: Path) -> None:
+    early = setting(21, "channels", ["渝快办"], effective_from="2026-11-15")
+    (problem,) = problems_of(write(tmp_path, batch=SHIPPED, early=early, late=adding(added_row())))
+    assert problem == "early.yaml: row 21: channels: late.yaml adds the row from 2026-12-01 on only"
+
+
+def test_rules_of_another_batch_are_not_usable(tmp_path: Path) -> None:
+    second = second_batch_content()
+    second["rows"][0]["scope"]["sichuan"] = {"provenance": "read", "value": {"text": "x", "rule": "公证机构"}}
+    (problem,) = problems_of(write(tmp_path, one=SHIPPED, two=second))
+    assert "two.yaml: row 1: scope.sichuan: no rule is called 公证机构 in this file" in problem
+
+
+def test_the_last_day_of_the_calendar_is_no_end(tmp_path: Path) -> None:
+    recognition = load_recognition(write(tmp_path, batch=SHIPPED | {"effective_until": "9999-12-31"}))
+    assert [edition.since for edition in recognition.editions] == ["2022-10-23"]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import packaged_config
 from gateway.contract.dead_letter import MAX_DEADLETTER_BYTES, DeadLetterRecord
+from gateway.contract.display_event import as_repeated
 from gateway.contract.rejection import RejectionRecord
 from gateway.core.decision import ENGINE_VERSION, Decision, Duplicate, Forward, Outcome, Reject, row_of
 from gateway.core.event import Identity
@@ -65,12 +66,12 @@ def test_output_keeps_its_model_and_says_what_was_decided(raw: bytes, province: 
     decision = decide_bytes(raw, province, received, LIST)
     written: Any = MODELS[decision.outcome].model_validate_json(written_of(decision, raw), strict=True)
     if isinstance(written, DeadLetterRecord):
-        assert (written.data.origin.topic, written.data.origin.partition, written.data.origin.offset) == ORIGIN
+        assert (written.data.origin.topic, written.data.origin.partition, written.data.origin.offset) == ORIGIN[:3]
         assert written.data.size == len(raw)
         assert written.data.input_digest == "sha256:" + hashlib.sha256(raw).hexdigest()
         assert (written.data.bytes_base64 is None) is (written.data.withheld is not None)
     else:
-        assert written.data.event.id == json.loads(raw)["id"]
+        assert written.data.event.id == as_repeated(json.loads(raw)["id"])
         assert written.data.event.source == json.loads(raw)["source"]
         assert written.data.decision.input_digest == "sha256:" + hashlib.sha256(raw).hexdigest()
         assert written.data.decision.engine_version == ENGINE_VERSION
@@ -89,7 +90,7 @@ def test_output_keeps_its_model_and_says_what_was_decided(raw: bytes, province: 
             assert reason.message.en.startswith(reason.code.entry.en)
 
 
-def test_decision_digest_can_be_computed_again_from_what_is_on_record() -> None:
+def test_decision_digest_can_be_recomputed_from_the_record() -> None:
     """Input digest, list digest, engine version, outcome and reasons: each changes it, nothing else does."""
     event = display_event(Province.SICHUAN)
     plain, later = decided(event), decided(event, RECEIVED + 1000)
@@ -182,8 +183,8 @@ def test_what_was_forwarded_is_only_read() -> None:
     assert forwarded == before
 
 
-def test_the_beginning_of_a_digest_is_enough_to_know_the_content() -> None:
-    """The horizon keeps no more of each."""
+def test_a_digest_prefix_suffices_to_recognise_content() -> None:
+    """The horizon keeps only the beginning of each digest."""
     event = display_event(Province.SICHUAN)
     first = decided(event)
     assert isinstance(first, Forward)
@@ -205,8 +206,9 @@ def digest_of_many(seed: int = 11, records: int = 1500) -> str:
     return digest.hexdigest()
 
 
-def test_same_bytes_in_another_process_with_other_hash_seeds_and_another_time_zone() -> None:
-    """What Python does not fix between processes (the order of sets, the local time) must not be in a decision."""
+def test_hash_seed_and_time_zone_change_no_bytes() -> None:
+    """What Python does not fix between processes (the order of sets, the local time) must not be in a
+    decision."""
     program = (
         "import importlib.util as u; s = u.spec_from_file_location('records', r'" + __file__ + "'); "
         "m = u.module_from_spec(s); s.loader.exec_module(m); print(m.digest_of_many())"

@@ -1,4 +1,5 @@
-"""A lane's history under two lists, without Kafka: every decision is what ``decide`` says, and is counted once."""
+"""A lane's history under two lists, without Kafka: every decision is what ``decide`` says, and is counted
+once."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -43,12 +44,12 @@ def before(tmp_path: Path) -> Recognition:
 
 @pytest.fixture
 def after(tmp_path: Path) -> Recognition:
-    """Row 5 without 渝快办, row 6's area in Chongqing settled, row 12 gone."""
+    """Row 5 without 渝快办, row 6's area in Chongqing resolved, row 12 gone."""
     (tmp_path / "after").mkdir()
     fewer = batch(5, channels={"provenance": "read", "value": ["天府通办"]})
     fewer["rows"] = [row for row in fewer["rows"] if row["row"] != 12]
-    settled = {"row": 6, "cell": "scope.chongqing", "value": {"text": "重庆全市范围内", "whole": True}}
-    change = AMENDMENT | {"effective_from": "2026-11-01", "set": [settled]}
+    resolution = {"row": 6, "cell": "scope.chongqing", "value": {"text": "重庆全市范围内", "whole": True}}
+    change = AMENDMENT | {"effective_from": "2026-11-01", "set": [resolution]}
     return load_recognition(write(tmp_path / "after", batch=fewer, change=change))
 
 
@@ -88,16 +89,18 @@ def replayed(
     return replay.tally
 
 
-def test_decision_made_again_is_the_one_that_reading_it_anew_gives(before: Recognition, after: Recognition) -> None:
+def test_deciding_again_equals_deciding_from_the_bytes(before: Recognition, after: Recognition) -> None:
     for each in history(before, 3000):
-        again, anew = decide_again(decide_alone(each, before), after), decide_alone(each, after)
-        assert (again.digest, again.outcome, row_of(again)) == (anew.digest, anew.outcome, row_of(anew))
-        assert getattr(again, "reasons", ()) == getattr(anew, "reasons", ())
+        again, from_bytes = decide_again(decide_alone(each, before), after), decide_alone(each, after)
+        assert (again.digest, again.outcome, row_of(again)) == (
+            from_bytes.digest,
+            from_bytes.outcome,
+            row_of(from_bytes),
+        )
+        assert getattr(again, "reasons", ()) == getattr(from_bytes, "reasons", ())
 
 
-def test_every_event_is_counted_once_and_changes_are_those_of_the_decisions(
-    before: Recognition, after: Recognition
-) -> None:
+def test_replay_counts_each_event_and_each_change_once(before: Recognition, after: Recognition) -> None:
     records = history(before, 4000)
     tally = replayed(records, before, after)
     expected: Counter[Any] = Counter()
@@ -139,7 +142,7 @@ def test_records_before_the_start_are_remembered_and_not_counted(before: Recogni
 
 
 def test_what_was_rejected_and_came_again_is_no_repetition(before: Recognition, after: Recognition) -> None:
-    # Row 6 is settled in the second list alone: there the second one of each repeats a forward.
+    # Row 6 is resolved in the second list alone: there the second one of each repeats a forward.
     twice = [each for each in history(before, 3000) if row_of(decide_alone(each, before)) == RowRef(1, 6)]
     opened = [each for each in twice if isinstance(decide_alone(each, after), Forward)]
     assert opened
@@ -204,7 +207,7 @@ def test_summary_adds_up_and_names_nobody(before: Recognition, after: Recognitio
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_exit_codes_and_messages(options: list[str], code: int, said: str) -> None:
+def test_replay_exit_codes_and_messages(options: list[str], code: int, said: str) -> None:
     done = gateway("replay", *options)
     assert done.returncode == code, done.stderr.decode()
     assert said in done.stderr.decode()

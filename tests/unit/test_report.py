@@ -1,5 +1,7 @@
-"""Reports: the arithmetic, who they are about, and that nothing which an event says becomes markup, a formula or a link."""
+"""Reports: the arithmetic, who they are about, and that nothing which an event says becomes markup, a
+formula or a link."""
 
+import dataclasses
 import io
 import json
 from collections.abc import Iterator
@@ -18,12 +20,16 @@ from gateway.core.reasons import Code
 from gateway.core.recognition import RowRef
 from gateway.errors import UsageError
 from gateway.feedback.cases import CaseCounter, Share
+from gateway.feedback.changelog import Position
 from gateway.feedback.days import DayShare, day_key
+from gateway.feedback.flows import Flow
 from gateway.feedback.history import Change, Status, case_message
+from gateway.feedback.page.case_list import CaseQuery, list_cases
+from gateway.feedback.page.effectiveness import effectiveness
 from gateway.feedback.page.server import STATIC
-from gateway.feedback.page.views import cases, codes, effectiveness
+from gateway.feedback.page.views import codes
 from gateway.feedback.problems import Observation, Problem
-from gateway.feedback.report.model import Flow, build_report
+from gateway.feedback.report.model import build_report
 from gateway.feedback.report.write import FORMS, form_of, make_report
 from gateway.feedback.state import FeedbackTopics, State
 from tests.unit.second_batch import CERTIFICATES, issuer_of, recognition_of_two
@@ -70,9 +76,10 @@ def state() -> State:
     return made
 
 
-def test_a_units_own_displays_are_counted_and_compared_with_the_period_before(state: State) -> None:
+def test_a_units_displays_are_compared_between_periods(state: State) -> None:
     report = build_report(state, LIST, TRANSPORT, "2026-11-17", "2026-11-23", MADE)
-    # Repetitions are no displays; what was refused and then went through is recognised; Chongqing's certificates are not its own.
+    # Repetitions are not displays; what was refused and then went through is recognised; Chongqing's
+    # certificates are not its own.
     assert report.now == Flow(92, 11)
     assert report.before == ("2026-11-10", "2026-11-16")
     assert report.earlier == Flow(40, 10)
@@ -94,11 +101,12 @@ def test_the_centres_see_everything_and_unresolved_rows_first(state: State) -> N
     assert report.unresolved[0].ref == (1, 6)
     assert report.unresolved[0].cost == 1
     assert len(report.rows) == 20
-    assert {unit for unit, *_ in report.departments} == {TRANSPORT, "重庆市交通局", "四川省大数据中心"}
+    units = {TRANSPORT, "重庆市交通局", "四川省大数据中心", "重庆市人民政府电子政务中心"}
+    assert {unit for unit, *_ in report.departments} == units
     assert build_report(state, LIST, "四川省大数据中心", "2026-11-17", "2026-11-23", MADE) == report
 
 
-def test_a_unit_without_problems_has_a_report_that_says_so_and_an_unknown_one_is_named_with_its_neighbours(
+def test_empty_reports_say_so_and_unknown_units_are_refused(
     state: State,
 ) -> None:
     report = build_report(state, LIST, "四川省司法厅", "2026-11-17", "2026-11-23", MADE)
@@ -117,7 +125,7 @@ def test_effectiveness_says_what_unresolved_rows_cost(state: State) -> None:
     assert costs[10] == (True, 0)
 
 
-def test_every_code_has_words_and_advice_and_can_be_chosen_on_the_page() -> None:
+def test_the_page_offers_every_code_with_advice() -> None:
     offered = codes()["items"]
     assert [each["code"] for each in offered] == [*Code, *DeadLetterCode]
     assert all(each["zh"] and each["en"] for each in offered)
@@ -141,14 +149,14 @@ def two_batches(state: State) -> State:
     return state
 
 
-def test_rows_of_two_batches_with_one_number_are_reported_apart(state: State) -> None:
+def test_equal_row_numbers_of_batches_are_reported_separately(state: State) -> None:
     lists, period = recognition_of_two(), ("2026-11-17", "2026-11-23")
     report = build_report(two_batches(state), lists, None, *period, MADE)
     rows = {str(row.ref): row for row in report.rows}
     assert len(report.rows) == len(rows) == 20 + len(CERTIFICATES)
     assert (rows["1/5"].certificate, rows["2/5"].certificate) == ("道路运输证", CERTIFICATES[5])
     assert (rows["1/5"].flow, rows["2/5"].flow) == (Flow(92 + 5000, 10), Flow(7, 3))
-    assert rows["2/5"].uses == (("渝快办", "05-1", 7),)
+    assert rows["2/5"].uses == (("渝快办", "05-1 监督检查", 7),)
     assert rows["2/6"].last is None
     assert rows["2/6"].cost == 0
     assert {(str(line.case.problem.ref), line.in_period) for line in report.cases} == {
@@ -177,9 +185,52 @@ def test_effectiveness_and_the_pages_filters_keep_the_batches_apart(state: State
     assert rows[2, 5]["areas"] == {"500103": {"forwarded": 7, "refused": 0}, "500106": {"forwarded": 0, "refused": 3}}
     assert [use["channel"] for use in rows[2, 5]["uses"]] == ["渝快办"]
     assert (rows[1, 6]["cost"], rows[2, 6]["cost"]) == (1, 0)
-    (case,) = cases(state, {}, RowRef(2, 5))["items"]
+    (case,) = list_cases(state, CaseQuery(row=RowRef(2, 5)))["items"]
     assert (case["batch"], case["row"], case["count"]) == (2, 5, 3)
-    assert cases(state, {}, None)["total"] == 3
+    assert list_cases(state, CaseQuery())["total"] == 3
+
+
+def test_lost_records_stand_first_in_reports(state: State) -> None:
+    state.put_day("1/sichuan/2026-11-22", DayShare({"||lost|": 1200}, {}, 0, 0))
+    state.put_day("1/sichuan/2026-10-01", DayShare({"||lost|": 7}, {}, 0, 0))  # before the period
+    period = ("2026-11-17", "2026-11-23")
+    centres = build_report(state, LIST, None, *period, MADE)
+    assert [tuple(each) for each in centres.lost] == [("sichuan", "2026-11-22", 1200, 0, ())]
+    assert centres.now == Flow(92 + 1000 + 5000, 11)  # not decided, and so no display
+    for name, form in FORMS.items():
+        content = form.render(centres)
+        if name == "xlsx":
+            book = load_workbook(io.BytesIO(content))
+            assert [cell.value for cell in book["丢失的输入消息"][2]] == ["2026-11-22", "四川", 1200, 0]
+            assert str(book["概况"]["A4"].value).startswith("注意：本期有1,200条输入消息")
+        else:
+            text = content.decode()
+            assert text.index("1,200条输入消息") < text.index("在对方省市亮证")
+            assert "丢失的输入消息" in text
+    assert build_report(state, LIST, Province.SICHUAN.platform, *period, MADE).lost == centres.lost
+    for unit in (Province.CHONGQING.platform, TRANSPORT):
+        report = build_report(state, LIST, unit, *period, MADE)
+        assert report.lost == ()
+        assert "丢失" not in FORMS["md"].render(report).decode()
+
+
+def test_a_report_says_that_counts_are_not_complete(state: State) -> None:
+    state.positions["changelog", 0] = Position({"t": 5}, 1, until={"t": 90})
+    report = build_report(state, LIST, TRANSPORT, "2026-11-17", "2026-11-23", MADE)
+    assert "正在重新统计" in FORMS["md"].render(report).decode()
+    state.positions["changelog", 0] = Position({"t": 90}, 1)
+    report = build_report(state, LIST, TRANSPORT, "2026-11-17", "2026-11-23", MADE)
+    assert "正在重新统计" not in FORMS["md"].render(report).decode()
+
+
+def test_a_report_says_that_its_data_are_old(state: State) -> None:
+    report = build_report(state, LIST, TRANSPORT, "2026-11-17", "2026-11-23", MADE)
+    assert "无响应" not in FORMS["md"].render(report).decode()
+    old = dataclasses.replace(report, is_current=False, data_of="2026-11-23T04:05:00Z")
+    said = "生成本报告时Kafka（消息系统）无响应，数据截至2026-11-23 12:05，其后的亮证和标记未计入"
+    assert all(said in FORMS[form].render(old).decode() for form in ("html", "md"))
+    unknown = dataclasses.replace(report, is_current=False)
+    assert "数据可能不是最新的" in FORMS["md"].render(unknown).decode()
 
 
 @pytest.fixture
@@ -213,7 +264,7 @@ class Tags(HTMLParser):
         self.text += data
 
 
-def test_html_is_one_file_without_script_or_anything_from_outside(hostile: State) -> None:
+def test_html_report_holds_no_script_or_external_resource(hostile: State) -> None:
     parsed = Tags()
     parsed.feed(FORMS["html"].render(build_report(hostile, LIST, None, "2026-11-17", "2026-11-23", MADE)).decode())
     assert "<script>alert(1)</script>" in parsed.text  # shown, as text
@@ -227,6 +278,25 @@ def test_html_is_one_file_without_script_or_anything_from_outside(hostile: State
     policy = next(attributes["content"] for tag, attributes in parsed.tags if attributes.get("http-equiv"))
     assert policy is not None
     assert policy.startswith("default-src 'none'")
+
+
+@pytest.mark.parametrize("form", ["html", "md", "xlsx"])
+def test_names_that_look_alike_can_be_told_apart(state: State, form: str) -> None:
+    """Whatever cannot be seen, or turns a text round, is shown: in values, ids and notes, of every form."""
+    hidden = "天府\u200b通办\u202e\x1b[2K\x9b"
+    shares: dict[str, Share] = {}
+    found = problem(value=hidden, zh=f"渠道不符：{hidden}", certificate=hidden, accepted=(hidden,))
+    CaseCounter(shares, 1).count([(0, Observation(f"id-{hidden}", NOON, "sichuan.display/0/1", (found,)))])
+    for key, share in shares.items():
+        state.put_share(key, share)
+    content = FORMS[form].render(build_report(state, LIST, None, "2026-11-17", "2026-11-23", MADE))
+    if form == "xlsx":
+        sheets = load_workbook(io.BytesIO(content))
+        text = "\n".join(str(cell.value) for sheet in sheets for row in sheet.iter_rows() for cell in row)
+    else:
+        text = content.decode()
+    assert not {"\u200b", "\u202e", "\x1b", "\x9b"} & set(text)
+    assert text.replace("\\\\", "\\").count(r"天府\u200b通办\u202e\x1b") >= 2
 
 
 def test_markdown_keeps_its_tables(hostile: State) -> None:
@@ -247,11 +317,13 @@ def _tables(text: str) -> Iterator[list[str]]:
             lines = []
 
 
-def test_a_workbook_opens_and_no_value_is_a_formula_or_a_link(hostile: State) -> None:
+def test_workbook_values_are_never_formulas_or_links(hostile: State) -> None:
     book = load_workbook(
         io.BytesIO(FORMS["xlsx"].render(build_report(hostile, LIST, None, "2026-11-17", "2026-11-23", MADE)))
     )
-    assert book.sheetnames == ["概况", "未定的清单行", "问题", "每日", "原因", "地区", "落地实效", "各部门"]
+    assert book.sheetnames == [
+        "概况", "待确认的清单行", "退回构成", "处理意见", "问题", "每日", "原因", "地区", "落地实效", "各部门",
+    ]  # fmt: skip
     cells = [cell for sheet in book for row in sheet.iter_rows() for cell in row if cell.value is not None]
     assert any("=1+1" in str(cell.value) for cell in cells)
     assert all(cell.data_type != "f" and cell.hyperlink is None for cell in cells)
@@ -277,7 +349,7 @@ def test_days_are_chinas(state: State, since: str | None, until: str | None, exp
 
 
 @pytest.mark.parametrize(("since", "until"), [("yesterday", None), ("2026-02-30", None), ("2026-11-02", "2026-11-01")])
-def test_days_that_are_none_are_refused(state: State, since: str, until: str | None) -> None:
+def test_invalid_days_are_refused(state: State, since: str, until: str | None) -> None:
     from datetime import datetime
 
     with pytest.raises(UsageError):

@@ -1,9 +1,12 @@
-"""Events' signatures: published vectors of the standards, any change found, keys by their periods, order kept."""
+"""Events' signatures: published vectors of the standards, any change found, keys by their periods, order
+kept."""
 
 import asyncio
+import base64
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -11,16 +14,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tongsuopy.crypto.asymciphers import ec
 
+from gateway.adapters.list_files import load_recognition
+from gateway.adapters.settings import packaged_config
 from gateway.adapters.signatures import NO_SIGNATURES, KeyRing, load_key_ring
 from gateway.contract.signing import read_signed, signed_message
+from gateway.core.decision import Reject
 from gateway.core.province import Province
+from gateway.core.reasons import Code
 from gateway.core.signature import SignatureStatus
+from gateway.decide import decide_bytes
 from gateway.errors import ConfigurationError
 from gateway.operate.examples import display_event
 from tests.signing import KEYS, SIGNERS, edwards_pem, event_signed_by, settings_with, sm2_pem
 
+LIST = load_recognition(packaged_config() / "recognition")
 NOON = 1_795_406_400_000
-# GB/T 32918.5-2017, annex A.2: the recommended curve, user A with the default ID, the message "message digest".
+# GB/T 32918.5-2017, annex A.2: the recommended curve, user A with the default ID, the message "message
+# digest".
 PUBLIC = (
     0x09F9DF311E5421A150DD7D161E4BC5C672179FAD1833FC076BB08FF356F35020,
     0xCCEA490CE26775A52DC6EA718CC1AA600AED05FBF35E084A6632F6072DA9AD13,
@@ -39,7 +49,7 @@ EDWARDS_SIGNATURE = bytes.fromhex(
 
 @pytest.fixture(scope="module")
 def ring(tmp_path_factory: pytest.TempPathFactory) -> KeyRing:
-    """Sichuan must sign."""
+    """Return a key ring under which Sichuan must sign."""
     return load_key_ring(settings_with(tmp_path_factory.mktemp("keys"), "required"))
 
 
@@ -126,7 +136,65 @@ def test_what_the_policy_makes_of_it(ring: KeyRing, tmp_path: Path) -> None:
     for off in (NO_SIGNATURES, ring):  # Chongqing's are off in both
         assert off.status(Province.CHONGQING, NOON, wrong) is SignatureStatus.UNASKED
     half = event_signed_by("sichuan-1").replace(b'"signature": "', b'"signature": "zz')
-    assert optional.status(Province.SICHUAN, NOON, half) is SignatureStatus.INVALID
+    assert optional.status(Province.SICHUAN, NOON, half) is SignatureStatus.MALFORMED
+
+
+DER = bytes.fromhex("3045022100" + "f5" * 32 + "0220" + "31" * 32)
+FORMS = [
+    (DER.hex(), SignatureStatus.IN_DER),
+    (DER.hex().upper(), SignatureStatus.IN_DER),
+    (base64.b64encode(DER).decode(), SignatureStatus.IN_DER),
+    (base64.urlsafe_b64encode(DER).decode().rstrip("="), SignatureStatus.IN_DER),
+    (base64.b64encode(SIGNATURE).decode(), SignatureStatus.IN_BASE64),
+    (base64.urlsafe_b64encode(SIGNATURE).decode(), SignatureStatus.IN_BASE64),
+    (base64.b64encode(SIGNATURE).decode().rstrip("="), SignatureStatus.IN_BASE64),
+    (SIGNATURE.hex()[:-1], SignatureStatus.OTHER_LENGTH),
+    (SIGNATURE.hex()[:-2], SignatureStatus.OTHER_LENGTH),
+    ("04" + SIGNATURE.hex(), SignatureStatus.OTHER_LENGTH),
+    ("0", SignatureStatus.OTHER_LENGTH),
+    ("", SignatureStatus.MALFORMED),
+    ("0x" + SIGNATURE.hex(), SignatureStatus.MALFORMED),
+    (SIGNATURE.hex(":"), SignatureStatus.MALFORMED),
+    ("签名", SignatureStatus.MALFORMED),
+    (17, SignatureStatus.MALFORMED),
+    (None, SignatureStatus.MALFORMED),
+    ("f" * 100_000, SignatureStatus.MALFORMED),
+    (SIGNATURE.hex(), SignatureStatus.INVALID),  # another message's, in the right form
+]
+
+
+@pytest.mark.parametrize(("value", "status"), FORMS, ids=lambda value: str(value)[:12])
+def test_wrong_form_and_wrong_value_differ(ring: KeyRing, value: Any, status: SignatureStatus) -> None:
+    event = json.loads(event_signed_by("sichuan-1"))
+    event["signature"] = value
+    assert ring.status(Province.SICHUAN, NOON, json.dumps(event).encode()) is status
+    if isinstance(value, str):
+        data = json.dumps(event.pop("data")).encode()
+        headers = [(f"ce_{name}", str(attribute).encode()) for name, attribute in event.items()]
+        assert ring.status(Province.SICHUAN, NOON, data, headers) is status
+
+
+@pytest.mark.parametrize("status", sorted({status for _, status in FORMS}))
+def test_the_reason_says_which(status: SignatureStatus) -> None:
+    raw = json.dumps(display_event(Province.SICHUAN)).encode()
+    decision = decide_bytes(raw, Province.SICHUAN, NOON, LIST, signature=status)
+    assert isinstance(decision, Reject)
+    (reason,) = decision.reasons
+    assert reason.code is Code.SIGNATURE_INVALID
+    assert ("form is wrong" in reason.en, "格式错误" in reason.zh) == ((status is not SignatureStatus.INVALID,) * 2)
+    for word, other in (
+        ("DER", "in_der"),
+        ("Base64", "in_base64"),
+        ("length", "other_length"),
+        ("does not match", "invalid"),
+    ):
+        assert (word in reason.en) is (status == other)
+
+
+@given(st.text(st.sampled_from("0123456789abcdefABCXYZ+/-_= "), max_size=200))
+def test_whatever_stands_there_is_no_valid_signature(ring: KeyRing, text: str) -> None:
+    event = json.loads(event_signed_by("sichuan-1")) | {"signature": text}
+    assert ring.status(Province.SICHUAN, NOON, json.dumps(event).encode()) in {status for _, status in FORMS}
 
 
 def test_keys_overlap_and_each_has_its_period(ring: KeyRing) -> None:
@@ -157,7 +225,7 @@ def test_statuses_come_in_the_records_order(ring: KeyRing) -> None:
         ({"algorithm": "ed25519"}, "not the PEM of an Ed25519 public key"),
         ({"public_key": "nothing"}, "not the PEM of an SM2 public key"),
         ({"valid_until": "2020-01-01T00:00:00Z"}, "valid_until must be later"),
-        ({"valid_from": "2026-01-01T00:00:00"}, "timezone"),
+        ({"valid_from": "2026-01-01T00:00:00"}, "must be a time with an offset"),
         ({"province": "guizhou"}, "keys.0.province"),
     ],
 )

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.times import HOUR, MINUTE, china_date, format_instant, is_date, parse_instant
+from gateway.operate.times import parse_day, parse_since, parse_until, time_for_people
 
 CHINA = datetime.timezone(datetime.timedelta(hours=8))
 OFFSETS = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda m: datetime.timezone(datetime.timedelta(minutes=m)))
@@ -78,7 +79,7 @@ def test_moment_that_does_not_exist(none: str) -> None:
     assert parse_instant(none) is None
 
 
-def test_units() -> None:
+def test_instants_are_in_microseconds() -> None:
     start = parse_instant("2026-11-23T00:00:00Z")
     assert start is not None
     assert parse_instant("2026-11-23T00:05:00Z") == start + 5 * MINUTE
@@ -93,12 +94,34 @@ def test_day_begins_at_midnight_in_china() -> None:
 
 
 @pytest.mark.parametrize("text", ["2024-02-29", "0001-01-01", "9999-12-31"])
-def test_dates(text: str) -> None:
+def test_valid_dates_are_accepted(text: str) -> None:
     assert is_date(text)
 
 
 @pytest.mark.parametrize(
     "text", ["2023-02-29", "2024-2-9", "20240229", "2024-W09-4", "2024-02-29T00:00", "", "0000-01-01", "２０２４-01-01"]
 )
-def test_no_dates(text: str) -> None:
+def test_values_that_are_not_dates_are_refused(text: str) -> None:
     assert not is_date(text)
+
+
+def test_since_and_until_take_days_and_instants() -> None:
+    """A day is Beijing's: since its beginning, until its end, so that it is meant itself."""
+    midnight = 1_795_363_200_000  # 2026-11-23T00:00:00+08:00
+    assert parse_since("2026-11-23") == midnight
+    assert parse_until("2026-11-23") == midnight + 86_400_000
+    for parse in (parse_since, parse_until):
+        assert parse("2026-11-22T16:00:00Z") == parse("2026-11-23t00:00:00+08:00") == midnight
+        assert parse(None) is None
+
+
+def test_counted_days_are_those_of_beijing() -> None:
+    assert parse_day("--since", "2026-11-23") == "2026-11-23"
+    assert parse_day("--since", "2026-11-22T16:00:00Z") == "2026-11-23"
+    assert parse_day("--since", None) is None
+
+
+def test_times_are_read_in_beijing_with_the_offset() -> None:
+    assert time_for_people(1_795_392_003_999) == "2026-11-23 08:00:03 +08:00"
+    assert time_for_people("2026-11-22T23:59:59.999Z") == "2026-11-23 07:59:59 +08:00"
+    assert time_for_people("no time at all") == "no time at all"

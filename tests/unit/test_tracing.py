@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
-from gateway.adapters.settings import TracingSettings, load_settings
+from gateway.adapters.setting_groups import TracingSettings
+from gateway.adapters.settings import load_settings
 from gateway.core.province import Province
 from gateway.operate.doctor.here import check_configuration
-from gateway.operate.doctor.result import Installation, Status
+from gateway.operate.doctor.result import CheckStatus, Installation
 from gateway.operate.examples import display_event
 from tests.unit.test_turn import Record, turn
 
@@ -26,7 +27,7 @@ def carried_on(headers: list[tuple[str, bytes]], **extensions: str) -> dict[str,
     return {name: value for name, value in output.headers if name in {"traceparent", "tracestate"}}
 
 
-def test_the_senders_header_goes_before_the_events_own_and_without_either_there_is_none() -> None:
+def test_the_header_takes_precedence_over_the_events_context() -> None:
     assert carried_on([]) == {}
     assert carried_on([], traceparent=EXTENSION, tracestate="a=1") == {
         "traceparent": EXTENSION.encode(), "tracestate": b"a=1",
@@ -40,13 +41,13 @@ def test_the_senders_header_goes_before_the_events_own_and_without_either_there_
     [b"", b"nonsense", HEADER.upper().encode(), f"00-{'0' * 32}-{SPAN}-01".encode(), f"00-{TRACE}-{'0' * 16}-01".encode(),
      f"ff-{TRACE}-{SPAN}-01".encode(), HEADER.encode() + b"\n", None],
 )  # fmt: skip
-def test_a_header_that_is_no_trace_context_is_not_carried_on(parent: bytes) -> None:
+def test_an_invalid_trace_context_is_not_propagated(parent: bytes) -> None:
     assert carried_on([("traceparent", parent), ("tracestate", b"vendor=x")]) == {}
     assert carried_on([("traceparent", parent)], traceparent=HEADER) == {"traceparent": HEADER.encode()}
 
 
 @pytest.mark.parametrize("state", [b"vendor=13800138000", "vendor=四川".encode(), b"x" * 513, b"", None])
-def test_a_state_that_may_be_somebodys_number_is_left_behind(state: bytes) -> None:
+def test_a_tracestate_with_personal_numbers_is_dropped(state: bytes) -> None:
     assert carried_on([("traceparent", HEADER.encode()), ("tracestate", state)]) == {"traceparent": HEADER.encode()}
 
 
@@ -59,4 +60,7 @@ async def test_the_doctor_says_where_spans_go() -> None:
     tracing = TracingSettings(enabled=True, endpoint="http://collector:4318")
     settings = load_settings().model_copy(update={"tracing": tracing})
     found = {each.subject: each for each in await check_configuration(Installation(settings))}
-    assert (found["tracing"].status, found["tracing"].message) == (Status.FINE, "spans go to http://collector:4318")
+    assert (found["tracing"].status, found["tracing"].message) == (
+        CheckStatus.FINE,
+        "spans go to http://collector:4318",
+    )

@@ -1,4 +1,5 @@
-"""Reads what comes back: verification records of what was shown here, and rejections of what this platform sent.
+"""Reads what comes back: verification records of what was shown here, and rejections of what this platform
+sent.
 
     python consumer.py [HOW_MANY]
 
@@ -17,7 +18,8 @@ def handle(topic: str, record: dict) -> None:
     """The platform's own work. A record may come again after a crash: its ``id`` tells."""
     data = record["data"]
     if topic.endswith(".verification"):
-        said = {"outcome": "verified", "row": data["list"]["row"], "certificate": data["certificate"]["type_name"]}
+        listed = {"batch": data["list"]["batch"], "row": data["list"]["row"]}
+        said = {"outcome": "verified", **listed, "certificate": data["certificate"]["type_name"]}
     else:
         said = {"outcome": "rejected", "reasons": [reason["code"] for reason in data["reasons"]]}
     print(json.dumps({"event": data["event"]["id"], **said}, ensure_ascii=False), flush=True)

@@ -1,4 +1,5 @@
-"""Publishes what was shown, signed: one line of input (id, time, data) is one event. Needs confluent-kafka and cryptography.
+"""Publishes what was shown, signed: one line of input (id, time, data) is one event. Needs confluent-kafka
+and cryptography.
 
     python publisher.py displays.ndjson
 

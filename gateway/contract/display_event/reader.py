@@ -1,43 +1,54 @@
-"""Reads a Kafka record's bytes: a display event, or what is wrong with it. The plain reader; ``fast_reader`` is its twin."""
+"""Reads a Kafka record's bytes: a display event, or what is wrong with it. The plain reader; ``fast_reader``
+is its twin."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from types import EllipsisType
 from typing import Any
 
 from pydantic import ValidationError
 
+from gateway.contract.data_encoding import DATA_BASE64, DATACONTENTTYPE, JSON_TYPE, decode_base64, same_media_type
 from gateway.contract.display_event.extensions import (
-    are_valid,
-    carried,
     carried_although_invalid,
+    carried_if_valid,
     content_of,
-    is_extension,
+    problem_of,
 )
 from gateway.contract.display_event.fast_reader import (
     holds_personal,
+    identity_of,
     read_event_fast,
     to_event,
     to_event_fast,
     wording_of,
 )
-from gateway.contract.display_event.model import MAX_EVENT_BYTES, MAX_ID_LENGTH, DisplayEvent
-from gateway.contract.headers import Headers, is_binary
+from gateway.contract.display_event.model import DATE, MAX_EVENT_BYTES, MAX_ID_LENGTH, DisplayEvent
+from gateway.contract.headers import (
+    CONTENT_TYPE,
+    TRACEPARENT,
+    Headers,
+    has_misnamed_attributes,
+    is_binary,
+    parse_traceparent,
+)
 from gateway.contract.strict_json import Document, NotJsonError, read
 from gateway.core.digest import canonical, sha256
 from gateway.core.event import Event, Found, Invalid, Reading, UnreadableError, Valid
-from gateway.core.privacy import holds_personal_number
-from gateway.core.province import SOURCES
-from gateway.core.times import parse_instant
+from gateway.core.privacy import holds_personal_code, holds_personal_identifier, holds_personal_number
+from gateway.core.times import RFC3339, parse_instant
 
-_CONTEXT = frozenset(DisplayEvent.model_fields)
+_CONTEXT = frozenset({*DisplayEvent.model_fields, DATA_BASE64})
+_DATA = ("data", DATA_BASE64)
+_NAMING = frozenset({"id", "source"})
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _MOST_PROBLEMS = 100
 _SAYABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 
 _PROBLEMS = {
     "missing": ("缺少必填字段", "required, but missing"),
-    "extra_forbidden": ("约定之外的字段", "unknown field; it may be personal data"),
+    "extra_forbidden": ("存在未约定的字段", "unknown field; it may be personal data"),
     "string_type": ("应为字符串", "must be a string"),
     "string_too_short": ("不能为空", "must not be empty"),
     "string_too_long": ("过长", "too long"),
@@ -48,14 +59,47 @@ _PROBLEMS = {
     "date": ("应为存在的日期（YYYY-MM-DD）", "must be a calendar date, YYYY-MM-DD"),
     "instant": ("应为带时区的有效时间（RFC 3339）", "must be an existing date-time with an offset, RFC 3339"),
     "unmasked": ("姓名未脱敏", "must be masked with *, ＊, 某 or ○"),
-    "repeated": ("同一字段重复出现", "stands more than once in its object"),
+    "unprintable": ("含不可打印的字符", "holds a character that cannot be printed"),
+    "repeated": ("同一字段重复出现", "duplicate field: it stands more than once in its object"),
     "not_json": ("不是UTF-8编码的JSON", "must be JSON in UTF-8"),
     "surrogate": ("含非法字符", "not valid Unicode"),
     "personal": ("含居民身份证号或手机号", "holds a resident identity number or a mobile number"),
-    "extension": ("扩展属性名称或取值不符合CloudEvents 1.0", "extension attribute that CloudEvents 1.0 does not allow"),
-    "key": ("记录键与holder.ref不一致", "the record's key is not the holder.ref"),
+    "disallowed": (
+        "含CloudEvents 1.0不允许的字符（控制字符或非字符）",
+        "holds a character that CloudEvents 1.0 does not allow: a control character or noncharacter",
+    ),
+    "attribute_name": (
+        "属性名称只能由小写英文字母和数字组成",
+        "an attribute's name must be lower-case letters and digits only",
+    ),
+    "attribute_type": (
+        "扩展属性的值须为字符串、布尔值或32位整数",
+        "an extension attribute must be a string, a boolean or an integer of 32 bits",
+    ),
+    "media_type": (
+        "数据须为UTF-8编码的JSON：application/json、text/json或application/*+json，字符集仅可为utf-8",
+        "must be a media type of JSON: application/json, text/json or application/*+json, with charset utf-8 if any",
+    ),
+    "media_types": (
+        "消息头content-type与ce_datacontenttype不一致",
+        "the headers content-type and ce_datacontenttype differ",
+    ),
+    "base64": ("不是标准的Base64（RFC 4648，含填充、无空白）", "not Base64 (RFC 4648, padded, without blanks)"),
+    "two_data": ("不得与data同时出现", "must not stand beside data"),
+    "no_header": ("二进制模式下数据只能是记录的值", "in binary mode the data is the record's value, and no header"),
+    "key": ("消息键与持证主体标识（holder.ref）不一致", "the record's key is not the holder.ref"),
 }
-_OTHER_PROBLEM = ("取值不符合约定", "does not fit the schema")
+_KIND_OF_PATTERN = {DATE: "date", RFC3339: "instant", JSON_TYPE: "media_type"}
+"""Patterns for which there is more to say than that they do not match."""
+_HOLDS_PERSONAL: Mapping[tuple[str | int, ...], Callable[[str], bool]] = {
+    ("data", "certificate", "identifier"): holds_personal_identifier,
+    ("data", "certificate", "issuer_code"): holds_personal_code,
+    ("data", "display", "verifier_code"): holds_personal_code,
+}
+"""How a field is looked at in which not everything that looks like a person's number is one; as
+``holds_personal`` does."""
+_MISNAMED = "attributes in headers are not read where their names do not begin with ce_, in lower case"
+_OTHER_PROBLEM = ("取值不符合约定", "does not match the schema")
 
 
 def read_event(raw: bytes, headers: Headers = (), *, key: bytes | EllipsisType | None = ...) -> Reading:
@@ -63,118 +107,175 @@ def read_event(raw: bytes, headers: Headers = (), *, key: bytes | EllipsisType |
 
     ``key`` is the record's key; left out, there is none to compare. Raises UnreadableError.
     """
-    if len(raw) + (sum(len(value or b"") for _, value in headers) if headers else 0) > MAX_EVENT_BYTES:
+    if _size(raw, headers, key) > MAX_EVENT_BYTES:
         raise UnreadableError("TOO_LARGE", f"larger than {MAX_EVENT_BYTES} bytes")
     in_binary_mode = bool(headers) and is_binary(headers)
-    # Nearly every event is as it should be, and the fast reader knows; whatever else there is takes the plain one.
+    # Nearly every event is as it should be, and the fast reader knows; whatever else there is takes the
+    # plain one.
     fast = None if in_binary_mode else read_event_fast(raw)
     if fast is not None and (key is ... or key == fast.event.data.holder.ref.encode()):
         return fast
-    return read_event_plainly(raw, headers if in_binary_mode else (), key=key)
+    try:
+        return read_event_plainly(raw, headers if in_binary_mode else (), key=key)
+    except UnreadableError as error:
+        if headers and has_misnamed_attributes(headers):
+            raise UnreadableError(error.code, f"{error}; {_MISNAMED}") from None
+        raise
+
+
+def _size(raw: bytes, headers: Headers, key: bytes | EllipsisType | None) -> int:
+    """Count the bytes of the whole record: each of its parts takes time and room."""
+    size = len(raw) if key is ... or key is None else len(raw) + len(key)
+    if not headers:
+        return size
+    return size + sum(len(name.encode("utf-8", "surrogatepass")) + len(value or b"") for name, value in headers)
 
 
 def read_event_plainly(raw: bytes, headers: Headers = (), *, key: bytes | EllipsisType | None = ...) -> Reading:
-    """Read one record as ``read_event`` does, by the models alone; ``headers`` only where it is in binary mode."""
+    """Read one record as ``read_event`` does, by the models alone; ``headers`` only where it is in binary
+    mode."""
     try:
-        document = _read_binary(raw, headers) if headers else read(raw)
+        document = _read_binary(raw, headers) if headers else _read_structured(raw)
     except NotJsonError as error:
         raise UnreadableError(error.code, str(error)) from None
     attributes = document.value
     if not isinstance(attributes, dict):
         raise UnreadableError("NOT_A_CLOUDEVENT", "the JSON text is not an object")
     ambiguous = {path[0] for path, kind in document.flaws if kind == "repeated" and len(path) == 1}
-    event_id = _readable(attributes, "id", ambiguous)
+    event_id = as_repeated(_readable(attributes, "id", ambiguous))
     source = _readable(attributes, "source", ambiguous)
+    if not _is_repeatable(source):
+        raise _unreadable("source")
     extensions = {name: attributes[name] for name in attributes.keys() - _CONTEXT}
-    event, problems = _validate(attributes, extensions, document, key)
     content_digest = sha256(canonical(content_of(attributes)))
-    if event is None:
-        return Invalid(event_id, source, content_digest, carried_although_invalid(extensions), problems)
-    return Valid(event, wording_of(event), parse_instant(event.time) or 0, content_digest, carried(extensions))
+    event, broken = _validate(attributes, document)
+    if event is not None and (key is ... or key == event.data.holder.ref.encode()):
+        carried, wording = carried_if_valid(extensions), wording_of(event)
+        if carried is not None and not holds_personal(event, wording):
+            shown_at = parse_instant(event.time) or 0
+            return Valid(identity_of(event), event, wording, shown_at, content_digest, carried)
+    problems = _problems(attributes, document, key, broken)
+    return Invalid(event_id, source, content_digest, carried_although_invalid(extensions), problems)
+
+
+def _read_structured(raw: bytes) -> Document:
+    """Return the event with its data decoded, where it stands in ``data_base64`` (CloudEvents JSON format
+    1.0.2, clause 3.1)."""
+    document = read(raw)
+    attributes = document.value
+    if not isinstance(attributes, dict) or (encoded := attributes.get(DATA_BASE64)) is None:
+        return document
+    content = decode_base64(encoded)
+    if attributes.get("data") is not None:
+        return _flawed(document, "two_data")
+    if content is None:
+        return _flawed(document, "base64")
+    try:
+        data = read(content)
+    except NotJsonError:
+        return _flawed(document, "not_json")
+    members = {name: value for name, value in attributes.items() if name != DATA_BASE64} | {"data": data.value}
+    return Document(members, (*document.flaws, *((("data", *path), kind) for path, kind in data.flaws)))
+
+
+def _flawed(document: Document, kind: str) -> Document:
+    return Document(document.value, (*document.flaws, ((DATA_BASE64,), kind)))
 
 
 def _read_binary(raw: bytes, headers: Headers) -> Document:
     """Return the event as its structured form would read (CloudEvents Kafka binding 1.0.2, clause 3.2)."""
     attributes: dict[str, Any] = {}
+    media_types: list[str] = []
     flaws: list[tuple[tuple[str, ...], str]] = []
     for header, value in headers:
-        name = header.removeprefix("ce_") if header.startswith("ce_") else header
-        if header == "content-type":
-            name = "datacontenttype"
-        elif not header.startswith("ce_"):
+        is_media_type = header == CONTENT_TYPE[0]
+        if value is None or not (is_media_type or header.startswith("ce_")):
             continue
-        if name in attributes:
+        name = DATACONTENTTYPE if is_media_type else header.removeprefix("ce_")
+        text = value.decode("utf-8", "surrogateescape")
+        if not text.isascii() and _LONE_SURROGATE.search(text):
+            if name in _NAMING:
+                raise NotJsonError("NOT_UTF8", f"the header ce_{name} is not UTF-8")
+            flaws.append(((name,), "surrogate"))
+        if is_media_type:
+            media_types.append(text)
+        elif name in attributes:
             flaws.append(((name,), "repeated"))
-        try:
-            attributes[name] = (value or b"").decode("utf-8")
-        except UnicodeDecodeError:
-            raise NotJsonError("NOT_UTF8", "a ce_ header is not UTF-8") from None
+        else:
+            attributes[name] = text
+    if media_types:
+        declared = attributes.setdefault(DATACONTENTTYPE, media_types[0])
+        if not all(same_media_type(each, declared) for each in media_types):
+            flaws.append(((DATACONTENTTYPE,), "media_types"))
+    flaws += [((f"ce_{name}",), "no_header") for name in _DATA if attributes.pop(name, None) is not None]
     try:
         document = read(raw)
     except NotJsonError:
-        # The headers say whose event it is: its platform receives the rejection. Contents are distinguished by digest.
+        # The headers say whose event it is: its platform receives the rejection. Contents are distinguished
+        # by digest.
         document = Document(sha256(raw), (((), "not_json"),))
     attributes["data"] = document.value
     return Document(attributes, (*flaws, *((("data", *path), kind) for path, kind in document.flaws)))
 
 
 def _readable(attributes: Mapping[str, Any], name: str, ambiguous: set[str]) -> str:
+    """Return an attribute that names the event. Raises UnreadableError where it does not stand there once,
+    as a string."""
     value = attributes.get(name)
-    if isinstance(value, str) and value in SOURCES and name not in ambiguous:
+    if isinstance(value, str) and value and name not in ambiguous:
         return value
-    if (
-        isinstance(value, str)
-        and 0 < len(value) <= MAX_ID_LENGTH
-        and name not in ambiguous
-        and value.isprintable()
-        and not holds_personal_number(value)
-    ):
-        return value
-    raise UnreadableError("NOT_A_CLOUDEVENT", f"no {name} can be read: it must stand there once, as a printable string")
+    raise _unreadable(name)
 
 
-def _validate(
-    attributes: dict[str, Any], extensions: dict[str, Any], document: Document, key: bytes | EllipsisType | None
-) -> tuple[Event | None, tuple[Found, ...]]:
-    error = None
+def _unreadable(name: str) -> UnreadableError:
+    return UnreadableError(
+        "NOT_A_CLOUDEVENT", f"no {name} can be read: it must stand there once, as a printable string"
+    )
+
+
+def as_repeated(event_id: str) -> str:
+    """Return an id as what goes out repeats it: as it is, or by its digest where it is not allowed."""
+    return event_id if _is_repeatable(event_id) else sha256(event_id.encode("utf-8", "surrogatepass"))
+
+
+def _is_repeatable(text: str) -> bool:
+    return len(text) <= MAX_ID_LENGTH and text.isprintable() and not holds_personal_number(text)
+
+
+def _validate(attributes: dict[str, Any], document: Document) -> tuple[Event | None, ValidationError | None]:
+    """Make the event of a document without flaws, if the models find none either; else say what they
+    find."""
     event = None if document.flaws else to_event_fast(attributes)
-    if event is None:
-        try:
-            DisplayEvent.model_validate(attributes)
-            event = to_event(attributes)
-        except ValidationError as validation_error:
-            error = validation_error
-    if (
-        event is not None
-        and not document.flaws
-        and (key is ... or key == event.data.holder.ref.encode())
-        and are_valid(extensions)
-        and not holds_personal(event, wording_of(event))
-    ):
-        return event, ()
-    return None, _problems(attributes, document, key, error)
+    if event is not None:
+        return event, None
+    try:
+        DisplayEvent.model_validate(attributes)
+    except ValidationError as error:
+        return None, error
+    return None if document.flaws else to_event(attributes), None
 
 
 def _problems(
     attributes: dict[str, Any], document: Document, key: bytes | EllipsisType | None, error: ValidationError | None
 ) -> tuple[Found, ...]:
-    """List everything that is wrong with the event, each field once; beyond the first hundred only how many there are.
+    """List everything that is wrong with the event, each field once; beyond the first hundred only how many
+    there are.
 
     A rejection must not outgrow what the broker takes, however many fields a small event breaks.
     """
     problems = {_field(path): kind for path, kind in document.flaws}
-    for each in error.errors(include_url=False, include_context=False, include_input=False) if error else ():
+    for each in error.errors(include_url=False, include_input=False) if error else ():
         path = each["loc"]
-        if len(path) > 1 and path[0] != "data":  # beyond an extension's name stand only a union's branches
-            problems.setdefault(_field(path[:1]), "extension")
-        else:
-            problems.setdefault(_field(path), each["type"])
+        if path[0] in _CONTEXT and not (path == ("data",) and DATA_BASE64 in problems):
+            kind = _KIND_OF_PATTERN.get(each.get("ctx", {}).get("pattern", ""), each["type"])
+            problems.setdefault(_field(path), kind)
     for name, value in attributes.items():
-        for path in _personal_in(value, (name,)):
-            problems[_field(path)] = "personal"
-        if name not in _CONTEXT and not is_extension(name, value):
-            problems.setdefault(_field((name,)), "extension")
-    if key is not ... and not _key_fits(key, attributes):
+        # A parent's digits are nobody's number, though two of its parts may look like one.
+        if name != TRACEPARENT or not parse_traceparent(value):
+            problems |= {_field(path): "personal" for path in _personal_in(value, (name,))}
+        if name not in _CONTEXT and (problem := problem_of(name, value)) is not None:
+            problems.setdefault(_field((name,)), problem)
+    if key is not ... and not _key_matches(key, attributes):
         problems.setdefault("key", "key")
     named = [
         Found(field, detail=_PROBLEMS.get(kind, _OTHER_PROBLEM))
@@ -185,7 +286,7 @@ def _problems(
     return tuple(named)
 
 
-def _key_fits(key: bytes | None, attributes: Mapping[str, Any]) -> bool:
+def _key_matches(key: bytes | None, attributes: Mapping[str, Any]) -> bool:
     data = attributes.get("data")
     holder = data.get("holder") if isinstance(data, dict) else None
     ref = holder.get("ref") if isinstance(holder, dict) else None
@@ -195,7 +296,7 @@ def _key_fits(key: bytes | None, attributes: Mapping[str, Any]) -> bool:
 
 def _personal_in(value: Any, path: tuple[str | int, ...]) -> Iterable[tuple[str | int, ...]]:
     if isinstance(value, str):
-        if holds_personal_number(value):
+        if _HOLDS_PERSONAL.get(path, holds_personal_number)(value):
             yield path
     elif isinstance(value, dict):
         for name, member in value.items():

@@ -1,4 +1,5 @@
-"""The recognition list (互认实施清单): its documents, its editions over time, and what it says of a display."""
+"""The recognition list (互认实施清单): its documents, its editions over time, and what it says of a
+display."""
 
 from gateway.core.recognition.document import Amendment, Batch, Provenance, Row
 from gateway.core.recognition.editions import Edition, RowRef

@@ -1,14 +1,28 @@
-"""The published list as it stands in its files: batches, amendments, rows, cells and where each cell comes from."""
+"""The published list as it stands in its files: batches, amendments, rows, cells and where each cell comes
+from."""
 
 import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from gateway.core.names import normalise, normalise_certificate
 from gateway.core.province import Province
+from gateway.core.times import is_date
 
+
+def _require_date(value: object) -> object:
+    """Refuse what pydantic would also take for a date: numbers as seconds, times of day, other spellings."""
+    if isinstance(value, str) and not is_date(value):
+        raise ValueError(f"{value} is not a date (YYYY-MM-DD)")
+    if not isinstance(value, str | datetime.date) or isinstance(value, datetime.datetime):
+        raise ValueError("not a date (YYYY-MM-DD)")  # noqa: TRY004 — pydantic reports a ValueError only
+    return value
+
+
+Day = Annotated[datetime.date, BeforeValidator(_require_date)]
+Number = Annotated[int, Field(strict=True, ge=1)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500, strip_whitespace=True)]
 T = TypeVar("T")
 
@@ -40,7 +54,7 @@ class Cell(_Closed, Generic[T]):
         return self
 
     @property
-    def settled(self) -> bool:
+    def resolved(self) -> bool:
         """Whether a check may rely on this cell."""
         return self.provenance is Provenance.READ
 
@@ -71,7 +85,8 @@ class Scenario(_Closed):
 
 
 class Scope(_Closed):
-    """One side's pilot scope (试点范围): the whole province or city, named units, or a rule over unit names."""
+    """One side's pilot scope (试点范围): the whole province or city, named units, or a rule over unit
+    names."""
 
     text: Text = Field(description="The cell's own words.")
     whole: Literal[True] | None = None
@@ -101,15 +116,15 @@ class UnitRule(_Closed):
 class Row(_Closed):
     """One row of the table, 1-based as printed; its dates are the document's unless it has its own."""
 
-    row: Annotated[int, Field(ge=1, le=9999)]
+    row: Annotated[Number, Field(le=9999)]
     certificate: CertificateCell
     issuers: Sides[tuple[Text, ...]]
     channels: Cell[tuple[Text, ...]]
     scenarios: Cell[tuple[Scenario, ...]]
     matters: Cell[tuple[Text, ...]]
     scope: Sides[Scope]
-    effective_from: datetime.date | None = None
-    effective_until: datetime.date | None = None
+    effective_from: Day | None = None
+    effective_until: Day | None = None
 
     CELLS: ClassVar[tuple[str, ...]] = (
         "certificate", "issuers.sichuan", "issuers.chongqing", "channels", "scenarios", "matters",
@@ -117,7 +132,7 @@ class Row(_Closed):
     )  # fmt: skip
 
     @model_validator(mode="after")
-    def _scenarios_fit(self) -> Self:
+    def _scenarios_are_consistent(self) -> Self:
         owners: dict[str, str] = {}
         for position, scenario in enumerate(self.scenarios.value or (), start=1):
             if scenario.code != f"{self.row:02d}-{position}":
@@ -125,6 +140,11 @@ class Row(_Closed):
             for words in (scenario.text, *scenario.aliases):
                 if owners.setdefault(normalise(words), scenario.code) != scenario.code:
                     raise ValueError(f"scenarios: {words} names two scenarios of the row")
+        return self
+
+    @model_validator(mode="after")
+    def _dates_in_order(self) -> Self:
+        require_order(self.effective_from, self.effective_until)
         return self
 
     def cell(self, name: str) -> Cell[Any]:
@@ -135,7 +155,7 @@ class Row(_Closed):
 
     def unresolved(self) -> list[str]:
         """Return the names of the cells that no check may rely on."""
-        return [name for name in self.CELLS if not self.cell(name).settled]
+        return [name for name in self.CELLS if not self.cell(name).resolved]
 
     def names(self) -> set[str]:
         """Return the certificate's name and aliases as they are compared; empty where the name is lost."""
@@ -149,43 +169,43 @@ class Source(_Closed):
     number: Text
     title: Text
     issued_by: tuple[Text, ...] = Field(min_length=1)
-    signed: datetime.date
-    published: datetime.date | None = None
+    signed: Day
+    published: Day | None = None
 
 
 class _InForce(_Closed):
     document: Source
-    effective_from: datetime.date
-    effective_until: datetime.date | None = None
+    effective_from: Day
+    effective_until: Day | None = None
     rules: dict[Text, UnitRule] = {}
 
     @model_validator(mode="after")
     def _dates_in_order(self) -> Self:
-        if self.effective_until and self.effective_until < self.effective_from:
-            raise ValueError("effective_until lies before effective_from")
+        require_order(self.effective_from, self.effective_until)
         return self
 
 
 class Batch(_InForce):
     """A published list (清单): its rows."""
 
-    batch: Annotated[int, Field(ge=1)]
+    batch: Number
     rows: tuple[Row, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _rows_fit(self) -> Self:
-        numbers = [row.row for row in self.rows]
-        if numbers != sorted(set(numbers)):
-            raise ValueError("rows: the numbers must rise, each once")
+    def _rows_are_consistent(self) -> Self:
+        require_rising("rows", self.rows)
         for row in self.rows:
-            check_rules(row, self.rules)
+            try:
+                check_rules(row, self.rules, "in this file")
+            except ValueError as error:
+                raise ValueError(f"row {row.row}: {error}") from None
         return self
 
 
 class CellChange(_Closed):
     """One cell that an amendment resolves or changes; the value is written as in a batch."""
 
-    row: Annotated[int, Field(ge=1)]
+    row: Number
     cell: Literal[
         "certificate", "issuers.sichuan", "issuers.chongqing", "channels", "scenarios", "matters",
         "scope.sichuan", "scope.chongqing",
@@ -195,15 +215,38 @@ class CellChange(_Closed):
 
 
 class Amendment(_InForce):
-    """A document that resolves or changes cells of a batch from a date on; the batch's file is never edited."""
+    """A document that changes cells of a batch or adds rows to it from a date on; the batch's file is never
+    edited."""
 
-    amends: Annotated[int, Field(ge=1, description="Number of the batch.")]
-    set: tuple[CellChange, ...] = Field(min_length=1)
+    amends: Annotated[Number, Field(description="Number of the batch.")]
+    set: tuple[CellChange, ...] = ()
+    add: tuple[Row, ...] = Field((), description="Rows that the document adds, written as in a batch.")
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if not self.set and not self.add:
+            raise ValueError("changes nothing: give it `set` with cells, or `add` with rows")
+        require_rising("add", self.add)
+        return self
 
 
-def check_rules(row: Row, rules: dict[str, UnitRule]) -> None:
-    """Raise ValueError where a scope of ``row`` names a rule that is not in ``rules``."""
+def require_order(first: datetime.date | None, last: datetime.date | None) -> None:
+    """Raise ValueError where the last day lies before the first."""
+    if first and last and last < first:
+        raise ValueError("effective_until lies before effective_from")
+
+
+def require_rising(name: str, rows: tuple[Row, ...]) -> None:
+    """Raise ValueError where the rows' numbers do not rise."""
+    numbers = [row.row for row in rows]
+    if numbers != sorted({*numbers}):
+        raise ValueError(f"{name}: the numbers must rise, each once")
+
+
+def check_rules(row: Row, rules: dict[str, UnitRule], where: str) -> None:
+    """Raise ValueError where a scope of ``row`` names a rule that is not in ``rules``; ``where`` says whose
+    rules those are."""
     for province in Province:
         scope = row.scope.of(province).value
         if scope and scope.rule and scope.rule not in rules:
-            raise ValueError(f"row {row.row}: scope.{province.value}: no rule is called {scope.rule}")
+            raise ValueError(f"scope.{province.value}: no rule is called {scope.rule} {where}")

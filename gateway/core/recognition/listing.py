@@ -17,7 +17,11 @@ _REMEMBERED = 16_384
 
 
 class Shown(NamedTuple):
-    """Of a display event, all that the list has a say in."""
+    """Of a display event, all that the list has a say in.
+
+    ``recurs`` says whether its words are short, as those are that recur. What follows from long ones is not
+    remembered: a number of remembered things is then a number of bytes too.
+    """
 
     province: Province
     type_name: str
@@ -26,6 +30,7 @@ class Shown(NamedTuple):
     scenario: str
     region_code: str
     verifier_name: str | None
+    recurs: bool = True
 
 
 class Match(StrEnum):
@@ -37,7 +42,8 @@ class Match(StrEnum):
 
 
 class Dimension(msgspec.Struct, frozen=True, gc=False):
-    """One of the five: certificate, issuer, channel, scenario, scope. ``canonical`` is the list's own word for a match."""
+    """One of the five: certificate, issuer, channel, scenario, scope. ``canonical`` is the list's own word
+    for a match."""
 
     name: str
     field: str
@@ -60,7 +66,7 @@ class Comparison(msgspec.Struct, frozen=True, gc=False):
 
     misses: int
     """How many of the five do not match."""
-    settled: bool
+    resolved: bool
     """Whether all five cells are read."""
 
     @property
@@ -97,7 +103,7 @@ class RowIndex:
     def issuing_units(self, *provinces: Province) -> tuple[str, ...]:
         """Return the row's issuing units of ``provinces``, as far as its cells are resolved."""
         cells = [self.listed.row.issuers.of(province) for province in provinces]
-        return tuple(unit for cell in cells if cell.settled for unit in cell.value or ())
+        return tuple(unit for cell in cells if cell.resolved for unit in cell.value or ())
 
     def has_issuer(self, province: Province, name: str) -> bool:
         """Tell whether ``name`` is one of ``province``'s issuers, even by an inferred cell."""
@@ -115,11 +121,12 @@ class RowIndex:
     def compare(self, shown: Shown) -> Comparison:
         """Compare ``shown`` with this row."""
         origin, place = shown.province, shown.province.other
+        kind = _Remembering if shown.recurs else RowIndex
         return _comparison(
-            _compare_certificate(self, shown.type_name),
-            _compare_issuer(self, origin, shown.issuer_name),
-            _compare_channel(self, shown.channel),
-            _compare_scenario(self, shown.scenario),
+            kind.compare_certificate(self, shown.type_name),
+            kind.compare_issuer(self, origin, shown.issuer_name),
+            kind.compare_channel(self, shown.channel),
+            kind.compare_scenario(self, shown.scenario),
             self._compare_scope(shown, self.listed.row.scope.of(place), place),
         )
 
@@ -173,11 +180,17 @@ class RowIndex:
         return self.listed.rules[scope.rule or ""].admits(shown.verifier_name)
 
 
-# Whole displays are many where the list is long; a row's certificates, issuers, channels and scenarios are few.
-_compare_certificate = lru_cache(maxsize=_REMEMBERED)(RowIndex.compare_certificate)
-_compare_issuer = lru_cache(maxsize=_REMEMBERED)(RowIndex.compare_issuer)
-_compare_channel = lru_cache(maxsize=_REMEMBERED)(RowIndex.compare_channel)
-_compare_scenario = lru_cache(maxsize=_REMEMBERED)(RowIndex.compare_scenario)
+class _Remembering:
+    """``RowIndex``'s comparisons, remembered.
+
+    Whole displays are many where the list is long; a row's certificates, issuers, channels and scenarios are
+    few.
+    """
+
+    compare_certificate = staticmethod(lru_cache(maxsize=_REMEMBERED)(RowIndex.compare_certificate))
+    compare_issuer = staticmethod(lru_cache(maxsize=_REMEMBERED)(RowIndex.compare_issuer))
+    compare_channel = staticmethod(lru_cache(maxsize=_REMEMBERED)(RowIndex.compare_channel))
+    compare_scenario = staticmethod(lru_cache(maxsize=_REMEMBERED)(RowIndex.compare_scenario))
 
 
 def _comparison(
@@ -185,7 +198,7 @@ def _comparison(
 ) -> Comparison:
     matches = [certificate.match, issuer.match, channel.match, scenario.match, scope.match]
     misses = len(matches) - matches.count(Match.MATCH)
-    return Comparison(certificate, issuer, channel, scenario, scope, misses, settled=Match.UNRESOLVED not in matches)
+    return Comparison(certificate, issuer, channel, scenario, scope, misses, resolved=Match.UNRESOLVED not in matches)
 
 
 def _by_name(words: Iterable[str]) -> dict[str, str]:
@@ -197,9 +210,9 @@ def _dimension(
     accepted: tuple[str, ...], canonical: str | None,
 ) -> Dimension:  # fmt: skip
     matched = Match.MATCH if canonical is not None else Match.MISMATCH
-    match = matched if cell.settled else Match.UNRESOLVED
-    settled_words = accepted if cell.settled else ()
-    return Dimension(name, field, cell_name, found, settled_words, match, canonical, cell.provenance)
+    match = matched if cell.resolved else Match.UNRESOLVED
+    resolved_words = accepted if cell.resolved else ()
+    return Dimension(name, field, cell_name, found, resolved_words, match, canonical, cell.provenance)
 
 
 class NearestRow:
@@ -216,7 +229,8 @@ class NearestRow:
                 self._by_pair.setdefault(pair, []).append(position)
 
     def find(self, shown: Shown) -> RowIndex | None:
-        """Find the row with the most similar name (shared character pairs), else one with that issuer, else None."""
+        """Find the row with the most similar name (shared character pairs), else one with that issuer, else
+        None."""
         pairs = _pairs(normalise_certificate(shown.type_name)[:64])
         shared = Counter(position for pair in pairs for position in self._by_pair.get(pair, ()))
         if shared:

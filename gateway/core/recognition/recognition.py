@@ -1,4 +1,5 @@
-"""The recognition list (互认实施清单) as decisions use it: which row a display belongs to, on the day it was shown."""
+"""The recognition list (互认实施清单) as decisions use it: which row a display belongs to, on the day it was
+shown."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from gateway.core.recognition.document import Amendment, Batch
 from gateway.core.recognition.editions import Edition, compile_editions, edition_at
 from gateway.core.recognition.listing import Comparison, NearestRow, RowIndex, Shown
 
-_REMEMBERED = 65_536
+_REMEMBERED = 32_768
 
 
 class Listed(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -41,11 +42,12 @@ class Unlisted(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 
 Listing = Listed | Unlisted
-"""Return what the list says of a display."""
+"""What the list says of a display."""
 
 
 class Recognition:
-    """All documents compiled. Lookups cost no scan; equal lookups are remembered, as few distinct ones occur."""
+    """All documents compiled. Lookups cost no scan; equal lookups are remembered, as few distinct ones
+    occur."""
 
     def __init__(self, batches: list[tuple[str, Batch]], amendments: list[tuple[str, Amendment]]) -> None:
         self.editions = compile_editions(batches, amendments)
@@ -53,15 +55,18 @@ class Recognition:
         # Before the first document nothing is listed, and that too has a digest.
         self._before = Edition(since="0001-01-01", rows=(), digest=sha256(canonical([])))
         self._indexes = {id(edition): _Index(edition) for edition in (self._before, *self.editions)}
-        self.listing = lru_cache(maxsize=_REMEMBERED)(self._listing)
+        self._remembered_listing = lru_cache(maxsize=_REMEMBERED)(self._listing)
         self.edition_on = lru_cache(maxsize=1024)(self._edition_on)
+
+    def listing(self, date: str, shown: Shown) -> Listing:
+        """Return what the list says of ``shown`` on ``date`` (YYYY-MM-DD, UTC+8)."""
+        return self._remembered_listing(date, shown) if shown.recurs else self._listing(date, shown)
 
     def _edition_on(self, date: str) -> Edition:
         """Return the edition in force on ``date`` (YYYY-MM-DD, UTC+8)."""
         return edition_at(self.editions, date) or self._before
 
     def _listing(self, date: str, shown: Shown) -> Listing:
-        """Return what the list says of ``shown`` on ``date`` (YYYY-MM-DD, UTC+8)."""
         today = self._indexes[id(self._edition_on(date))]
         name = normalise_certificate(shown.type_name)
         if rows := today.by_name.get(name):

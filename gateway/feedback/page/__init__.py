@@ -1,1 +1,2 @@
-"""The operators' page: what flows, what is refused and why, cases, the list, effectiveness, one event's trace."""
+"""The operators' page: what flows, what is refused and why, cases, the list, effectiveness, one event's
+trace."""

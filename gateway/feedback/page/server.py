@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-import hmac
 import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -16,26 +16,42 @@ from gateway.adapters.list_watch import ListWatch
 from gateway.adapters.settings import Settings
 from gateway.core.province import Province
 from gateway.core.recognition import RowRef
-from gateway.core.times import is_date
-from gateway.errors import ConfigurationError, GatewayError, UsageError
-from gateway.feedback.history import Status
-from gateway.feedback.marking import mark
+from gateway.errors import UsageError
 from gateway.feedback.page import views
+from gateway.feedback.page.answers import answer, carefully, date, number, period, refuse, texts
+from gateway.feedback.page.case_list import CaseQuery, list_cases, units_of
 from gateway.feedback.page.cluster import Cluster
-from gateway.feedback.page.live import Live
+from gateway.feedback.page.effectiveness import effectiveness
+from gateway.feedback.page.live import KEPT_REJECTIONS, Live
+from gateway.feedback.page.marks import Marks, read_token
+from gateway.feedback.page.rejection_list import list_rejections
+from gateway.feedback.report.folder import INDEX, POLICY, find_report
+from gateway.feedback.report.model import known_units
+from gateway.feedback.report.write import DEFAULT_DAYS
 from gateway.feedback.shown import today
 from gateway.feedback.state import StateFollower
 
 STATIC = Path(__file__).parent / "static"
 MAX_STREAMS = 50
 MOST_AT_ONCE = 20
-"""Rejections in one push; of more the number is told."""
+"""Rejections in one push; of the others only the number is sent."""
 _TICK_S = 1.0
 _BEATS = 15
 
-Trace = Callable[[str], Awaitable[dict[str, Any]]]
+Trace = Callable[[str | None, str | None], Awaitable[dict[str, Any]]]
+"""By an event's id, or by the place of its input record, ``topic/partition/offset``."""
 FindRow = Callable[[str], RowRef]
-Report = Callable[[str | None, str | None, str | None, str], Awaitable[tuple[bytes, str]]]
+
+
+class ReportFile(NamedTuple):
+    """A report as it is downloaded: its content, media type and file name."""
+
+    content: bytes
+    media_type: str
+    name: str
+
+
+Report = Callable[[str | None, str | None, str | None, str], Awaitable[ReportFile]]
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -50,8 +66,8 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the page's answers come from. ``trace``, ``report`` and ``find_row`` (``1/5``, or ``5``) are other commands' work,
-    handed in; they raise GatewayError."""
+    """Where the page's answers come from. ``trace``, ``report`` and ``find_row`` (``1/5``, or ``5``) are
+    other commands' work, handed in; they raise GatewayError."""
 
     settings: Settings
     follower: StateFollower
@@ -63,25 +79,12 @@ class Sources:
     find_row: FindRow
 
 
-def read_token(settings: Settings) -> str | None:
-    """Return the operator's token; None where none is set. Raises ConfigurationError."""
-    file = settings.web.operator_token_file
-    if file is None:
-        return None
-    path = settings.beside_file(file)
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise ConfigurationError(f"web.operator_token_file: {path} cannot be read ({error.strerror})") from None
-    if len(token) < 16:
-        raise ConfigurationError(f"web.operator_token_file: {path} holds fewer than 16 characters")
-    return token
-
-
 def add_page(app: web.Application, sources: Sources) -> None:
     """Put the page's routes on ``app``. Raises ConfigurationError for a token that cannot be read."""
-    page = _Page(sources, read_token(sources.settings))
+    token = read_token(sources.settings)
+    page = _Page(sources, read_only=token is None)
     app.on_response_prepare.append(_add_headers)
+    app.on_shutdown.append(page.close)
     app.router.add_get("/", page.index)
     app.router.add_static("/static", STATIC)
     for path, handler in {
@@ -94,8 +97,10 @@ def add_page(app: web.Application, sources: Sources) -> None:
         "trace": page.trace,
         "report": page.report,
     }.items():
-        app.router.add_get(f"/api/{path}", _carefully(handler))
-    app.router.add_post("/api/cases/{case}/mark", _carefully(page.mark))
+        app.router.add_get(f"/api/{path}", carefully(handler))
+    app.router.add_get("/reports/{name:.*}", page.dated_report)
+    marks = Marks(sources.settings, sources.follower, token)
+    app.router.add_post("/api/cases/mark", carefully(marks.mark))
     app.router.add_get("/api/events", page.events)
 
 
@@ -104,110 +109,105 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
         response.headers.setdefault(name, value)
 
 
-def _carefully(handler: Callable[[web.Request], Awaitable[web.Response]]) -> Any:
-    async def handle(request: web.Request) -> web.Response:
-        try:
-            return await handler(request)
-        except UsageError as error:
-            return _json({"error": str(error)}, status=400)
-        except GatewayError as error:
-            return _json({"error": str(error)}, status=503)
-
-    return handle
-
-
-def _json(content: Any, status: int = 200) -> web.Response:
-    return web.json_response(content, status=status, dumps=lambda value: json.dumps(value, ensure_ascii=False))
-
-
 class _Page:
-    def __init__(self, sources: Sources, token: str | None) -> None:
+    def __init__(self, sources: Sources, *, read_only: bool) -> None:
         self._from = sources
-        self._token = token
+        self._read_only = read_only
+        folder = sources.settings.feedback.reports_dir
+        self._reports = None if folder is None else sources.settings.beside_file(folder)
         self._streams = 0
+        self._closing = asyncio.Event()
         self._latest: tuple[float, dict[str, Any]] = (0, {})
+
+    async def close(self, _: web.Application) -> None:
+        """End the streams: a page that is open must not keep the process."""
+        self._closing.set()
 
     async def index(self, _: web.Request) -> web.StreamResponse:
         return web.FileResponse(STATIC / "index.html")
 
     def _overview(self) -> dict[str, Any]:
-        """Return the same for all pages that are open, made once a second."""
+        """Return the overview, which is made once a second and is the same for all open pages."""
         made, latest = self._latest
         if not latest or time.monotonic() - made >= _TICK_S / 2:
             watch = self._from.watch
             latest = views.overview(
                 self._from.live, self._from.cluster, self._from.follower.state, watch.current,
-                edit_refused=bool(watch.problems),
-            ) | {"read_only": self._token is None}  # fmt: skip
+                edit_refused=bool(watch.problems), overdue_days=self._from.settings.feedback.overdue_days,
+            ) | {"read_only": self._read_only}  # fmt: skip
             self._latest = time.monotonic(), latest
         return latest
 
     async def overview(self, _: web.Request) -> web.Response:
-        return _json(self._overview())
+        return answer(self._overview())
 
     async def codes(self, _: web.Request) -> web.Response:
-        return _json(views.codes())
+        return answer(await asyncio.to_thread(views.codes))  # the first time it names every place
 
     async def rejections(self, request: web.Request) -> web.Response:
-        wanted = _wanted(request, "province", "code", "unit")
-        before = _number(request, "before")
-        limit = min(_number(request, "limit") or 50, views.MOST)
-        return _json(views.rejections(self._from.live, wanted, self._row(request), before, limit))
+        wanted = texts(request, "province", "code", "unit", "place")
+        before, limit = number(request, "before"), min(number(request, "limit") or 50, KEPT_REJECTIONS)
+        units = units_of(self._from.follower.state)
+        return answer(
+            list_rejections(self._from.live, wanted, self._row(request), before, limit, units) | {"units": units}
+        )
 
     async def cases(self, request: web.Request) -> web.Response:
-        wanted = _wanted(request, "id", "status", "province", "code", "unit")
-        return _json(views.cases(self._from.follower.state, wanted, self._row(request)))
+        wanted = texts(request, "id", "status", "province", "code", "certificate", "unit", "text")
+        query = CaseQuery(
+            **wanted,
+            row=self._row(request),
+            reopened=bool(request.query.get("reopened")),
+            own_matter=bool(request.query.get("own_matter")),
+            period=period(request),
+        )
+        sort, state = request.query.get("sort") or "last-desc", self._from.follower.state
+        units = known_units(state, self._from.watch.current) if query.unit else ()
+        found = list_cases(state, query, sort, number(request, "limit") or 200, units)
+        dated = find_report(self._reports, INDEX) is not None
+        return answer(found | {"read_only": self._read_only, "reports": dated, "report_days": DEFAULT_DAYS})
 
     def _row(self, request: web.Request) -> RowRef | None:
         text = request.query.get("row")
         return self._from.find_row(text) if text else None
 
     async def list(self, request: web.Request) -> web.Response:
-        return _json(views.recognition_list(self._from.watch.current, _date(request, "date") or today()))
+        return answer(views.recognition_list(self._from.watch.current, date(request, "date") or today()))
 
     async def effectiveness(self, request: web.Request) -> web.Response:
         province = request.query.get("province", Province.SICHUAN.value)
         if province not in {each.value for each in Province}:
-            raise UsageError("province: sichuan or chongqing")
-        first, last = _date(request, "since") or "0001-01-01", _date(request, "until") or today()
+            raise UsageError("province: sichuan or chongqing", code="province_invalid")
+        first, last = period(request) or ("0001-01-01", today())
         state, recognition = self._from.follower.state, self._from.watch.current
-        return _json(views.effectiveness(state, recognition, Province(province), first, last))
+        return answer(effectiveness(state, recognition, Province(province), first, last))
 
     async def trace(self, request: web.Request) -> web.Response:
-        event_id = request.query.get("id", "")
-        if not 0 < len(event_id) <= 500:
-            raise UsageError("id: say which event")
-        return _json(await self._from.trace(event_id))
+        wanted = texts(request, "id", "at")
+        if len(wanted) != 1:
+            raise UsageError("say which event: id, or at", code="id_missing")
+        return answer(await self._from.trace(wanted.get("id"), wanted.get("at")))
 
     async def report(self, request: web.Request) -> web.Response:
         query, suffix = request.query, request.query.get("format", "html")
-        content, content_type = await self._from.report(
-            query.get("unit"), query.get("since"), query.get("until"), suffix
+        made = await self._from.report(query.get("unit"), query.get("since"), query.get("until"), suffix)
+        # By RFC 6266 a name that is not ASCII stands beside one that is.
+        disposition = f"attachment; filename=\"report.{suffix}\"; filename*=UTF-8''{quote(made.name)}"
+        return web.Response(
+            body=made.content, content_type=made.media_type, headers={"Content-Disposition": disposition}
         )
-        headers = {"Content-Disposition": f'attachment; filename="report.{suffix}"'}
-        return web.Response(body=content, content_type=content_type, headers=headers)
 
-    async def mark(self, request: web.Request) -> web.Response:
-        if self._token is None:
-            return _json({"error": "read-only: web.operator_token_file is not set"}, status=403)
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(), self._token.encode()):
-            return _json({"error": "the operator's token is wrong"}, status=401)
-        if request.content_type != "application/json" or (request.content_length or 0) > 10_000:
-            return _json({"error": "send JSON of at most 10,000 bytes"}, status=415)
-        try:
-            body = await request.json()
-            status, by, note = Status(body["status"]), str(body["by"]), body.get("note")
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise UsageError("the body needs status (fed_back, verified) and by; note may stand beside them") from None
-        state = self._from.follower.state
-        case = await mark(self._from.settings, state, request.match_info["case"], status, by, note and str(note))
-        return _json({"id": case.id, "status": status.value})
+    async def dated_report(self, request: web.Request) -> web.StreamResponse:
+        """Send a file of the folder of dated reports: its indexes and reports, and nothing else."""
+        found = find_report(self._reports, request.match_info["name"] or INDEX)
+        if found is None:
+            raise web.HTTPNotFound
+        return web.FileResponse(found, headers={"Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'"})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """Server-sent events: ``overview`` each second, ``rejections`` as they come."""
+        """Stream server-sent events: ``overview`` each second, ``rejections`` as they come."""
         if self._streams >= MAX_STREAMS:
-            return _json({"error": f"{MAX_STREAMS} pages are open already; close one"}, status=503)
+            return refuse("pages_open", f"{MAX_STREAMS} pages are open already; close one", 503)
         self._streams += 1
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         try:
@@ -219,42 +219,23 @@ class _Page:
         return response
 
     async def _push(self, response: web.StreamResponse) -> None:
-        live, told, last, beats = self._from.live, self._from.live.seq, "", 0
-        while True:
+        live, sent, last, beats = self._from.live, self._from.live.seq, "", 0
+        while not self._closing.is_set():
             overview = self._overview()
-            told_now = json.dumps(overview | {"now": 0}, ensure_ascii=False)
+            comparable = json.dumps(overview | {"now": 0}, ensure_ascii=False)
             beats += 1
-            if told_now != last or beats >= _BEATS:
-                last, beats = told_now, 0
+            if comparable != last or beats >= _BEATS:
+                last, beats = comparable, 0
                 await _send(response, "overview", overview)
-            if live.seq > told:
-                fresh = [item for item in live.rejections if item["seq"] > told]
+            if live.seq > sent:
+                fresh = [item for item in live.rejections if item["seq"] > sent]
                 shown = fresh[-MOST_AT_ONCE:]
-                left_out = live.seq - told - len(shown)
-                told = live.seq
+                left_out = live.seq - sent - len(shown)
+                sent = live.seq
                 await _send(response, "rejections", {"items": shown[::-1], "left_out": left_out})
-            await asyncio.sleep(_TICK_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), _TICK_S)
 
 
 async def _send(response: web.StreamResponse, event: str, content: Any) -> None:
     await response.write(f"event: {event}\ndata: {json.dumps(content, ensure_ascii=False)}\n\n".encode())
-
-
-def _wanted(request: web.Request, *names: str) -> dict[str, str]:
-    return {name: request.query[name] for name in names if request.query.get(name)}
-
-
-def _number(request: web.Request, name: str) -> int | None:
-    text = request.query.get(name)
-    if text is None:
-        return None
-    if not text.isdecimal() or len(text) > 15:
-        raise UsageError(f"{name}: a number")
-    return int(text)
-
-
-def _date(request: web.Request, name: str) -> str | None:
-    text = request.query.get(name)
-    if text and not is_date(text):
-        raise UsageError(f"{name}: {text[:20]} is no calendar date, YYYY-MM-DD")
-    return text or None

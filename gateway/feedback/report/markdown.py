@@ -2,53 +2,65 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from gateway.feedback.report.model import Report
-from gateway.feedback.report.words import (
+from gateway.feedback.report.tables import (
     CASE_HEADS,
-    ROW_HEADS,
-    UNRESOLVED_HEADS,
+    Line,
+    Table,
+    areas_table,
+    behind_table,
     case_cells,
-    idle_areas,
-    made_at,
-    row_cells,
-    summary,
-    unresolved_cells,
+    first_tables,
+    group_advice,
+    group_title,
+    last_tables,
+    reasons_table,
+    trend_table,
 )
+from gateway.feedback.report.words import TERMS, answer_sentence, idle_areas, shown, subtitle, summary, units_in_words
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
 
 
 def render_markdown(report: Report) -> bytes:
     """Render the file."""
-    lines = [
-        f"# {_plain(report.title)}",
-        "",
-        f"统计期：{report.first} 至 {report.last}（北京时间）。生成于 {made_at(report.made)}。",
-        "",
-        *(f"- {_plain(text)}" for text in summary(report)),
-    ]
-    if report.unit is None:
-        lines += _section("未定的清单行（请优先处理）", UNRESOLVED_HEADS, map(unresolved_cells, report.unresolved))
-    lines += _section("需要处理的问题", CASE_HEADS, map(case_cells, report.cases))
-    days = [(day, flow.recognised, flow.refused) for day, flow in report.trend if flow.shown]
-    lines += _section("每日亮证情况", ("日期", "通过（件）", "退回（件）"), days)
-    reasons = [(meaning, count) for _, meaning, count in report.reasons]
-    lines += _section("各类问题涉及的事件数", ("问题", "事件（件）"), reasons)
-    areas = [(name, flow.recognised, flow.refused) for name, flow in report.areas]
-    lines += _section("各地亮证情况", ("地区", "通过（件）", "退回（件）"), areas)
-    lines += [*_section("落地实效", ROW_HEADS, map(row_cells, report.rows)), "", _plain(idle_areas(report))]
-    if report.departments:
-        lines += _section("各部门", ("责任单位", "未复核的问题（个）", "本期事件（件）"), report.departments)
-    return ("\n".join(lines) + "\n").encode()
+    behind, answer = behind_table(report), answer_sentence(report)
+    lines = [f"# {_plain(report.title)}", "", _plain(subtitle(report)), ""]
+    lines += [f"- {_plain(text)}" for text in summary(report)]
+    for table in first_tables(report):
+        lines += _titled(table)
+    lines += ["", "## 需要处理的问题", *_cases(report)]
+    for each in (behind, trend_table(report), reasons_table(report), areas_table(report), *last_tables(report)):
+        if each:
+            lines += _titled(each)
+    lines += ["", _plain(idle_areas(report))]
+    lines += ["", _plain(answer)] if answer else []
+    return ("\n".join([*lines, "", _plain(TERMS)]) + "\n").encode()
 
 
-def _section(title: str, heads: Sequence[str], rows: Iterable[Sequence[str | int]]) -> list[str]:
+def _cases(report: Report) -> Iterable[str]:
+    if not report.groups:
+        yield from ("", "（无）")
+    for units, groups in groupby(report.groups, key=lambda group: group.units):
+        if units:
+            yield from ("", f"### 责任单位：{_plain(units_in_words(units))}")
+        for group in groups:
+            yield from ("", f"{'####' if units else '###'} {_plain(group_title(group))}", "")
+            yield from (_plain(group_advice(group, report)), "", *_table(CASE_HEADS, map(case_cells, group.cases)))
+
+
+def _titled(table: Table) -> list[str]:
+    return ["", f"## {table.title}", "", _plain(table.caption), "", *_table(table.heads, table.lines)]
+
+
+def _table(heads: Sequence[str], rows: Iterable[Line]) -> list[str]:
     lines = ["| " + " | ".join(_plain(str(cell)) for cell in row) + " |" for row in rows]
     head = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    return ["", f"## {title}", "", *([*head, *lines] if lines else ["（无）"])]
+    return [*head, *lines] if lines else ["（无）"]
 
 
 def _plain(text: str) -> str:
-    """Escape ``text`` so that Markdown shows it as it is, on one line."""
-    return _SPECIAL.sub(r"\\\1", text.replace("\r", " ")).replace("\n", "；")
+    """Escape ``text`` so that Markdown shows it as it is, on one line, hidden characters too."""
+    return _SPECIAL.sub(r"\\\1", shown(text)).replace("\n", "；")

@@ -1,4 +1,5 @@
-"""Follows a lane's ledger from entry to entry by their digests, and tells a broken link from a foreign entry."""
+"""Follows a lane's ledger from entry to entry by their digests, and distinguishes a broken link from a
+foreign entry."""
 
 from dataclasses import dataclass, field
 
@@ -13,11 +14,12 @@ _MOST_HELD = 100
 
 
 @dataclass(slots=True)
-class Chain:
-    """One chain of entries. ``starts_anywhere``: the ledger's beginning is not there, so the first link can't be checked.
+class ChainAudit:
+    """One chain of entries. ``starts_anywhere``: the ledger's beginning is not there, so the first link
+    can't be checked.
 
-    An entry that does not follow is held back: if the next one follows from it, an entry before it is missing; if the next one
-    follows from the last good one, it is foreign.
+    An entry that does not follow is held back: if the next one follows from it, an entry before it is
+    missing; if the next one follows from the last good one, it is foreign.
     """
 
     findings: Findings
@@ -35,7 +37,6 @@ class Chain:
         if self.last is not None and _follows(entry, self.last):
             for held, _ in self._held:
                 self.findings.add("foreign", held, "a ledger entry that is not in the lane's chain")
-                self.findings.counts["broken_link"] += 1
             self._held = []
             self.last = record
             return [(record, entry)]
@@ -60,6 +61,7 @@ def _follows(entry: Entry, before: ConsumerRecord) -> bool:
 
 
 def is_digest_of(text: str | None, record: ConsumerRecord) -> bool:
-    """Tell whether ``text`` is the digest of an entry's ``record``; not so either if it names no algorithm."""
+    """Tell whether ``text`` is the digest of an entry's ``record``; not so either if it names no
+    algorithm."""
     algorithm = (text or "").partition(":")[0]
     return algorithm in {"sm3", "sha256"} and text == digest(algorithm, [record.value])

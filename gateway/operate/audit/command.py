@@ -7,9 +7,10 @@ from gateway.adapters.settings import Settings
 from gateway.errors import UsageError
 from gateway.operate.audit.lane_audit import Scope
 from gateway.operate.audit.lanes import audit
-from gateway.operate.audit.statement import check_statement, write_statement
+from gateway.operate.audit.statement import write_statement
+from gateway.operate.audit.statement_check import check_statement
 from gateway.operate.audit.watch import watch
-from gateway.operate.times import parse_time
+from gateway.operate.times import parse_since, parse_until
 
 
 def run_audit(
@@ -34,8 +35,8 @@ def run_audit(
         return check_statement(settings, statement, output)
     if signed_by is not None and export is None:
         raise UsageError("--signed-by belongs to --export")
-    scope = Scope(parse_time("--since", since), parse_time("--until", until), prove, statement=export is not None)
+    scope = Scope(parse_since(since), parse_until(until), prove, statement=export is not None)
     code, reports = audit(settings, scope, output)
     if export is not None:
-        write_statement(export, reports, scope, settings, signed_by)
+        write_statement(export, reports, scope, settings.topic_prefix, signed_by)
     return code

@@ -1,29 +1,37 @@
 """Runs the audit of all lanes, on all cores, and says what came of it."""
 
 import asyncio
-import json
-import sys
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from aiokafka import TopicPartition
-from rich.console import Console
 
 from gateway.adapters import kafka
+from gateway.adapters.console import Terminal
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.own_signatures import load_record_check
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import load_key_ring
-from gateway.adapters.topic_reader import find_spans
+from gateway.adapters.terminal import write_json
+from gateway.adapters.topic_reader import UnreadablePartitionError, find_readable_spans
+from gateway.contract.outputs import destinations_of
 from gateway.contract.topics import LaneId, Topics, lanes_of
-from gateway.operate.audit.findings import KINDS, Finding, LaneReport
-from gateway.operate.audit.lane_audit import LaneAudit, Scope
+from gateway.core.words import count_of
+from gateway.operate.audit.expiry import Retention, find_retention
+from gateway.operate.audit.findings import KINDS, LaneReport
+from gateway.operate.audit.forwards import report_twice
+from gateway.operate.audit.lane_audit import Job, LaneAudit, Scope
 from gateway.operate.lane_pool import count_read, run_lanes
+from gateway.operate.unread import exit_code_of, report_unread, unread_by
 
 _SHOWN = 20
+PLURALS = {"gap": "gaps", "overlap": "overlaps", "broken_link": "broken_links"}
+"""Kinds of findings whose counts have another name."""
 
 
 def audit(settings: Settings, scope: Scope, output: Literal["text", "json"]) -> tuple[int, list[LaneReport]]:
@@ -37,48 +45,79 @@ def audit(settings: Settings, scope: Scope, output: Literal["text", "json"]) -> 
         # A mistake in them is said before anything is read.
         load_recognition(settings.recognition_dir)
         load_key_ring(settings)
-    lanes, size = asyncio.run(_survey(settings))
-    reports = run_lanes(_audit_lane, [(settings, lane, scope) for lane in lanes], name="audit", size=size)
+    counts, size, retention = asyncio.run(_survey(settings))
+    lanes = lanes_of(settings.topic_names, counts)
+    with tempfile.TemporaryDirectory(prefix="gateway-audit-") as name:
+        folder = Path(name)
+        jobs = [
+            Job(settings, lane, number, scope, retention, folder, _lacking(settings.topic_names, lane, counts))
+            for number, lane in enumerate(lanes)
+        ]
+        reports = run_lanes(_audit_lane, jobs, name="audit", size=size)
+        asyncio.run(report_twice(settings, lanes, reports, folder))
     summary = summarise(reports, time.monotonic() - started)
     if output == "json":
-        sys.stdout.write(json.dumps(summary, ensure_ascii=False) + "\n")
+        write_json(summary)
     else:
-        _print(summary, reports)
-    return (0 if summary["ok"] else 1), reports
+        print_summary(summary, KINDS, VERDICTS)
+    unread = [report.unread for report in reports if report.unread is not None]
+    report_unread(unread)
+    return max(0 if summary["ok"] else 1, exit_code_of(unread, all_lanes=len(lanes))), reports
 
 
-async def _survey(settings: Settings) -> tuple[list[LaneId], int]:
-    """The lanes, and about how many records there are to be read."""
+async def _survey(settings: Settings) -> tuple[dict[str, int], int, Retention]:
+    """Find how many partitions each topic has, about how many records are to be read, and how long topics
+    keep theirs."""
     topics = settings.topic_names
     names = [name for name in topics.all if name != topics.feedback]
     partitions = await kafka.partitions_of(settings, names)
     async with kafka.consumer(settings) as consumer:
-        spans = await find_spans(consumer, partitions)
+        spans = await find_readable_spans(consumer, partitions)
     counts = Counter(partition.topic for partition in partitions)
-    return lanes_of(topics, counts), sum(_weight(each, topics) * (s.end - s.log_start) for each, s in spans.items())
+    size = sum(_weight(each, topics) * (s.end - s.log_start) for each, s in spans.items())
+    return dict(counts), size, await find_retention(settings, names)
+
+
+def _lacking(topics: Topics, lane: LaneId, partitions: Mapping[str, int]) -> tuple[str, ...]:
+    needed = (topics.ledger, *destinations_of(lane, topics).values())
+    return tuple(topic for topic in needed if partitions[topic] <= lane.partition)
 
 
 def _weight(partition: TopicPartition, topics: Topics) -> int:
-    """How many lanes read the partition."""
+    """Return how many lanes read the partition."""
     return 2 if partition.topic in {topics.ledger, topics.deadletter} else 1
 
 
-def _audit_lane(job: tuple[Settings, LaneId, Scope]) -> LaneReport:
-    settings, lane, scope = job
-    recognition = load_recognition(settings.recognition_dir)
-    first = LaneAudit(settings, lane, recognition, scope, on_read=count_read)
-    report = asyncio.run(first.run())
-    if first.suspicious and not scope.prove:
-        # The ledger says that something is wrong with these turns; deciding them again says with which record.
-        second = LaneAudit(
-            settings, lane, recognition, scope, prove_only=frozenset(first.suspicious), on_read=count_read
-        )
-        report = asyncio.run(second.run())
+def _audit_lane(job: Job) -> LaneReport:
+    recognition = load_recognition(job.settings.recognition_dir)
+    first = LaneAudit(job, recognition, on_read=count_read)
+    report = _run(first)
+    if first.suspicious and not job.scope.prove and report.unread is None:
+        # The ledger says that something is wrong with these turns; deciding them again says with which
+        # record.
+        only = frozenset(first.suspicious)
+        second = LaneAudit(replace(job, folder=None), recognition, prove_only=only, on_read=count_read)
+        report = _run(second)
     return report
 
 
-def summarise(reports: Iterable[LaneReport], seconds: float) -> dict[str, Any]:
-    """The audit as one object ; counts are of all lanes."""
+def _run(audit: LaneAudit) -> LaneReport:
+    """Make the audit of a lane, as far as its partitions can be read: what cannot be read is a finding."""
+    report, lane = audit.report, audit.lane
+    try:
+        if lacking := audit.job.lacking:
+            why = f"{lane} waits, as there is no such partition: give every topic the same number of partitions"
+            raise UnreadablePartitionError(lacking[0], lane.partition, 0, why)  # noqa: TRY301 — as one that breaks off
+        return asyncio.run(audit.run())
+    except Exception as error:  # noqa: BLE001 — whatever a topic holds, the other lanes are audited
+        unread = report.unread = unread_by(error, lane.topic, lane.partition, audit.settings)
+    offset = -1 if unread.offset is None else unread.offset
+    report.findings.at("unreadable", unread.topic, unread.partition, offset, f"{lane}: {unread.why}")
+    return report
+
+
+def summarise(reports: Iterable[LaneReport], seconds: float, kinds: Iterable[str] = KINDS) -> dict[str, Any]:
+    """Return the audit as one object; counts are of all lanes, of findings by their ``kinds``."""
     lanes = list(reports)
     counts: Counter[str] = sum((lane.findings.counts for lane in lanes), Counter())
     outcomes: Counter[str] = sum((lane.outcomes for lane in lanes), Counter())
@@ -87,17 +126,17 @@ def summarise(reports: Iterable[LaneReport], seconds: float) -> dict[str, Any]:
     return {
         "ok": not counts.total() and not any(lane.digest_mismatches for lane in lanes),
         "offsets": sum(lane.records for lane in lanes),
-        "gaps": counts["gap"],
-        "overlaps": counts["overlap"],
-        "broken_links": counts["broken_link"],
+        **{plural: counts[kind] for kind, plural in PLURALS.items()},
         "digest_mismatches": sum(lane.digest_mismatches for lane in lanes),
-        **{kind: counts[kind] for kind in ("missing", "altered", "doubled", "foreign", "wrong_decision", "unsigned")},
+        **{kind: counts[kind] for kind in kinds if kind not in PLURALS},
         "outcomes": dict(outcomes),
         "entries": sum(lane.entries for lane in lanes),
         "outputs": sum(lane.outputs for lane in lanes),
         "redriven": sum(lane.redriven for lane in lanes),
+        "acknowledged": sum(lane.acknowledged for lane in lanes),
         "holes": sum(lane.holes for lane in lanes),
         "expired_entries": sum(lane.expired for lane in lanes),
+        "earlier_log_entries": sum(lane.earlier_logs for lane in lanes),
         "pending": sum(lane.pending for lane in lanes),
         "proved": sum(lane.proved for lane in lanes),
         "unprovable": dict(unprovable),
@@ -107,12 +146,15 @@ def summarise(reports: Iterable[LaneReport], seconds: float) -> dict[str, Any]:
     }
 
 
-def _print(summary: dict[str, Any], reports: list[LaneReport]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
-    verdict = (
-        "一致 nothing was dropped, doubled or altered" if summary["ok"] else "不一致 the log is not as it should be"
-    )
-    console.print(f"审计 audit: {verdict}")
+VERDICTS = ("一致 nothing was dropped, doubled or altered", "不一致 the log is not as it should be")
+"""How the audit of topics ends: well, or not."""
+
+
+def print_summary(summary: dict[str, Any], kinds: Mapping[str, str], verdicts: tuple[str, str]) -> None:
+    """Print an audit's object for people: ``kinds`` are its findings' kinds in words, ``verdicts`` the words
+    for well and not."""
+    console = Terminal()
+    console.print(f"审计 audit: {verdicts[0] if summary['ok'] else verdicts[1]}")
     outcomes = ", ".join(f"{name} {count:,}" for name, count in sorted(summary["outcomes"].items()))
     console.print(
         f"  {summary['offsets']:,} input records in {summary['entries']:,} ledger entries: {outcomes or 'none'}"
@@ -120,7 +162,9 @@ def _print(summary: dict[str, Any], reports: list[LaneReport]) -> None:
     console.print(f"  {summary['outputs']:,} outputs have their entry's digest" if summary["ok"] else "")
     notes = {
         "pending": "input records are not decided yet (behind the last entry)",
-        "holes": "offsets hold no record (transaction markers, aborted or compacted): no loss",
+        "holes": "offsets hold no record (transaction markers, aborted records): no loss",
+        "acknowledged": "offsets were lost before they were decided, and somebody has taken note (`gateway acknowledge`)",
+        "earlier_log_entries": "entries speak of a log that another one has taken the place of: their inputs are gone",
         "expired_entries": "entries are older than what their topics keep, and could not be checked to the end",
         "redriven": "events were put through again by `gateway redrive`",
         "proved": "decisions made again from input and list, with the same bytes",
@@ -130,20 +174,17 @@ def _print(summary: dict[str, Any], reports: list[LaneReport]) -> None:
             console.print(f"  {summary[name]:,} {words}")
     for why, count in summary["unprovable"].items():
         console.print(f"  {count:,} decisions cannot be made again here: {why}")
-    for kind, words in KINDS.items():
-        count = sum(report.findings.counts[kind] for report in reports)
-        if count:
+    for kind, words in kinds.items():
+        if count := summary[PLURALS.get(kind, kind)]:
             console.print(f"  {kind}: {count:,} × {words}")
     findings = summary["findings"]
     for finding in findings[:_SHOWN]:
-        console.print(f"    {_place(Finding(**finding))}  {finding['kind']}: {finding['detail']}")
+        place = "/".join(str(finding[each]) for each in ("topic", "partition", "offset"))
+        where = f"{finding['path']}  {place}" if "path" in finding else place
+        console.print(f"    {where}  {finding['kind']}: {finding['detail']}")
     if len(findings) > _SHOWN:
         console.print(f"    … {len(findings) - _SHOWN:,} more; --format json lists them")
     rate = summary["records_read"] / max(summary["seconds"], 0.001)
-    Console(stderr=True, highlight=False).print(
-        f"{summary['records_read']:,} records read in {summary['seconds']:.1f} s ({rate:,.0f}/s)"
+    Terminal(err=True).print(
+        f"{count_of(summary['records_read'], 'record')} read in {summary['seconds']:.1f} s ({rate:,.0f}/s)"
     )
-
-
-def _place(finding: Finding) -> str:
-    return f"{finding.topic}/{finding.partition}@{finding.offset}"

@@ -1,29 +1,24 @@
-"""The statement: what an audit found, in a form that the other province checks on its own copy of its topics."""
+"""The statement: what an audit found, in a form that the other province checks on its own copy of its
+topics."""
 
-import asyncio
 import datetime
-import json
-import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.structs import ConsumerRecord
-from pydantic import BaseModel, ConfigDict, ValidationError
-from rich.console import Console
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gateway.adapters import kafka
-from gateway.adapters.settings import Settings
-from gateway.adapters.topic_reader import find_spans, read_spans
-from gateway.contract.headers import REDRIVE_HEADER, origin_of
+from gateway.adapters.console import Terminal
 from gateway.core.decision import ENGINE_VERSION
 from gateway.core.digest import canonical, sha256
+from gateway.core.mistakes import words_of
 from gateway.core.times import format_instant
 from gateway.errors import UsageError
-from gateway.operate.audit.account import Accountant
-from gateway.operate.audit.findings import Findings, LaneReport
+from gateway.operate.audit.findings import LaneReport
 from gateway.operate.audit.lane_audit import Scope
+
+_Digest = Annotated[str, Field(pattern="^(sm3|sha256):[0-9a-f]{64}$")]
 
 
 class _Part(BaseModel):
@@ -31,37 +26,86 @@ class _Part(BaseModel):
 
 
 class BlockItem(_Part):
-    """A stretch of an output partition: how many records, for inputs up to offset ``through``, and their digest."""
+    """A stretch of an output partition: how many records, for inputs up to offset ``through`` of ``epoch``,
+    and their digest."""
 
+    epoch: int
     through: int
     records: int
-    digest: str
+    digest: _Digest
+
+
+class RedrivenItem(_Part):
+    """What one `gateway redrive` wrote into an output partition; ``entry`` is the id of its ledger entry."""
+
+    entry: str
+    records: int
+    digest: _Digest
 
 
 class OutputItem(_Part):
-    """One output partition in the order of its inputs; outputs of `gateway redrive` are not in it."""
+    """One output partition in the order of its inputs, and beside it what redrives wrote there."""
 
     topic: str
     partition: int
     records: int
-    first_origin: int | None
-    last_origin: int | None
     blocks: list[BlockItem]
+    redriven: list[RedrivenItem]
 
 
 class LaneItem(_Part):
-    """What became of one input partition's records; offsets inclusive."""
+    """What became of one input partition's records; offsets inclusive, each of an epoch."""
 
     topic: str
     partition: int
+    first_epoch: int
     first_offset: int | None
+    last_epoch: int
     last_offset: int | None
     records: int
     outcomes: dict[str, int]
 
 
+class LackingItem(_Part):
+    """Records of an output partition that the archive does not have, so that the statement says nothing of
+    them.
+
+    They are for the inputs from ``first_offset`` of ``first_epoch`` through ``last_offset`` of
+    ``last_epoch``; or those of one redrive, by the id of its ledger entry.
+    """
+
+    topic: str
+    partition: int
+    first_epoch: int
+    first_offset: int
+    last_epoch: int
+    last_offset: int
+    redrive: str | None
+    why: str
+
+    def touches(self, topic: str, partition: int, first: tuple[int, int], last: tuple[int, int]) -> bool:
+        """Tell whether it is of turns' records for inputs from ``first`` through ``last``, each epoch and
+        offset."""
+        is_there = self.redrive is None and (self.topic, self.partition) == (topic, partition)
+        return (
+            is_there and (self.first_epoch, self.first_offset) <= last and (self.last_epoch, self.last_offset) >= first
+        )
+
+
+class ArchiveItem(_Part):
+    """That a statement was made from an archive: of the days (UTC+8) ``first_day`` to ``last_day``, without
+    what was ``lacking``."""
+
+    first_day: str
+    last_day: str
+    lacking: list[LackingItem]
+
+
 class Statement(_Part):
-    """A statement; ``digest`` is over all the rest, so that it cannot be changed unnoticed."""
+    """A statement; ``digest`` is over all the rest, so that it cannot be changed unnoticed.
+
+    ``archive`` is there where it was made from one.
+    """
 
     statement: Literal["chuanyu-audit-v1"] = "chuanyu-audit-v1"
     made: str
@@ -72,18 +116,31 @@ class Statement(_Part):
     findings: dict[str, int]
     lanes: list[LaneItem]
     outputs: list[OutputItem]
+    archive: ArchiveItem | None = None
     digest: str = ""
 
     def compute_digest(self) -> str:
-        """The digest that the content has."""
-        return sha256(canonical(self.model_dump(mode="json", exclude={"digest"})))
+        """Compute the digest of the content."""
+        return sha256(canonical(self.model_dump(mode="json", exclude=self._left_out | {"digest"})))
+
+    def as_json(self) -> str:
+        """Return the statement as its file has it."""
+        return self.model_dump_json(indent=1, exclude=self._left_out) + "\n"
+
+    @property
+    def _left_out(self) -> set[str]:
+        return {"archive"} if self.archive is None else set()
 
 
 def write_statement(
-    path: Path, reports: Iterable[LaneReport], scope: Scope, settings: Settings, signed_by: str | None
-) -> None:
-    """Write the statement to ``path`` (JSON) and beside it (``.md``). Raises UsageError where that cannot be written."""
-    lanes, prefix = list(reports), len(settings.topic_prefix)
+    path: Path, reports: Iterable[LaneReport], scope: Scope, prefix: str, signed_by: str | None,
+    archive: ArchiveItem | None = None,
+) -> None:  # fmt: skip
+    """Write the statement to ``path`` (JSON) and beside it (``.md``); ``archive`` says that it is of one.
+
+    Topics stand in it without the deployment's ``prefix``. Raises UsageError where it cannot be written.
+    """
+    lanes = list(reports)
     findings = {kind: count for lane in lanes for kind, count in lane.findings.counts.items()}
     statement = Statement(
         made=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -94,30 +151,30 @@ def write_statement(
         findings={kind: sum(lane.findings.counts[kind] for lane in lanes) for kind in sorted(findings)},
         lanes=[
             LaneItem(
-                topic=lane.topic[prefix:], partition=lane.partition, first_offset=lane.first_offset,
-                last_offset=lane.last_offset, records=lane.records, outcomes=dict(lane.outcomes),
+                topic=lane.topic.removeprefix(prefix), partition=lane.partition, first_epoch=lane.first_epoch,
+                first_offset=lane.first_offset, last_epoch=lane.last_epoch, last_offset=lane.last_offset,
+                records=lane.records, outcomes=dict(lane.outcomes),
             )
             for lane in lanes
         ],
         outputs=[
             OutputItem(
                 topic=stream.topic, partition=stream.partition, records=stream.records,
-                first_origin=stream.first_origin, last_origin=stream.last_origin,
-                blocks=[BlockItem(through=b.through, records=b.records, digest=b.digest) for b in stream.blocks],
+                blocks=[BlockItem(**asdict(block)) for block in stream.blocks],
+                redriven=[RedrivenItem(**asdict(redriven)) for redriven in stream.redriven],
             )
             for lane in lanes
             for stream in lane.streams
         ],
+        archive=archive,
     )  # fmt: skip
     statement.digest = statement.compute_digest()
     try:
-        path.write_text(statement.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        path.write_text(statement.as_json(), encoding="utf-8")
         path.with_suffix(".md").write_text(_as_markdown(statement, path.name), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"--export: {path} cannot be written: {error.strerror}") from None
-    Console(stderr=True, highlight=False).print(
-        f"statement {statement.digest} written to {path} and {path.with_suffix('.md')}"
-    )
+    Terminal(err=True).print(f"statement {statement.digest} written to {path} and {path.with_suffix('.md')}")
 
 
 def _in_words(time_ms: int | None) -> str | None:
@@ -127,39 +184,68 @@ def _in_words(time_ms: int | None) -> str | None:
 def _as_markdown(statement: Statement, name: str) -> str:
     findings = "、".join(f"{kind} {count}" for kind, count in statement.findings.items()) or "无 none"
     lines = [
-        "# 川渝亮证网关审计声明 Audit statement",
+        "# 川渝亮证网关对账单 Audit statement",
         "",
         f"- 出具时间 made: {statement.made}",
         f"- 出具人 signed by: {statement.signed_by or '—'}",
         f"- 时间范围 period: {statement.since or '…'} – {statement.until or '…'}",
+        *_of_archive(statement.archive),
         f"- 异常 findings: {findings}",
         f"- 声明摘要 digest: `{statement.digest}`",
         "",
         "## 输入 Every input record has one outcome",
         "",
-        "| 主题 topic | 分区 partition | 位点 offsets | 事件 records | 结果 outcomes |",
+        "| 主题 topic | 分区 partition | 偏移量 offsets | 事件 records | 结果 outcomes |",
         "|---|---|---|---|---|",
     ]
     for lane in statement.lanes:
-        offsets = f"{lane.first_offset}–{lane.last_offset}" if lane.first_offset is not None else "—"
+        offsets = "—" if lane.first_offset is None else f"{lane.first_offset}–{lane.last_offset}"
+        if lane.last_epoch:
+            offsets += f" (第 {lane.first_epoch}–{lane.last_epoch} 纪元 epochs)"
         outcomes = ", ".join(f"{outcome} {count}" for outcome, count in sorted(lane.outcomes.items()))
         lines.append(f"| {lane.topic} | {lane.partition} | {offsets} | {lane.records} | {outcomes} |")
     lines += [
         "",
         "## 输出 What the gateway wrote",
         "",
-        "| 主题 topic | 分区 partition | 记录 records | 对应输入位点 for input offsets |",
+        "| 主题 topic | 分区 partition | 记录 records | 重新处理 redriven |",
         "|---|---|---|---|",
     ]
     for item in statement.outputs:
-        span = f"{item.first_origin}–{item.last_origin}" if item.records else "—"
-        lines.append(f"| {item.topic} | {item.partition} | {item.records} | {span} |")
-    lines += ["", f"在贵方主题副本上核对 check on your own copy of your topics: `gateway audit --statement {name}`", ""]
+        redriven = sum(each.records for each in item.redriven)
+        lines.append(f"| {item.topic} | {item.partition} | {item.records} | {redriven} |")
+    lines += [
+        "",
+        f"在贵方主题副本上核对 check on your own copy of your topics: `gateway audit --statement {name}`",
+        f"在贵方归档中核对 check on your own archive: `gateway audit --archive FOLDER --statement {name}`",
+        "",
+    ]
     return "\n".join(lines)
 
 
+def _of_archive(archive: ArchiveItem | None) -> list[str]:
+    if archive is None:
+        return []
+    lines = [f"- 依据归档 from the archive of: {archive.first_day} – {archive.last_day}"]
+    for each in archive.lacking:
+        span = f"redrive {each.redrive}" if each.redrive else f"inputs {_span_of(each)}"
+        lines.append(
+            f"- 归档缺失，本单不述 not archived, not stated: {each.topic}/{each.partition}, {span}: {each.why}"
+        )
+    return lines
+
+
+def _span_of(item: LackingItem) -> str:
+    first, last = [
+        f"{offset} (epoch {epoch})" if epoch > 0 else str(offset)
+        for epoch, offset in ((item.first_epoch, item.first_offset), (item.last_epoch, item.last_offset))
+    ]
+    return f"…–{last}" if item.first_epoch < 0 else f"{first}–{last}"
+
+
 def read_statement(path: Path) -> Statement:
-    """The statement in ``path``. Raises UsageError where it is none, or was changed since it was made."""
+    """Read the statement in ``path``. Raises UsageError where it is not valid, or was changed since it was
+    made."""
     try:
         statement = Statement.model_validate_json(path.read_bytes())
     except OSError as error:
@@ -167,107 +253,7 @@ def read_statement(path: Path) -> Statement:
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(step) for step in problem["loc"])
-        raise UsageError(f"--statement: {path} is no audit statement: {place}: {problem['msg']}") from None
+        raise UsageError(f"--statement: {path} is not an audit statement: {place}: {words_of(problem)}") from None
     if statement.compute_digest() != statement.digest:
         raise UsageError(f"--statement: {path} was changed after it was made: its content does not have its digest")
     return statement
-
-
-def check_statement(settings: Settings, path: Path, output: Literal["text", "json"]) -> int:
-    """Hold the topics that this cluster has against the statement; returns the exit code (1: they differ)."""
-    statement = read_statement(path)
-    checked, absent, findings = asyncio.run(_compare(settings, statement))
-    ok = bool(checked) and not findings.counts.total()
-    if output == "json":
-        sys.stdout.write(
-            json.dumps(
-                {
-                    "ok": ok, "statement": statement.digest, "records": sum(checked.values()), "topics": sorted(checked),
-                    "absent": absent, "findings": [
-                        {"kind": f.kind, "topic": f.topic, "partition": f.partition, "offset": f.offset, "detail": f.detail}
-                        for f in findings.kept
-                    ],
-                },
-                ensure_ascii=False,
-            ) + "\n"
-        )  # fmt: skip
-        return 0 if ok else 1
-    console = Console(highlight=False, soft_wrap=True)
-    verdict = "一致 these topics are what the statement says" if ok else "不一致 they are not what the statement says"
-    console.print(
-        f"核对 statement {statement.digest[:23]}…: {verdict if checked else '这里没有它所述的主题 none of its topics is here'}"
-    )
-    for topic, count in sorted(checked.items()):
-        console.print(f"  {topic}: {count:,} records compared")
-    for topic in absent:
-        console.print(f"  {topic}: not in this cluster, or not to be read by this user")
-    for finding in findings.kept[:20]:
-        console.print(f"    {finding.topic}/{finding.partition}@{finding.offset}  {finding.kind}: {finding.detail}")
-    return 0 if ok else 1
-
-
-async def _compare(settings: Settings, statement: Statement) -> tuple[dict[str, int], list[str], Findings]:
-    findings = Findings()
-    wanted = {item.topic for item in statement.outputs}
-    async with kafka.admin(settings) as admin:
-        existing = set(await admin.list_topics())
-    absent = sorted(topic for topic in wanted if settings.topic_prefix + topic not in existing)
-    checked = dict.fromkeys(sorted(wanted - set(absent)), 0)
-    items = [item for item in statement.outputs if item.topic in checked and item.blocks]
-    if not items:
-        return checked, absent, findings
-    async with kafka.consumer(settings, max_partition_fetch_bytes=4_194_304) as consumer:
-        # Once for all: aiokafka's stop waits for ever where it comes just after a second assignment.
-        consumer.assign([TopicPartition(settings.topic_prefix + item.topic, item.partition) for item in items])
-        for item in items:
-            checked[item.topic] += await _compare_partition(
-                consumer, settings.topic_prefix + item.topic, item, findings
-            )
-    return checked, absent, findings
-
-
-async def _compare_partition(consumer: AIOKafkaConsumer, name: str, item: OutputItem, findings: Findings) -> int:
-    """Compare one partition's copy with ``item``, block by block; returns how many records were compared."""
-    if not item.blocks or item.first_origin is None or item.last_origin is None:
-        return 0
-    partition, blocks = TopicPartition(name, item.partition), iter(item.blocks)
-    block, held, compared = next(blocks), list[tuple[int, ConsumerRecord]](), 0
-    async for _, records in read_spans(consumer, await find_spans(consumer, [partition])):
-        for record in records:
-            origin = origin_of(record.headers)
-            if origin is None or record.value is None:
-                findings.add("foreign", record, "the record names no input of the gateway")
-                continue
-            if (
-                any(header == REDRIVE_HEADER for header, _ in record.headers)
-                or not item.first_origin <= origin.offset <= item.last_origin
-            ):
-                continue
-            while origin.offset > block.through:
-                _compare_block(partition, item, block, held, findings)
-                held, block = [], next(blocks)
-            held.append((origin.offset, record))
-            compared += 1
-    _compare_block(partition, item, block, held, findings)
-    for left in blocks:
-        _compare_block(partition, item, left, [], findings)
-    return compared
-
-
-def _compare_block(
-    partition: TopicPartition,
-    item: OutputItem,
-    block: BlockItem,
-    held: list[tuple[int, ConsumerRecord]],
-    findings: Findings,
-) -> None:
-    accountant = Accountant(item.topic, item.partition, block.digest.partition(":")[0])
-    for origin, record in held:
-        accountant.add(origin, record)
-    digests = [each.digest for each in accountant.close().blocks]
-    if digests == [block.digest]:
-        return
-    first, last = (held[0][1].offset, held[-1][1].offset) if held else (-1, -1)
-    kind = "altered" if len(held) == block.records else "missing" if len(held) < block.records else "doubled"
-    detail = f"offsets {first}–{last} (for inputs up to {block.through}): {len(held)} records, the statement has {block.records}"
-    findings.at(kind, partition.topic, partition.partition, first, detail)

@@ -6,8 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from gateway.adapters.topic_reader import Span
+from gateway.adapters.topic_reader import Span, poll
 
+Rank = tuple[int, int]
+"""Where an input record stands among all that a lane ever read: epoch, offset."""
+Ranked = tuple[Rank, ConsumerRecord]
+RankOf = Callable[[ConsumerRecord], Rank | None]
+
+BEFORE_ALL: Rank = (-1, -1)
 _POLL_MS = 500
 _BATCH = 2000
 _LOOK_AHEAD = 10_000
@@ -15,32 +21,28 @@ _LOOK_AHEAD = 10_000
 
 
 class Stream:
-    """The committed records of one partition, each under a rank: of an output the offset of its input, of an input its own.
+    """The committed records of one partition, each under a rank: of an output that of its input.
 
-    Ranks rise, as long as nobody else writes there. ``rank_of`` gives None for a record that is not of this lane, which is
-    passed over; it may keep what it finds strange.
+    Ranks rise, as long as nobody else writes there. ``rank_of`` gives None for a record that is not of this
+    lane, which is passed over; it may keep what it finds strange.
     """
 
-    def __init__(
-        self,
-        consumer: AIOKafkaConsumer,
-        partition: TopicPartition,
-        span: Span,
-        rank_of: Callable[[ConsumerRecord], int | None],
-    ) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, partition: TopicPartition, span: Span, rank_of: RankOf) -> None:
         self.partition = partition
         self.span = span
-        self.first_rank: int | None = None
+        self.first_rank: Rank | None = None
+        self.last_rank = BEFORE_ALL
+        """The highest one so far."""
         self._consumer = consumer
         self._rank_of = rank_of
         self.end = span.end
         self._buffer: deque[ConsumerRecord] = deque()
         # Read, but not asked for yet: one record as a rule, more where ranks do not rise.
-        self._ahead: list[tuple[int, ConsumerRecord]] = []
+        self._ahead: list[Ranked] = []
         consumer.seek(partition, span.start)
 
-    async def take_through(self, last: int) -> list[tuple[int, ConsumerRecord]]:
-        """The next records with ranks up to ``last``, until one comes that is beyond it."""
+    async def take_through(self, last: Rank) -> list[Ranked]:
+        """Take the next records with ranks up to ``last``, until one comes that is beyond it."""
         taken = self._take_ahead(last)
         if self._ahead:
             return taken
@@ -53,9 +55,9 @@ class Stream:
             if not await self._fill():
                 return taken
 
-    async def look_further(self, last: int) -> list[tuple[int, ConsumerRecord]]:
-        """Records with ranks up to ``last`` that stand behind others; looks so far and no further."""
-        taken: list[tuple[int, ConsumerRecord]] = []
+    async def look_further(self, last: Rank) -> list[Ranked]:
+        """Take records with ranks up to ``last`` that stand behind others; looks so far and no further."""
+        taken: list[Ranked] = []
         while len(self._ahead) < _LOOK_AHEAD:
             for ranked in self._ranked():
                 (taken if ranked[0] <= last else self._ahead).append(ranked)
@@ -63,8 +65,8 @@ class Stream:
                 break
         return taken
 
-    async def take_rest(self) -> list[tuple[int, ConsumerRecord]]:
-        """Some of what is left; empty at the end."""
+    async def take_rest(self) -> list[Ranked]:
+        """Take some of what is left; empty at the end."""
         taken, self._ahead = self._ahead, []
         while not taken:
             taken = list(self._ranked())
@@ -72,39 +74,49 @@ class Stream:
                 break
         return taken
 
+    async def next_offset(self) -> int:
+        """Return the offset of the first record whose rank was not asked for."""
+        return self._buffer[0].offset if self._buffer else int(await self._consumer.position(self.partition))
+
+    async def log_start(self) -> int:
+        """Return the oldest offset that is kept by now."""
+        return int((await self._consumer.beginning_offsets([self.partition]))[self.partition])
+
     @property
     def has_more(self) -> bool:
         """Whether records are there that nobody has asked for."""
         return bool(self._ahead or self._buffer)
 
-    def begins_after(self, rank: int) -> bool:
-        """Whether the topic may once have had records of ``rank`` that it keeps no longer."""
+    def begins_after(self, rank: Rank) -> bool:
+        """Tell whether the topic may once have had records of ``rank`` that it keeps no longer."""
         return self.span.log_start > 0 and (self.first_rank is None or self.first_rank > rank)
 
-    def _take_ahead(self, last: int) -> list[tuple[int, ConsumerRecord]]:
+    def _take_ahead(self, last: Rank) -> list[Ranked]:
         taken = [ranked for ranked in self._ahead if ranked[0] <= last]
         if taken:
             self._ahead = [ranked for ranked in self._ahead if ranked[0] > last]
         return taken
 
-    def _ranked(self) -> Iterator[tuple[int, ConsumerRecord]]:
+    def _ranked(self) -> Iterator[Ranked]:
         while self._buffer:
             record = self._buffer.popleft()
             rank = self._rank_of(record)
             if rank is not None:
                 if self.first_rank is None:
                     self.first_rank = rank
+                self.last_rank = max(self.last_rank, rank)
                 yield rank, record
 
     async def _fill(self) -> bool:
         while not self._buffer and await self._consumer.position(self.partition) < self.end:
-            polled = await self._consumer.getmany(self.partition, timeout_ms=_POLL_MS, max_records=_BATCH)
+            polled = await poll(self._consumer, self.partition, timeout_ms=_POLL_MS, max_records=_BATCH)
             self._buffer.extend(polled.get(self.partition, ()))
         return bool(self._buffer)
 
 
 async def see_new_ends(consumer: AIOKafkaConsumer, streams: Sequence[Stream]) -> None:
-    """Let ``streams`` go on to the ends as they are by now: what was being committed may have become visible."""
+    """Let ``streams`` go on to the ends as they are by now: what was being committed may have become
+    visible."""
     ends = await consumer.end_offsets([stream.partition for stream in streams])
     for stream in streams:
         stream.end = max(stream.end, ends[stream.partition])

@@ -1,21 +1,24 @@
-"""``gateway audit --every``: the audit again and again, with what came of it in the log and at ``/metrics``."""
+"""``gateway audit --every``: the audit again and again, with what came of it in the log and at
+``/metrics``."""
 
 import asyncio
-import contextlib
 import json
 import math
 import os
 import signal
 import sys
 import time
+from functools import partial
 from typing import Any, Literal
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from gateway.adapters.logs import configure_logs
+from gateway.adapters.metrics_server import serving_metrics
+from gateway.adapters.repeating import repeat_until, set_by_signals
 from gateway.adapters.settings import Settings
-from gateway.errors import ConfigurationError
+from gateway.adapters.terminal import write_json
 from gateway.operate.audit.findings import KINDS
 
 log = structlog.get_logger("gateway.audit")
@@ -49,7 +52,7 @@ class AuditMetrics:
         self._due.set(time.time() + 2 * every_s)
 
     def show(self, summary: dict[str, Any]) -> None:
-        """An audit's result: its JSON object."""
+        """Show the result of an audit; ``summary`` is its JSON object."""
         self._ok.set(summary["ok"])
         for kind in KINDS:
             name = {"gap": "gaps", "overlap": "overlaps", "broken_link": "broken_links"}.get(kind, kind)
@@ -60,70 +63,51 @@ class AuditMetrics:
         self._due.set(time.time() + 2 * self._every_s)
 
     def count_error(self) -> None:
-        """An audit that could not be made to the end."""
+        """Count an audit that could not be made to the end."""
         self._errors.inc()
 
 
 def watch(settings: Settings, every_s: float, share: float, output: Literal["text", "json"]) -> int:
-    """Audit every ``every_s`` seconds until SIGTERM, ``share`` of the decisions proved again; returns the exit code, 0.
+    """Audit every ``every_s`` seconds until SIGTERM, ``share`` of the decisions proved again; returns the
+    exit code, 0.
 
-    What an audit finds, and why one could not be made, is logged and shown at ``/metrics`` (``web.enabled``), and the next one
-    is made all the same. Raises ConfigurationError where ``web.port`` cannot be had.
+    What an audit finds, and why one could not be made, is logged and shown at ``/metrics``
+    (``web.enabled``), and the next one is made all the same. Raises ConfigurationError where ``web.port``
+    cannot be had.
     """
     configure_logs(settings.log)
     metrics = AuditMetrics(every_s)
-    server = None
-    if settings.web.enabled:
-        try:
-            server, _ = start_http_server(settings.web.port, settings.web.host, metrics.registry)
-        except OSError as error:
-            raise ConfigurationError(
-                f"web.host, web.port: nothing can listen at {settings.web.host}:{settings.web.port} ({error.strerror})"
-            ) from None
-    try:
+    with serving_metrics(settings.web, metrics.registry):
         asyncio.run(_keep_auditing(settings, every_s, share, output, metrics))
-    finally:
-        if server is not None:
-            server.shutdown()
-            server.server_close()
     return 0
 
 
 async def _keep_auditing(
     settings: Settings, every_s: float, share: float, output: Literal["text", "json"], metrics: AuditMetrics
 ) -> None:
-    stopping = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
-    stopped = asyncio.create_task(stopping.wait())
-    while not stopping.is_set():
-        began = time.monotonic()
-        auditing = asyncio.create_task(_audit_once(settings, share, output, metrics))
-        await asyncio.wait({auditing, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        auditing.cancel()  # nothing, where it is done
-        await asyncio.gather(auditing, return_exceptions=stopping.is_set())
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), max(0.0, every_s - (time.monotonic() - began)))
+    await repeat_until(set_by_signals(signal.SIGTERM), partial(_audit_once, settings, share, output, metrics), every_s)
 
 
 async def _audit_once(settings: Settings, share: float, output: Literal["text", "json"], metrics: AuditMetrics) -> None:
-    """`gateway audit`, in a process of its own: it uses all cores and much memory, and a server must not be forked."""
+    """Run `gateway audit` in a process of its own: it uses all cores and much memory, and a server must not
+    be forked."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateway", "audit", "--format", "json", "--sample", str(share),
         env=os.environ | settings.as_environment(),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
-        told, complaint = await process.communicate()
+        answer, errors = await process.communicate()
     finally:
         if process.returncode is None:
             process.terminate()
             await process.wait()
-    if process.returncode not in {0, 1} or not told:
+    if process.returncode not in {0, 1} or not answer:
         metrics.count_error()
-        why = complaint.decode("utf-8", "replace").strip().removeprefix("gateway: ")[-500:]
+        why = errors.decode("utf-8", "replace").strip().removeprefix("gateway: ")[-500:]
         log.error("audit.not_done", exit_code=process.returncode, why=why)
         return
-    summary: dict[str, Any] = json.loads(told)
+    summary: dict[str, Any] = json.loads(answer)
     metrics.show(summary)
     counts = {name: value for name, value in summary.items() if isinstance(value, int) and value}
     if summary["ok"]:
@@ -132,5 +116,4 @@ async def _audit_once(settings: Settings, share: float, output: Literal["text", 
         places = [{key: finding[key] for key in _PLACE} for finding in summary["findings"][:_TOLD]]
         log.error("audit.failed", **counts, first_findings=places)
     if output == "json":
-        sys.stdout.write(json.dumps(summary, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+        write_json(summary, flush=True)

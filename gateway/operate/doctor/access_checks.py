@@ -1,13 +1,15 @@
-"""What each principal may really do, by the broker's own verdict, held against the contract; and what its list of grants says."""
+"""What each principal may really do, by the broker's own verdict, compared with the contract, and its list
+of grants."""
 
 import asyncio
 from collections.abc import Iterable
 
-from gateway.adapters.access import CLUSTER, Grant, Kind, Role, needed_grants
+from gateway.adapters.access import CLUSTER, Grant, Kind, Role, needed_grants, writers_of
 from gateway.adapters.kafka_admin import AccessAdmin
 from gateway.adapters.kafka_requests import may_open_transactions, raw_client
 from gateway.adapters.settings import Settings
 from gateway.core.province import Province
+from gateway.core.words import count_of
 from gateway.operate.apply_access import plan_access
 from gateway.operate.doctor.result import Account, CheckResult, Installation, fine, problem, unchecked
 
@@ -21,23 +23,25 @@ Resource = tuple[Kind, str]
 
 
 async def check_access(installation: Installation) -> list[CheckResult]:
-    """Each principal for which there is a password: all that it must do, and all that it must not, is asked of the broker.
+    """Check that each principal for which there is a password may do all that it must, and nothing that it
+    must not.
 
-    A transactional id is tried by opening it, one that only the doctor has; for all else the broker answers what it allows.
+    A transactional id is tried by opening it, one that only the doctor has; for all else the broker answers
+    what it allows.
     """
     if not installation.is_secured:
         return await _unsecured(installation)
     findings = []
     for account in installation.accounts:
         if account.role is None:
-            message = "is no principal of the contract (the broker's admin?): what it may do is not held against it"
+            message = "is not a principal of the contract (the broker's admin?): what it may do is not compared with it"
             findings.append(unchecked(account.name, message, "workers should run as gateway"))
         else:
             findings += await _verdicts(account, account.role)
     unknown = sorted(set(Role) - {account.role for account in installation.accounts})
     if unknown:
         advice = "set access.passwords_dir to the folder of the password files"
-        findings.append(unchecked(", ".join(unknown), "no password of theirs is at hand here", advice))
+        findings.append(unchecked(", ".join(unknown), "no password available here", advice))
     return findings
 
 
@@ -81,12 +85,12 @@ async def _verdicts(account: Account, role: Role) -> list[CheckResult]:
 
 
 def _expected(settings: Settings, role: Role) -> dict[Resource, set[str]]:
-    """What is asked about, for every role alike, and what ``role`` is to be allowed there."""
+    """Return what is asked about, for every role alike, and what ``role`` is to be allowed there."""
     own = [f"{settings.topic_prefix}{province.value}-doctor" for province in Province]
     resources = [
         *((Kind.TOPIC, name) for name in (*settings.topic_names.all, *settings.changelogs)),
         *((Kind.GROUP, name) for name in (*settings.groups, *own)),
-        *((Kind.TRANSACTIONAL_ID, name) for name in (*(f"{group}-doctor" for group in settings.groups), *own)),
+        *((Kind.TRANSACTIONAL_ID, name) for name in (*(f"{writer}doctor" for writer in writers_of(settings)), *own)),
         (Kind.CLUSTER, CLUSTER),
     ]
     grants = [grant for grant in needed_grants(settings) if grant.role is role]
@@ -111,7 +115,8 @@ def _listed(operations: set[str]) -> str:
 
 
 async def check_grants(installation: Installation) -> list[CheckResult]:
-    """The broker's list of grants is the contract's: nothing is missing, nothing is there beside it."""
+    """Check that the broker's list of grants is the contract's: nothing is missing, nothing is there beside
+    it."""
     if not installation.is_secured:
         return [unchecked("all", "without security there are no grants")]
     account = installation.able(Role.OPERATOR)
@@ -132,4 +137,4 @@ async def check_grants(installation: Installation) -> list[CheckResult]:
         elif plan.action == "surplus":
             advice = "take it away: kafka-acls --remove"
             findings.append(problem(plan.principal, f"is granted what the contract does not ask for: {text}", advice))
-    return findings or [fine("all", f"{len(plans)} grants, all of them the contract's")]
+    return findings or [fine("all", f"all {count_of(len(plans), 'ACL')} match the contract")]

@@ -16,8 +16,9 @@ from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import load_key_ring
 from gateway.adapters.tracing import require_tracing
 from gateway.core.recognition.editions import edition_at
+from gateway.core.words import count_of
 from gateway.errors import ConfigurationError, RecognitionListError
-from gateway.operate.doctor.result import CheckResult, Installation, fine, problem
+from gateway.operate.doctor.result import CheckResult, Installation, fine, notice, problem
 
 _CHINA = datetime.timezone(datetime.timedelta(hours=8))
 _SOON = datetime.timedelta(days=30)
@@ -26,7 +27,7 @@ _CONTAINER_SECRETS = Path("/run/secrets")
 
 
 async def check_configuration(installation: Installation) -> list[CheckResult]:
-    """The settings are valid (or they would not be here); what depends on other files is tried."""
+    """Report the settings, which are valid (or they would not be here); try what depends on other files."""
     settings, findings = installation.settings, []
     names = sorted(name for name in os.environ if name.startswith("GATEWAY_") and name != "GATEWAY_CONFIG")
     beside = f", and the environment: {', '.join(names)}" if names else ""
@@ -50,7 +51,8 @@ async def check_configuration(installation: Installation) -> list[CheckResult]:
 
 
 async def check_secrets(installation: Installation) -> list[CheckResult]:
-    """Every file of secrets that the settings name is there, holds something, and is not everybody's to read."""
+    """Check that every file of secrets that the settings name is there, holds something, and is not
+    everybody's to read."""
     settings = installation.settings
     findings = [_secret(name, path) for name, path in _secret_files(settings)]
     if settings.kafka.ca_file is not None:
@@ -59,8 +61,8 @@ async def check_secrets(installation: Installation) -> list[CheckResult]:
 
 
 def _secret_files(settings: Settings) -> Iterator[tuple[str, Path]]:
-    if patient_file := settings.kafka.password_file:
-        yield "kafka.password_file", settings.beside_file(patient_file)
+    if password_file := settings.kafka.password_file:
+        yield "kafka.password_file", settings.beside_file(password_file)
     if settings.web.operator_token_file:
         yield "web.operator_token_file", settings.beside_file(settings.web.operator_token_file)
     if settings.signatures.own_key:
@@ -90,7 +92,7 @@ def _secret(name: str, path: Path) -> CheckResult:
 
 
 def _is_open_to_all(path: Path) -> bool:
-    """Whether others may read the file and pass through all of its folders."""
+    """Tell whether others may read the file and pass through all of its folders."""
     if _CONTAINER_SECRETS in path.parents:
         return False
     passable = all(folder.stat().st_mode & stat.S_IXOTH for folder in path.parents)
@@ -104,7 +106,7 @@ def _certificate(path: Path) -> CheckResult:
             warnings.simplefilter("ignore")  # what an odd certificate is warned of is its authority's business
             ends = min(each.not_valid_after_utc for each in x509.load_pem_x509_certificates(path.read_bytes()))
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no PEM certificate"
+        why = error.strerror if isinstance(error, OSError) else "it is not a PEM certificate"
         return problem(name, f"{path} cannot be read ({why})", "point it at the PEM file of the broker's authority")
     if ends - datetime.datetime.now(datetime.UTC) < _SOON:
         return problem(
@@ -114,7 +116,8 @@ def _certificate(path: Path) -> CheckResult:
 
 
 async def check_list(installation: Installation) -> list[CheckResult]:
-    """The recognition list can be loaded and has rows in force today; its unresolved cells are counted."""
+    """Check that the recognition list can be loaded and has rows in force today; count its unresolved
+    cells."""
     folder = installation.settings.recognition_dir
     try:
         recognition = load_recognition(folder)
@@ -125,15 +128,15 @@ async def check_list(installation: Installation) -> list[CheckResult]:
     edition = edition_at(recognition.editions, today)
     if edition is None or not edition.rows:
         return [problem("in force", f"{folder}: no row is in force today", "see effective_from and effective_until")]
-    findings = [fine("files", f"{folder}: {len(edition.rows)} rows in force since {edition.since}")]
-    unresolved = {listed.row.row: listed.row.unresolved() for listed in edition.rows if listed.row.unresolved()}
+    findings = [fine("files", f"{folder}: {count_of(len(edition.rows), 'row')} in force since {edition.since}")]
+    unresolved = {listed.ref: listed.row.unresolved() for listed in edition.rows if listed.row.unresolved()}
     if unresolved:
         number = sum(len(cells) for cells in unresolved.values())
         rows = ", ".join(str(row) for row in sorted(unresolved))
         findings.append(
-            fine(
-                "unresolved cells", f"{number} 待定 in rows {rows}: events that need one are LIST_ROW_UNRESOLVED",
-                "settle them by an amendment once the departments have answered; `gateway list show` names them",
+            notice(
+                "unresolved cells", f"{number} 待确认 in rows {rows}: events that need one are LIST_ROW_UNRESOLVED",
+                "resolve them by an amendment once the departments have answered; `gateway list show` names them",
             )
         )  # fmt: skip
     else:

@@ -9,50 +9,63 @@ from gateway.adapters.access import Role
 from gateway.adapters.settings import Settings
 
 
-class Status(StrEnum):
-    """How a thing stands; ``UNCHECKED`` where it could not be seen, which is no verdict."""
+class CheckStatus(StrEnum):
+    """How a thing stands, the worst first.
 
-    FINE = "fine"
+    ``NOTICE`` is nothing wrong, and something to do or to know; ``UNCHECKED``, what could not be seen, is no
+    verdict.
+    """
+
     PROBLEM = "problem"
+    NOTICE = "notice"
     UNCHECKED = "unchecked"
+    FINE = "fine"
 
     @property
     def chinese(self) -> str:
         """The same in Chinese."""
-        return {"fine": "正常", "problem": "问题", "unchecked": "未查"}[self.value]
+        return {"fine": "正常", "notice": "提示", "problem": "问题", "unchecked": "未查"}[self.value]
 
 
 class CheckResult(NamedTuple):
-    """One line: how ``subject`` stands, in words, and what to do about it (empty where there is nothing to do).
+    """One line: how ``subject`` stands, in words, and what to do about it (empty where there is nothing to
+    do).
 
-    ``exit_code`` is a problem's: 1, or that of the error which ended the check where any command would end so.
+    ``exit_code`` is a problem's: 1, or that of the error which ended the check where any command would end
+    so.
     """
 
-    status: Status
+    status: CheckStatus
     subject: str
     message: str
     advice: str = ""
     exit_code: int = 1
 
 
-def fine(subject: str, message: str, advice: str = "") -> CheckResult:
-    """``subject`` is as it should be."""
-    return CheckResult(Status.FINE, subject, message, advice)
+def fine(subject: str, message: str) -> CheckResult:
+    """Return that ``subject`` is as it should be."""
+    return CheckResult(CheckStatus.FINE, subject, message)
+
+
+def notice(subject: str, message: str, advice: str) -> CheckResult:
+    """Return that ``subject`` is not wrong, and what to do about it all the same."""
+    return CheckResult(CheckStatus.NOTICE, subject, message, advice)
 
 
 def problem(subject: str, message: str, advice: str, exit_code: int = 1) -> CheckResult:
-    """Something is to be done."""
-    return CheckResult(Status.PROBLEM, subject, message, advice, exit_code)
+    """Return a problem with ``subject``, and what to do about it."""
+    return CheckResult(CheckStatus.PROBLEM, subject, message, advice, exit_code)
 
 
 def unchecked(subject: str, message: str, advice: str = "") -> CheckResult:
-    """Nobody knows."""
-    return CheckResult(Status.UNCHECKED, subject, message, advice)
+    """Return that ``subject`` could not be checked."""
+    return CheckResult(CheckStatus.UNCHECKED, subject, message, advice)
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A principal that the doctor can act as: ``role`` by the contract, None of another (the broker's admin, nobody)."""
+    """A principal that the doctor can act as: ``role`` by the contract, None of another (the broker's admin,
+    nobody)."""
 
     role: Role | None
     settings: Settings
@@ -82,22 +95,26 @@ class Installation:
 
     @property
     def accounts(self) -> list[Account]:
-        """All that the doctor has a password for: the settings' own, and those of ``access.passwords_dir``."""
+        """All that the doctor has a password for: the settings' own, and those of
+        ``access.passwords_dir``."""
         own, folder = self.own, self.settings.access.passwords_dir
         others = [role for role in Role if role is not own.role] if folder is not None and self.is_secured else []
         readable = [role for role in others if folder and (self.settings.beside_file(folder) / role).is_file()]
         return [own, *(Account(role, self.settings.acting_as(role)) for role in readable)]
 
     def able(self, *roles: Role) -> Account | None:
-        """An account that may do what is for ``roles`` (or for the broker's admin); None where there is no password for one."""
+        """Return an account that may do what ``roles`` (or the broker's admin) may; None where there is no
+        password for one."""
         return next((each for each in self.accounts if each.role is None or each.role in roles), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One subject of the doctor's: ``title`` in English and Chinese; ``needs_broker`` if it is silent without one."""
+    """One subject of the doctor's: ``title`` in English and Chinese; ``needs_broker`` if it is silent
+    without one, ``needs_topics`` if it is while there are none."""
 
     name: str
     chinese: str
     look: Callable[[Installation], Awaitable[list[CheckResult]]]
     needs_broker: bool = True
+    needs_topics: bool = True

@@ -1,5 +1,6 @@
 """What can be checked of the work itself: clock, transactions, lag."""
 
+import asyncio
 import re
 import time
 from collections.abc import Mapping
@@ -9,20 +10,26 @@ from aiokafka import AIOKafkaConsumer, TopicPartition, errors
 from aiokafka.admin import AIOKafkaAdminClient
 
 from gateway.adapters import kafka
-from gateway.adapters.access import Role
+from gateway.adapters.access import Role, writers_of
+from gateway.adapters.group_members import members_of
 from gateway.adapters.kafka_requests import find_transactions, raw_client, read_clock
 from gateway.adapters.settings import Settings
 from gateway.adapters.topic_reader import Span, find_spans, read_spans
-from gateway.operate.doctor.result import CheckResult, Installation, fine, problem, unchecked
+from gateway.contract.topics import LANE_WRITER
+from gateway.core.province import Province
+from gateway.core.words import count_of
+from gateway.operate.doctor.neighbours import topics_of
+from gateway.operate.doctor.result import CheckResult, Installation, fine, notice, problem, unchecked
 
 _TOLERATED_MS = 5_000
 """Times in logs and on pages still make sense; what is decided goes by the broker's clock alone."""
 _LATE_MS = 60_000
+_LOOKING_S = 5.0
 _AS_OPERATOR = "run this as operator or gateway"
 
 
 async def check_clock(installation: Installation) -> list[CheckResult]:
-    """This machine's clock is the broker's, give or take a little."""
+    """Check that this machine's clock is the broker's, give or take a little."""
     account, group = installation.able(Role.GATEWAY), installation.settings.groups[0]
     if account is None:
         message = f"{installation.own.name} may not open the transaction that shows the broker's clock"
@@ -30,7 +37,7 @@ async def check_clock(installation: Installation) -> list[CheckResult]:
     timeout_ms = installation.settings.relay.transaction_timeout_ms
     async with raw_client(account.settings) as client:
         try:
-            reading = await read_clock(client, f"{group}-doctor", group, timeout_ms)
+            reading = await read_clock(client, f"{writers_of(account.settings)[0]}doctor", group, timeout_ms)
         except errors.InvalidTransactionTimeout:
             message = f"the broker takes no transaction of {timeout_ms} ms"
             advice = "lower relay.transaction_timeout_ms, or raise the broker's transaction.max.timeout.ms"
@@ -41,18 +48,18 @@ async def check_clock(installation: Installation) -> list[CheckResult]:
     )
     if abs(reading.ahead_ms) - reading.give_ms > _TOLERATED_MS:
         return [
-            problem("clock", message, "let both follow the same time servers (NTP): events' times are held against it")
+            problem("clock", message, "let both follow the same time servers (NTP): events' times are compared with it")
         ]
     return [fine("clock", message)]
 
 
 async def check_transactions(installation: Installation) -> list[CheckResult]:
-    """The transactional ids under our groups' names are ours, and none of them hangs."""
+    """Check that the transactional ids under our groups' names are ours, and that none of them hangs."""
     account, settings = installation.able(Role.OPERATOR, Role.GATEWAY), installation.settings
     if account is None:
         return [unchecked("ids", f"{installation.own.name} may not see them", _AS_OPERATOR)]
     async with raw_client(account.settings) as client:
-        found = await find_transactions(client, (f"{group}-" for group in settings.groups))
+        found = await find_transactions(client, writers_of(settings))
     known, findings, now = _known_ids(settings), [], time.time() * 1000
     for each in found:
         if not known.fullmatch(each.transactional_id):
@@ -61,49 +68,54 @@ async def check_transactions(installation: Installation) -> list[CheckResult]:
             findings.append(problem(each.transactional_id, message, advice))
         elif each.state == "Ongoing" and now - each.started > each.timeout_ms + _LATE_MS:
             message = f"its transaction has been open for {(now - each.started) / 1000:.0f} s: readers wait behind it"
-            findings.append(problem(each.transactional_id, message, "kafka-transactions --find-hanging, then --abort"))
+            findings.append(
+                problem(each.transactional_id, message, "`kafka-transactions --find-hanging`, then `--abort`")
+            )
     lanes = [each for each in found if _lane_ids(settings).fullmatch(each.transactional_id)]
     working = sum(each.state not in {"Empty", "CompleteCommit", "CompleteAbort"} for each in lanes)
-    return [*findings, fine("lanes", f"{len(lanes)} lanes have been opened; {working} are in a transaction right now")]
+    return [*findings, fine("lanes", f"opened: {count_of(len(lanes), 'lane')}; in a transaction now: {working}")]
 
 
 def _lane_ids(settings: Settings) -> re.Pattern[str]:
-    displays = "|".join(re.escape(topic) for topic in settings.topic_names.displays)
-    return re.compile(rf"{re.escape(settings.groups[0])}-({displays})-\d+")
+    provinces = "|".join(province.value for province in Province)
+    return re.compile(rf"{re.escape(settings.topic_prefix + LANE_WRITER)}({provinces})-\d+")
 
 
 def _known_ids(settings: Settings) -> re.Pattern[str]:
-    relay, feedback = (re.escape(group) for group in settings.groups)
-    return re.compile(
-        rf"{_lane_ids(settings).pattern}|{relay}-redrive-.*|{feedback}-announcer|({relay}|{feedback})-doctor"
-    )
+    lanes, feedback = re.escape(settings.topic_prefix + LANE_WRITER), re.escape(settings.groups[1])
+    return re.compile(rf"{_lane_ids(settings).pattern}|{lanes}doctor|{feedback}-(announcer|doctor)")
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """A consumer group as it stands: workers in it, and the offset that it has committed of each partition."""
+    """A consumer group as it stands: workers in it, and the offset that it has committed of each
+    partition."""
 
     workers: int
     committed: dict[TopicPartition, int]
 
 
 async def check_lag(installation: Installation) -> list[CheckResult]:
-    """Whoever must read does, and nothing was removed before it was read."""
+    """Check that whoever must read does, and that nothing was removed before it was read."""
     account, settings = installation.able(Role.OPERATOR, Role.GATEWAY), installation.settings
     if account is None:
         return [unchecked("groups", f"{installation.own.name} may not see them", _AS_OPERATOR)]
     relay, feedback = settings.groups
     displays = await kafka.partitions_of(account.settings, list(settings.topic_names.displays))
     async with kafka.admin(account.settings) as admin, kafka.consumer(account.settings) as consumer:
-        lanes = await _group(admin, relay)
-        findings = await _standing(consumer, relay, lanes, dict.fromkeys(displays, 0) | _of(lanes, displays))
-        counting = await _group(admin, feedback)
+        lanes = await _group(admin, settings, relay)
+        done = dict.fromkeys(displays, 0) | _of(lanes, displays)
+        findings = await _standing(consumer, relay, lanes, done)
+        if lanes.workers:
+            findings += await _stuck(admin, consumer, relay, done)
+        counting = await _group(admin, settings, feedback)
         read = {each: at for each, at in counting.committed.items() if each.topic in settings.topic_names.all}
         if read:
             findings += await _standing(consumer, feedback, counting, read)
         else:
-            advice = "" if counting.workers else f"start one where cases are wanted: {_starts(feedback)}"
-            findings.append(fine(feedback, f"{counting.workers} workers; nothing counted yet", advice))
+            message = f"{count_of(counting.workers, 'worker')}; nothing counted yet"
+            advice = f"start one where cases are wanted: {_starts(feedback)}"
+            findings.append(fine(feedback, message) if counting.workers else notice(feedback, message, advice))
     return findings
 
 
@@ -111,11 +123,11 @@ def _of(group: _Group, partitions: list[TopicPartition]) -> dict[TopicPartition,
     return {each: group.committed[each] for each in partitions if each in group.committed}
 
 
-async def _group(admin: AIOKafkaAdminClient, name: str) -> _Group:
-    (response,) = await admin.describe_consumer_groups([name])
+async def _group(admin: AIOKafkaAdminClient, settings: Settings, name: str) -> _Group:
+    workers = [each for each in await members_of(admin, name) if each.is_ours(topics_of(settings, name))]
     offsets = await admin.list_consumer_group_offsets(name)
     committed = {each: known.offset for each, known in offsets.items() if known.offset >= 0}
-    return _Group(sum(len(group[5]) for group in response.groups), committed)
+    return _Group(len(workers), committed)
 
 
 async def _standing(
@@ -127,32 +139,68 @@ async def _standing(
     lost = [each for each, span in spans.items() if each in group.committed and done[each] < span.log_start]
     if lost:
         message = f"{_named(lost)}: records were removed before they were read"
-        advice = "raise topics.retention_hours, and run more workers; `gateway audit` names the offsets"
+        advice = (
+            "run enough workers: the one that opens the lane notes the offsets, which `gateway acknowledge` then lists; "
+            "raise topics.retention_hours"
+        )
         findings.append(problem(name, message, advice))
     beyond = [each for each, span in spans.items() if done[each] > span.end]
     if beyond:
-        message = f"{_named(beyond)}: the committed offset lies beyond the end; was the topic made anew?"
-        findings.append(
-            problem(
-                name, message, "stop the workers and set the group's offsets: kafka-consumer-groups --reset-offsets"
-            )
-        )
+        message = f"{_named(beyond)}: the committed offset lies beyond the end; was the topic recreated, or cut back?"
+        advice = "let a worker open these lanes: they find out themselves where to go on, in a new epoch, and say so"
+        findings.append(problem(name, message, advice))
     unread = {
         each: Span(span.log_start, max(done[each], span.log_start), span.end)
         for each, span in spans.items() if done[each] < span.end
     }  # fmt: skip
     lag = sum(span.end - span.start for span in unread.values())
-    if group.workers:
-        findings.append(fine(name, f"{group.workers} workers, {lag} offsets behind"))
-    elif unread and await _holds_records(consumer, unread):
-        findings.append(problem(name, f"{lag} offsets wait, and no worker runs", f"start one: {_starts(name)}"))
+    waits = bool(unread) and await _holds_records(consumer, unread)
+    if waits and not group.workers:
+        findings.append(
+            problem(
+                name, f"{count_of(lag, 'offset')} behind, and no workers are running", f"start one: {_starts(name)}"
+            )
+        )
     else:
-        findings.append(fine(name, "no worker runs, and nothing waits"))
+        workers = count_of(group.workers, "worker") if group.workers else "no workers running"
+        findings.append(
+            fine(name, f"{workers}, {count_of(lag, 'offset')} behind" if waits else f"{workers}, and nothing waits")
+        )
     return findings
 
 
+async def _stuck(
+    admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, name: str, done: Mapping[TopicPartition, int]
+) -> list[CheckResult]:
+    """Name the partitions in which an event has waited for a minute, and of which nothing is committed while
+    one looks."""
+    consumer.assign(list(done))
+    first = {
+        each: Span(span.log_start, max(done[each], span.log_start), min(span.end, max(done[each], span.log_start) + 64))
+        for each, span in (await find_spans(consumer, done)).items()
+    }
+    times: dict[TopicPartition, int] = {}
+    async for partition, records in read_spans(consumer, first):
+        times.setdefault(partition, records[0].timestamp)
+    now = time.time() * 1000
+    waiting = [each for each, received in times.items() if now - received > _LATE_MS]
+    if not waiting:
+        return []
+    await asyncio.sleep(_LOOKING_S)
+    offsets = await admin.list_consumer_group_offsets(name, partitions=waiting)
+    still = [each for each in waiting if each not in offsets or max(offsets[each].offset, 0) == done[each]]
+    return [
+        problem(
+            f"{each.topic}/{each.partition}",
+            f"its next event has waited for {(now - times[each]) / 1000:.0f} s, and its lane commits nothing",
+            "see /readyz of the worker that has it (`gateway top`), and `lane.failed` in its log; docs/runbook.md, Lane stuck",
+        )
+        for each in sorted(still)
+    ]  # fmt: skip
+
+
 async def _holds_records(consumer: AIOKafkaConsumer, spans: Mapping[TopicPartition, Span]) -> bool:
-    """Whether there is a record: transactions' markers have offsets too, and wait for nobody."""
+    """Tell whether there is a record: transactions' markers have offsets too, and wait for nobody."""
     async for _ in read_spans(consumer, spans):
         return True
     return False

@@ -1,4 +1,5 @@
-"""What two recognition lists differ in: editions, rows, cells, and the words that are accepted or no longer. Pure."""
+"""What two recognition lists differ in: editions, rows, cells, and the words that are accepted or no longer.
+Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -29,7 +30,8 @@ _WHOLE = ("whole",)
 
 
 class EditionChange(NamedTuple):
-    """A day from which on the two lists are not the same: the digests of what begins there, None where nothing does."""
+    """A day from which on the two lists are not the same: the digests of what begins there, None where
+    nothing does."""
 
     since: str
     before: str | None
@@ -57,8 +59,9 @@ class CellChange(NamedTuple):
 class RowChange:
     """A row that differs.
 
-    ``gains`` and ``loses``: by cell, the words accepted only after, or only before; a cell that is not read accepts none.
-    ``opens`` and ``closes``: the issuing provinces whose certificates can pass by this row only after, or only before.
+    ``gains`` and ``loses``: by cell, the words accepted only after, or only before; a cell that is not read
+    accepts none. ``opens`` and ``closes``: the issuing provinces whose certificates can pass by this row
+    only after, or only before.
     """
 
     ref: RowRef
@@ -73,7 +76,8 @@ class RowChange:
 
 @dataclass(frozen=True, slots=True)
 class ListChanges:
-    """What two lists differ in: over all time, and on ``date`` (YYYY-MM-DD, UTC+8), ``before`` and ``after`` being digests."""
+    """What two lists differ in: over all time, and on ``date`` (YYYY-MM-DD, UTC+8), ``before`` and ``after``
+    being digests."""
 
     date: str
     before: str
@@ -89,7 +93,8 @@ class ListChanges:
 
 
 def compare(before: Recognition, after: Recognition, date: str) -> ListChanges:
-    """What ``after`` says otherwise than ``before``: which editions, and, cell by cell, those in force on ``date``."""
+    """Return what ``after`` says otherwise than ``before``: which editions, and, cell by cell, those in
+    force on ``date``."""
     old, new = before.edition_on(date), after.edition_on(date)
     return ListChanges(
         date, old.digest, new.digest, tuple(_compare_editions(before.editions, after.editions)),
@@ -123,7 +128,7 @@ def _compare_rows(before: Edition, after: Edition) -> Iterable[RowChange]:
 
 
 def compare_rows(before: ListedRow | None, after: ListedRow | None) -> RowChange | None:
-    """What has become of one row; None where nothing has. One of the two may be missing."""
+    """Return how one row has changed; None where it has not. One of the two may be missing."""
     listed = after or before
     old, new = before.row if before else None, after.row if after else None
     cells = [CellChange(name, _cell(old, name), _cell(new, name)) for name in CELLS]
@@ -141,7 +146,7 @@ def compare_rows(before: ListedRow | None, after: ListedRow | None) -> RowChange
 
 
 def _cell(row: Row | None, name: str) -> dict[str, Any] | None:
-    """The cell's content as plain values, without what is not set."""
+    """Return the cell's content as plain values, without what is not set."""
     if row is None:
         return None
     if name in Row.CELLS:
@@ -153,8 +158,11 @@ def _cell(row: Row | None, name: str) -> dict[str, Any] | None:
 
 
 def _passing(row: Row | None) -> tuple[Province, ...]:
-    """The provinces whose certificates can pass by ``row``: all cells that their events are checked against are read."""
-    return tuple(province for province in Province if row and all(row.cell(name).settled for name in _needed(province)))
+    """Return the provinces whose certificates can pass by ``row``: those for which all cells that are needed
+    are resolved."""
+    return tuple(
+        province for province in Province if row and all(row.cell(name).resolved for name in _needed(province))
+    )
 
 
 def _needed(province: Province) -> tuple[str, ...]:
@@ -162,7 +170,7 @@ def _needed(province: Province) -> tuple[str, ...]:
 
 
 def _more(row: Row | None, other: Row | None) -> dict[str, tuple[str, ...]]:
-    """By cell, the words that ``row`` accepts and ``other`` does not."""
+    """Return, by cell, the words that ``row`` accepts and ``other`` does not."""
     result = {}
     for name in Row.CELLS:
         accepted, known = (_accepted(name, each.cell(name)) if each else {} for each in (row, other))
@@ -174,8 +182,8 @@ def _more(row: Row | None, other: Row | None) -> dict[str, tuple[str, ...]]:
 
 
 def _accepted(name: str, cell: Cell[Any]) -> Mapping[object, str]:
-    """The words that a cell accepts, by what they are compared as; none where it is not read."""
-    value: Any = cell.value if cell.settled else None
+    """Return the words that a cell accepts, by what they are compared as; none where it is not resolved."""
+    value: Any = cell.value if cell.resolved else None
     if value is None:
         return {}
     if name == "certificate":

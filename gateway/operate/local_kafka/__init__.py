@@ -1,4 +1,5 @@
-"""A real Apache Kafka on this machine: by a Docker engine where one answers, else on the machine's own Java."""
+"""A real Apache Kafka on this machine: by a Docker engine where one answers, else on the machine's own
+Java."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,13 +23,15 @@ def local_kafka(
     passwords_dir: Path | None = None,
     announce: Callable[[str], None] = lambda _: None,
 ) -> LocalKafka:
-    """A broker, not started yet: use it as a context manager.
+    """Return a broker, not started yet: use it as a context manager.
 
-    With ``passwords_dir`` (see ``gateway.operate.secret_files``) the broker knows its admin, and denies everyone else what
-    nobody granted; without it, it is open. ``properties`` override config/kafka/broker.properties; ``announce`` is told what
-    takes time. The data live in a folder (a container, with Docker) that goes when the broker does, unless ``data_dir``
-    names one to keep, which asks for Java, as a certificate beside the passwords does, with which every listener has TLS.
-    Raises LocalKafkaError, in one sentence that says what to install, where neither Docker nor Java with Maven is there.
+    With ``passwords_dir`` (see ``gateway.operate.secret_files``) the broker knows its admin, and denies
+    everyone else what nobody granted; without it, it is open. ``properties`` override
+    config/kafka/broker.properties; ``announce`` gets a line about what takes time. The data live in a folder
+    (a container, with Docker) that goes when the broker does, unless ``data_dir`` names one to keep, which
+    asks for Java, as a certificate beside the passwords does, with which every listener has TLS. Raises
+    LocalKafkaError, in one sentence that says what to install, where neither Docker nor Java with Maven is
+    there.
     """
     obstacles = []
     if prefer == "docker" or (prefer == "auto" and data_dir is None and not has_tls(passwords_dir)):

@@ -1,4 +1,5 @@
-"""What the two kinds of local broker have in common: a port of their own, and the wait until the broker works."""
+"""What the two kinds of local broker have in common: a port of their own, and the wait until the broker
+works."""
 
 import asyncio
 import os
@@ -23,7 +24,8 @@ _LAST_LINES = 15
 
 
 class LocalKafka(ABC):
-    """A single-node Kafka (KRaft) on the loopback interface; a context manager that starts it, and cleans up behind it."""
+    """A single-node Kafka (KRaft) on the loopback interface; a context manager that starts it, and cleans up
+    behind it."""
 
     bootstrap_servers: str
     """``127.0.0.1:PORT``; the port stays the same through every restart."""
@@ -32,7 +34,8 @@ class LocalKafka(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Start, or start again after ``stop`` or ``kill`` with the same port and data. Raises LocalKafkaError."""
+        """Start, or start again after ``stop`` or ``kill`` with the same port and data. Raises
+        LocalKafkaError."""
 
     @abstractmethod
     def stop(self) -> None:
@@ -40,15 +43,15 @@ class LocalKafka(ABC):
 
     @abstractmethod
     def kill(self) -> None:
-        """SIGKILL; the data stays until the context ends."""
+        """Kill with SIGKILL; the data stays until the context ends."""
 
     @abstractmethod
     def freeze(self) -> None:
-        """SIGSTOP, until ``thaw``."""
+        """Freeze with SIGSTOP, until ``thaw``."""
 
     @abstractmethod
     def thaw(self) -> None:
-        """SIGCONT."""
+        """Continue after ``freeze``, with SIGCONT."""
 
     @abstractmethod
     def close(self) -> None:
@@ -67,10 +70,11 @@ class LocalKafka(ABC):
 
 
 def free_ports(count: int) -> list[int]:
-    """``count`` different TCP ports of the loopback interface that nobody listens on now.
+    """Return ``count`` different TCP ports of the loopback interface that nobody listens on now.
 
-    They lie below the range from which systems choose the ports of outgoing connections: while a broker is down, a client
-    that tries again and again from within that range would sooner or later take the broker's own port.
+    They lie below the range from which systems choose the ports of outgoing connections: while a broker is
+    down, a client that tries again and again from within that range would sooner or later take the broker's
+    own port.
     """
     ports: list[int] = []
     with ExitStack() as held:
@@ -85,7 +89,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on this port of the loopback interface now."""
+    """Tell whether nobody listens on this port of the loopback interface now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that have just ended do not count
         try:
@@ -96,12 +100,18 @@ def is_free(port: int) -> bool:
 
 
 def heap_options() -> str:
-    """The JVM's heap: ``$KAFKA_HEAP_OPTS`` (Kafka's own variable), else at most 1 GB."""
+    """Return the options for the JVM's heap: ``$KAFKA_HEAP_OPTS`` (Kafka's own variable), else at most 1
+    GB."""
     return os.environ.get("KAFKA_HEAP_OPTS") or "-Xms256m -Xmx1g"
 
 
+def performance_options() -> str:
+    """Return more options for the JVM: ``$KAFKA_JVM_PERFORMANCE_OPTS`` (Kafka's own variable), else none."""
+    return os.environ.get("KAFKA_JVM_PERFORMANCE_OPTS") or ""
+
+
 def last_lines(text: str) -> str:
-    """The end of a log, for an error message."""
+    """Return the end of a log, for an error message."""
     return "\n".join(text.splitlines()[-_LAST_LINES:])
 
 
@@ -110,7 +120,8 @@ def wait_until_ready(
     last_words: Callable[[], str],
     options: Mapping[str, Any],
 ) -> None:
-    """Return once the broker answers and its transaction and group coordinators work; ``options`` are those of its admin.
+    """Return once the broker answers and its transaction and group coordinators work; ``options`` are those
+    of its admin.
 
     Raises LocalKafkaError, with Kafka's last words, when the broker ends or is not ready in time.
     """
@@ -123,8 +134,8 @@ def wait_until_ready(
             socket.create_connection((host, int(port)), timeout=1).close()
             _run(_use_coordinators(options))
         except (OSError, TimeoutError, KafkaError, AssertionError):
-            # The last is aiokafka's where a broker that is starting answers before it has told of itself: "Did we not perform
-            # bootstrap?" It is not ready.
+            # The last is aiokafka's where a broker that is starting answers before it knows its own
+            # metadata: "Did we not perform bootstrap?" It is not ready.
             time.sleep(0.1)
         else:
             return

@@ -1,4 +1,5 @@
-"""Several brokers on this machine's Java that are one cluster: every partition has a copy on each of them."""
+"""Several brokers on this machine's Java that are one cluster: every partition has a copy on each of
+them."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +17,9 @@ _INTERNAL_TOPICS = ("offsets.topic", "transaction.state.log", "share.coordinator
 class LocalCluster:
     """``count`` brokers, each a controller too, known by their node ids from 1 on; a context manager.
 
-    A write is acknowledged once all but one of the copies have it, so that one broker may be away. Whoever creates topics
-    asks for a replication factor of ``count``. ``properties`` override config/kafka/broker.properties on each of them.
-    Raises LocalKafkaError where Java or Maven is missing.
+    A write is acknowledged once all but one of the copies have it, so that one broker may be down. Whoever
+    creates topics asks for a replication factor of ``count``. ``properties`` override
+    config/kafka/broker.properties on each of them. Raises LocalKafkaError where Java or Maven is missing.
     """
 
     def __init__(

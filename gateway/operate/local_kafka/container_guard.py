@@ -1,8 +1,10 @@
-"""Removes a container once whoever started this script is gone; run as a script, it imports nothing of the package.
+"""Removes a container once whoever started this script is gone; run as a script, it imports nothing of the
+package.
 
     container_guard.py CONTAINER_ID
 
-The counterpart of ``guard.py`` for Docker: it needs no helper image to be pulled, as testcontainers' own reaper does.
+The counterpart of ``guard.py`` for Docker: it needs no helper image to be pulled, as testcontainers' own
+reaper does.
 """
 
 import sys

@@ -29,7 +29,8 @@ _PASSWORD = "BROKER_PASSWORD"  # noqa: S105 — a variable's name
 
 
 def docker_obstacle(announce: Callable[[str], None]) -> str | None:
-    """Why Docker cannot run Kafka on this machine, in a few words; None if it can. The image is pulled where it is missing."""
+    """Return why Docker cannot run Kafka on this machine, in a few words; None if it can. Pulls the image
+    where it is missing."""
     if not extras.is_installed("demo"):
         announce(f"Docker is not tried: that needs {extras.how_to_install('demo')}")
         return f"Docker needs {extras.how_to_install('demo')}"
@@ -84,7 +85,8 @@ class DockerKafka(LocalKafka):
         (self._port,) = free_ports(1)
         self.bootstrap_servers = f"127.0.0.1:{self._port}"
         self.description = f"{_IMAGE} in Docker"
-        # The same port inside as outside: the broker reaches its own transaction coordinator at its advertised address.
+        # The same port inside as outside: the broker reaches its own transaction coordinator at its
+        # advertised address.
         own = {
             "listeners": f"INTERNAL://0.0.0.0:{self._port},CONTROLLER://127.0.0.1:9093",
             "advertised.listeners": f"INTERNAL://{self.bootstrap_servers}",
@@ -93,7 +95,8 @@ class DockerKafka(LocalKafka):
         if passwords_dir is not None:
             own |= {"config.providers": "env", "config.providers.env.class": _ENVIRONMENT}
         content = broker_properties(f"env:{_PASSWORD}_" if passwords_dir else None) | own | dict(properties)
-        # Not a mounted file: the engine may not see this machine's folders as we do (Docker Desktop, a container).
+        # Not a mounted file: the engine may not see this machine's folders as we do (Docker Desktop, a
+        # container).
         self._environment = {_variable(key): value for key, value in content.items()}
         self._environment["KAFKA_HEAP_OPTS"] = heap_options()
         if passwords_dir is not None:
@@ -179,5 +182,5 @@ class DockerKafka(LocalKafka):
 
 
 def _variable(key: str) -> str:
-    """A broker property as the environment variable that the image reads it from."""
+    """Return the name of the environment variable from which the image reads a broker property."""
     return "KAFKA_" + key.replace("_", "__").replace("-", "___").replace(".", "_").upper()

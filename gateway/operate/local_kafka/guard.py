@@ -1,9 +1,11 @@
-"""Runs a command until it ends or whoever started this script is gone; run as a script, it imports nothing of the package.
+"""Runs a command until it ends or whoever started this script is gone; run as a script, it imports nothing
+of the package.
 
     guard.py FOLDER COMMAND…
 
-The parent holds this script's standard input open: when the parent ends, however it ends, that reads as end of file, the
-command is killed, and FOLDER (unless it is empty) is removed. The command's process id is the first line on standard output.
+The parent holds this script's standard input open: when the parent ends, however it ends, that reads as end
+of file, the command is killed, and FOLDER (unless it is empty) is removed. The command's process id is the
+first line on standard output.
 """
 
 import shutil

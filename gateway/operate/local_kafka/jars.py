@@ -1,4 +1,5 @@
-"""Kafka's jars, resolved by Maven into the user's cache once, and what is missing on a machine that cannot."""
+"""Kafka's jars, resolved by Maven into the user's cache once, and what is missing on a machine that
+cannot."""
 
 import fcntl
 import os
@@ -17,7 +18,7 @@ _OLDEST_JAVA = 17
 
 
 def java_version() -> int | None:
-    """The major version of the ``java`` on the path; None where there is none that runs."""
+    """Return the major version of the ``java`` on the path; None where there is none that runs."""
     java = shutil.which("java")
     if java is None:
         return None
@@ -27,7 +28,7 @@ def java_version() -> int | None:
 
 
 def java_obstacle() -> str | None:
-    """Why Kafka cannot run on this machine's Java, in a few words; None if it can."""
+    """Return why Kafka cannot run on this machine's Java, in a few words; None if it can."""
     version = java_version()
     if version is None:
         return "no Java runs"
@@ -39,12 +40,13 @@ def java_obstacle() -> str | None:
 
 
 def kafka_jars(announce: Callable[[str], None]) -> Path:
-    """The folder of Kafka's jars, fetched by Maven the first time. Raises LocalKafkaError with Maven's last words."""
+    """Return the folder of Kafka's jars, fetched by Maven the first time. Raises LocalKafkaError with
+    Maven's last words."""
     return _fetched(_folder(), "broker", f"Apache Kafka {KAFKA_VERSION} with Maven, once (about 54 MB)", announce)
 
 
 def mirror_jars(announce: Callable[[str], None]) -> Path:
-    """The folder of MirrorMaker's jars, in the same way; they are all that it needs."""
+    """Return the folder of MirrorMaker's jars, fetched in the same way; they are all that it needs."""
     folder = _folder().with_name(f"kafka-mirror-{KAFKA_VERSION}")
     return _fetched(folder, "mirror", f"MirrorMaker {KAFKA_VERSION} with Maven, once (about 33 MB)", announce)
 

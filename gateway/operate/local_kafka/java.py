@@ -18,6 +18,7 @@ from gateway.operate.local_kafka.broker import (
     free_ports,
     heap_options,
     last_lines,
+    performance_options,
     wait_until_ready,
 )
 from gateway.operate.local_kafka.jars import java_version, kafka_jars
@@ -37,7 +38,8 @@ _BRIEF = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
 class JavaKafka(LocalKafka):
-    """The broker under a guard process (``guard.py``), with a data folder of its own. ``ports``: its own, its controller's."""
+    """The broker under a guard process (``guard.py``), with a data folder of its own. ``ports``: its own,
+    its controller's."""
 
     def __init__(
         self, properties: Mapping[str, str], announce: Callable[[str], None], data_dir: Path | None,
@@ -54,7 +56,7 @@ class JavaKafka(LocalKafka):
 
     def start(self) -> None:
         """See LocalKafka."""
-        java = ["java", "-cp", f"{kafka_jars(self._announce)}/*", *_LOGGING]
+        java = ["java", "-cp", f"{kafka_jars(self._announce)}/*", *performance_options().split(), *_LOGGING]
         folder = self._dir or self._prepare(java)
         self._announce(f"starting {self.description} at {self.bootstrap_servers}")
         command = [*java, *heap_options().split(), "kafka.Kafka", str(folder / "server.properties")]

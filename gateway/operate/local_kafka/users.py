@@ -1,11 +1,13 @@
-"""A local broker's access: open to everyone, or with principals and ACLs as config/kafka/broker.properties has them."""
+"""A local broker's access: open to everyone, or with principals and ACLs as config/kafka/broker.properties
+has them."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gateway.adapters.kafka import client_options
-from gateway.adapters.settings import KafkaSettings, Settings, packaged_config
+from gateway.adapters.setting_groups import KafkaSettings
+from gateway.adapters.settings import Settings, packaged_config
 from gateway.operate.secret_files import ADMIN
 
 CA = "ca.pem"
@@ -16,13 +18,17 @@ _SECURITY = ("sasl.", "listener.name.", "config.providers", "authorizer.", "allo
 
 
 def has_tls(passwords_dir: Path | None) -> bool:
-    """Whether a certificate lies beside the passwords (``config/kafka/development-ca.sh`` makes one)."""
+    """Tell whether a certificate lies beside the passwords (``config/kafka/development-ca.sh`` makes
+    one)."""
     return passwords_dir is not None and (passwords_dir / _CERTIFICATE).is_file()
 
 
 def broker_properties(password_source: str | None) -> dict[str, str]:
-    """The settings of config/kafka/broker.properties. ``password_source`` is where a config provider finds the admin's
-    password, up to its name (``dir:/folder:``); None makes the broker open: no password, no ACL."""
+    """Return the settings of config/kafka/broker.properties.
+
+    ``password_source`` is where a config provider finds the admin's password, up to its name
+    (``dir:/folder:``); None makes the broker open: no password, no ACL.
+    """
     lines = (packaged_config() / "kafka" / "broker.properties").read_text(encoding="utf-8").splitlines()
     content = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
     if password_source is not None:
@@ -32,7 +38,8 @@ def broker_properties(password_source: str | None) -> dict[str, str]:
 
 
 def tls_properties(passwords_dir: Path) -> dict[str, str]:
-    """The settings that give every listener TLS, with the certificate that lies beside the passwords."""
+    """Return the settings that give every listener TLS, with the certificate that lies beside the
+    passwords."""
     return {
         _PROTOCOLS: broker_properties("")[_PROTOCOLS].replace("SASL_PLAINTEXT", "SASL_SSL"),
         "ssl.keystore.type": "PEM",
@@ -43,7 +50,7 @@ def tls_properties(passwords_dir: Path) -> dict[str, str]:
 
 
 def as_admin(settings: Settings, passwords_dir: Path) -> Settings:
-    """The settings for the admin of a local broker whose passwords lie in ``passwords_dir``."""
+    """Return the settings for the admin of a local broker whose passwords lie in ``passwords_dir``."""
     kafka = KafkaSettings(
         security_protocol="SASL_SSL" if has_tls(passwords_dir) else "SASL_PLAINTEXT",
         ca_file=passwords_dir / CA if has_tls(passwords_dir) else None,
@@ -56,6 +63,6 @@ def as_admin(settings: Settings, passwords_dir: Path) -> Settings:
 
 
 def admin_options(bootstrap_servers: str, passwords_dir: Path | None) -> Mapping[str, Any]:
-    """What an aiokafka client needs to be the broker's admin; of an open broker, anybody."""
+    """Return what an aiokafka client needs to be the broker's admin; of an open broker, anybody."""
     options = {} if passwords_dir is None else client_options(as_admin(Settings(), passwords_dir))
     return {**options, "bootstrap_servers": bootstrap_servers}

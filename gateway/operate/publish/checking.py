@@ -1,4 +1,5 @@
-"""What is wrong with a line before it is sent, by the same reading that the gateway does; never with a value out of it."""
+"""Finds what is wrong with a line before it is sent, by the same reading that the gateway does; never with a
+value out of it."""
 
 from typing import NamedTuple
 
@@ -9,7 +10,8 @@ from gateway.core.reasons import Code, reason_of
 
 
 class LineProblem(NamedTuple):
-    """One thing that is wrong: a reason code of the contract (or a dead letter's, or ``MAPPING``), the field, both languages.
+    """One thing that is wrong: a reason code of the contract (or a dead letter's, or ``MAPPING``), the
+    field, both languages.
 
     ``rule`` is the place of the mapping's rule that made the field.
     """
@@ -34,7 +36,8 @@ class NotMappedError(Exception):
 
 
 def find_problems(event: bytes, province: Province) -> list[LineProblem]:
-    """Why the gateway would not take ``event`` from this province's topic: shape and source, not list, time or signature."""
+    """Find why the gateway would not take ``event`` from this province's topic: shape and source, not list,
+    time or signature."""
     try:
         reading = read_event(event)
     except UnreadableError as error:

@@ -4,18 +4,22 @@ import hmac
 import json
 from collections.abc import Callable
 from collections.abc import Mapping as AnyMapping
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from gateway.adapters.strict_yaml import NotYamlError, line_of, read_yaml
+from gateway.adapters.strict_yaml import NotYamlError, YamlFile, open_yaml
 from gateway.contract.display_event.model import EVENT_TYPE, Certificate, Display, Holder
 from gateway.contract.strict_json import NotJsonError, read
+from gateway.core.mistakes import words_of
 from gateway.core.province import Province
+from gateway.core.times import is_date
+from gateway.core.width import fold_width
 from gateway.errors import ConfigurationError
 from gateway.operate.publish.checking import LineProblem, NotMappedError
+from gateway.operate.publish.dates import EPOCHS, in_words, is_last_day, is_no_end, problem_of, reader_of
 
 _PARTS: dict[str, type[BaseModel]] = {"certificate": Certificate, "holder": Holder, "display": Display}
 _ATTRIBUTES = {"id": True, "time": True, "traceparent": False, "tracestate": False}
@@ -25,7 +29,8 @@ _FIELDS = _ATTRIBUTES | {
     for name, field in model.model_fields.items()
 }
 """Every field that a rule can make, and whether an event must have it."""
-_EPOCH = {"epoch_s": 1, "epoch_ms": 1000}
+_DATES = ("certificate.valid_from", "certificate.valid_until")
+_END = "certificate.valid_until"
 _OFFSET = r"^[+-](0[0-9]|1[0-4]):[0-5][0-9]$"
 _SHORTEST_KEY = 16
 
@@ -33,7 +38,8 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 
 
 class Rule(BaseModel):
-    """How one field is made: of the record's field ``from``, or always ``value``; each other key does one thing to it."""
+    """How one field is made: of the record's field ``from``, or always ``value``; each other key does one
+    thing to it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, coerce_numbers_to_str=True)
 
@@ -47,10 +53,13 @@ class Rule(BaseModel):
     )
     prefix: Text | None = Field(None, description="Put before what the record has.")
     mask: Literal[True] | None = Field(None, description="Keep the first character of a name, and ** for the rest.")
-    hmac_sm3: Path | None = Field(None, description="File of a secret key: the identity number becomes a reference.")
+    hmac_sm3: Path | None = Field(
+        None,
+        description="File of a secret key, blanks and line ends around it left out: the identity number becomes a reference.",
+    )
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _is_consistent(self) -> Self:
         if (self.source is None) == (self.value is None):
             raise ValueError("needs either `from`, a field of the record, or `value`, the same for all")
         if self.value is not None and len(self.model_fields_set) > 1:
@@ -72,14 +81,15 @@ class MappingFile(BaseModel):
 class Mapping:
     """Makes events of records; ``load_mapping`` reads one."""
 
-    def __init__(self, file: Path, content: MappingFile, keys: AnyMapping[Path, bytes]) -> None:
+    def __init__(self, content: MappingFile, keys: AnyMapping[Path, bytes], places: AnyMapping[str, str]) -> None:
         self.province = content.province
-        self._places = {field: f"{file}:{line_of(file, ['event', field])}" for field in content.event}
+        self._places = places
         self._steps = {field: _steps(field, rule, keys) for field, rule in content.event.items()}
         self._rules = content.event
 
     def apply(self, raw: bytes) -> bytes:
-        """The event, as JSON, that ``raw`` (a JSON object) becomes. Raises NotMappedError with every problem."""
+        """Return the event, as JSON, that ``raw`` (a JSON object) becomes. Raises NotMappedError with every
+        problem."""
         try:
             document = read(raw)
         except NotJsonError as error:
@@ -102,6 +112,8 @@ class Mapping:
         for field, rule in self._rules.items():
             try:
                 text = rule.value if rule.source is None else _find(document.value, rule.source, optional=rule.optional)
+                if field == _END and text is not None and is_no_end(text):
+                    continue
                 for step in self._steps[field]:
                     text = step(text) if text is not None else None
             except _NoTextError as error:
@@ -125,7 +137,7 @@ class Mapping:
         return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
     def explain(self, problem: LineProblem) -> LineProblem:
-        """``problem`` of an event with the place of the rule that made the field."""
+        """Return ``problem`` of an event with the place of the rule that made the field."""
         return problem._replace(rule=self._places.get(problem.field))
 
 
@@ -154,25 +166,36 @@ def _find(record: dict[str, Any], path: str, *, optional: bool) -> str | None:
     return found
 
 
-Step = Callable[[str], str]
+Step = Callable[[str], str | None]
 
 
 def _steps(field: str, rule: Rule, keys: AnyMapping[Path, bytes]) -> list[Step]:
-    """What is done to the record's text, in this order."""
+    """Return what is done to the record's text, in this order."""
     steps: list[Step] = []
     if rule.values is not None:
         steps.append(_lookup(rule.values))
     if rule.format is not None:
         steps.append(_moment(rule.format, rule.zone, with_time=field == "time"))
+    elif field in _DATES:
+        steps.append(_require_date)
+    if field == _END:
+        # No certificate ends on that day: it fills a field that has to hold a date.
+        steps.append(lambda text: None if is_last_day(date.fromisoformat(text)) else text)
     if rule.mask:
         steps.append(lambda text: text[:1] + "**")
     if rule.hmac_sm3 is not None:
         key = keys[rule.hmac_sm3]
-        steps.append(lambda text: "sm3:" + hmac.new(key, text.strip().upper().encode(), "sm3").hexdigest())
+        steps.append(lambda text: "sm3:" + hmac.new(key, _fold(text).encode(), "sm3").hexdigest())
     if rule.prefix is not None:
         prefix = rule.prefix
         steps.append(lambda text: prefix + text)
     return steps
+
+
+def _fold(number: str) -> str:
+    """Return an identity number in the one form that is digested: half-width, in capitals, without blanks
+    around it."""
+    return fold_width(number).strip().upper()
 
 
 def _lookup(values: dict[str, str]) -> Step:
@@ -185,38 +208,49 @@ def _lookup(values: dict[str, str]) -> Step:
 
 
 def _moment(pattern: str, zone: str | None, *, with_time: bool) -> Step:
-    """Of a time or date as the platform writes it: RFC 3339, or for a date YYYY-MM-DD."""
-    offset = timezone(timedelta(hours=int(zone[:3]), minutes=int(zone[0] + zone[4:]))) if zone else None
+    """Read a time or date as the platform writes it, into RFC 3339, or for a date YYYY-MM-DD."""
+    read = reader_of(pattern, zone)
 
     def step(text: str) -> str:
         try:
-            if pattern in _EPOCH:
-                moment = datetime.fromtimestamp(int(text) / _EPOCH[pattern], UTC).astimezone(offset or UTC)
-            else:
-                moment = datetime.strptime(text, pattern)  # noqa: DTZ007 — with no zone, and no %z, it is a date
-                moment = moment.replace(tzinfo=offset) if offset and moment.tzinfo is None else moment
+            moment = read(text)
         except (ValueError, OverflowError, OSError):
-            raise _NoTextError(f"不符合格式“{pattern}”", f"it is not written as `format` says: {pattern}") from None
+            shape = in_words(pattern)
+            raise _NoTextError(
+                f"不符合格式“{pattern}” （应写作 {shape}，且为存在的日期）",
+                f"it is not written as `format` says: {pattern}, a date that exists, written {shape}",
+            ) from None
         return moment.isoformat() if with_time else moment.date().isoformat()
 
     return step
 
 
+def _require_date(text: str) -> str:
+    if not is_date(text):
+        raise _NoTextError(
+            "应为存在的日期（YYYY-MM-DD）", "must be a calendar date, YYYY-MM-DD; or give the rule a `format`"
+        )
+    return text
+
+
 def load_mapping(file: Path, province: Province) -> Mapping:
-    """Read a mapping of ``province``'s records. Raises ConfigurationError naming line and field of each mistake."""
+    """Read a mapping of ``province``'s records. Raises ConfigurationError naming line and field of each
+    mistake."""
     try:
-        raw = read_yaml(file)
+        yaml = open_yaml(file)
     except NotYamlError as error:
         raise ConfigurationError(f"--mapping: {file} is {error}") from None
     try:
-        content = MappingFile.model_validate(raw)
+        content = MappingFile.model_validate(yaml.content)
     except ValidationError as error:
         raise _invalid(
-            [_sentence(file, problem) for problem in error.errors(include_url=False, include_input=False)]
+            [_sentence(file, yaml, problem) for problem in error.errors(include_url=False, include_input=False)]
         ) from None
-    problems = [f"{file}:{line_of(file, ['event', field])}: event.{field}: {what}" for field, what in _misfits(content)]
+    problems = [
+        f"{file}:{yaml.line_of(['event', field])}: event.{field}: {what}" for field, what in _wrong_fields(content)
+    ]
     if content.province is not province:
-        line = line_of(file, ["province"])
+        line = yaml.line_of(["province"])
         problems.append(f"{file}:{line}: province: it maps {content.province}'s records, but --province is {province}")
     keys = {}
     for field, rule in content.event.items():
@@ -224,26 +258,26 @@ def load_mapping(file: Path, province: Province) -> Mapping:
             try:
                 keys[rule.hmac_sm3] = _read_key(file.parent / rule.hmac_sm3)
             except ValueError as error:
-                problems.append(
-                    f"{file}:{line_of(file, ['event', field, 'hmac_sm3'])}: event.{field}.hmac_sm3: {error}"
-                )
+                problems.append(f"{file}:{yaml.line_of(['event', field, 'hmac_sm3'])}: event.{field}.hmac_sm3: {error}")
     if problems:
         raise _invalid(problems)
-    return Mapping(file, content, keys)
+    places = {field: f"{file}:{yaml.line_of(['event', field])}" for field in content.event}
+    return Mapping(content, keys, places)
 
 
 def _invalid(problems: list[str]) -> ConfigurationError:
     return ConfigurationError("the mapping is not valid:\n" + "\n".join(f"  {problem}" for problem in problems))
 
 
-def _sentence(file: Path, problem: Any) -> str:
+def _sentence(file: Path, yaml: YamlFile, problem: Any) -> str:
     steps = [step for step in problem["loc"] if step != "[key]"]
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{file}:{line_of(file, steps)}: {'.'.join(map(str, steps)) or 'the file'}: {message}"
+    message = words_of(problem)
+    return f"{file}:{yaml.line_of(steps)}: {'.'.join(map(str, steps)) or 'the file'}: {message}"
 
 
-def _misfits(content: MappingFile) -> list[tuple[str, str]]:
-    """Fields that no event has, those that it must have and no rule makes, and rules that do not fit their field."""
+def _wrong_fields(content: MappingFile) -> list[tuple[str, str]]:
+    """Find fields that no event has, those that it must have and no rule makes, and rules that do not match
+    their field."""
     found = []
     for field, rule in content.event.items():
         if field not in _FIELDS:
@@ -254,23 +288,30 @@ def _misfits(content: MappingFile) -> list[tuple[str, str]]:
             found.append((field, "`mask` is for holder.name_masked"))
         elif rule.hmac_sm3 is not None and field != "holder.ref":
             found.append((field, "`hmac_sm3` is for holder.ref"))
-        elif rule.format is not None and field not in {"time", "certificate.valid_from", "certificate.valid_until"}:
+        elif rule.format is not None and field not in {"time", *_DATES}:
             found.append((field, "`format` is for time, certificate.valid_from and certificate.valid_until"))
         elif (
             rule.format is not None
             and field == "time"
-            and not (rule.zone or "%z" in rule.format or rule.format in _EPOCH)
+            and not (rule.zone or "%z" in rule.format or rule.format in EPOCHS)
         ):
             found.append((field, 'a time needs its offset: add `zone: "+08:00"`'))
+        elif rule.format is not None and (problem := problem_of(rule.format, with_time=field == "time")):
+            found.append((field, f"format: {problem}"))
     missing = [field for field, required in _FIELDS.items() if required and field not in content.event]
     return found + [(field, "an event must have it, and no rule makes it") for field in missing]
 
 
 def _read_key(path: Path) -> bytes:
+    """Return the key: the file's bytes as they are, without ASCII blanks and line ends at the beginning and
+    the end."""
     try:
         key = path.read_bytes().strip()
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror})") from None
     if len(key) < _SHORTEST_KEY:
-        raise ValueError(f"{path} holds fewer than {_SHORTEST_KEY} bytes: such a key can be guessed")
+        raise ValueError(
+            f"{path} holds fewer than {_SHORTEST_KEY} bytes (blanks and line ends around them do not count): "
+            "such a key can be guessed"
+        )
     return key

@@ -1,33 +1,38 @@
 """``gateway redrive``: rejected and dead-lettered events go through again, under the list as it is now."""
 
 import asyncio
-import json
-import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from gateway.adapters import kafka
+from gateway.adapters.console import Terminal
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings
+from gateway.adapters.terminal import write_json
+from gateway.adapters.topic_reader import UnreadablePartitionError
 from gateway.contract.topics import LaneId, lanes_of
 from gateway.core.decision import Reject
 from gateway.core.recognition import Recognition, RowRef
+from gateway.core.words import count_of
 from gateway.errors import UsageError
+from gateway.feedback.report.model import require_listed_units
+from gateway.operate.confirm import is_confirmed
 from gateway.operate.redrive.lane_redrive import Candidate, LaneRedrive, Redecided
 from gateway.operate.rows import require_rows
+from gateway.operate.unread import Unread, report_unread, unread_by
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which rejections and dead letters; every condition that is set must hold.
 
-    ``codes`` are reason codes (any of a rejection's) or dead letters' error codes; ``rows`` as a person names them (see
-    ``gateway.operate.rows``); ``since`` and ``until`` are of the rejection itself, in broker time, milliseconds since the epoch.
+    ``codes`` are reason codes (any of a rejection's) or dead letters' error codes; ``rows`` as a person
+    names them (see ``gateway.operate.rows``); ``since`` and ``until`` are of the rejection itself, in broker
+    time, milliseconds since the epoch.
     """
 
     codes: frozenset[str] = frozenset()
@@ -66,6 +71,8 @@ class RedriveSummary:
     changing: list[LaneId] = field(default_factory=list)
     """The lanes in which something changes."""
     written: int = 0
+    unread: list[Unread] = field(default_factory=list)
+    """The lanes that could not be read whole, and are left out."""
 
     @property
     def sends(self) -> int:
@@ -85,12 +92,13 @@ class RedriveSummary:
 
 RESULTS = {
     "forward": "转发 will be forwarded",
-    "reject": "仍不通过，原因已变 rejected for another reason",
+    "reject": "仍退回，原因已变 rejected for another reason",
     "unchanged": "结果不变，不再发送 the same again: nothing is sent",
     "duplicate": "已另行转发，不再发送 forwarded already: nothing is sent",
     "dead_letter": "仍无法识别 still a dead letter: nothing is sent",
-    "expired": "原始事件已过保留期 the input record is no longer kept",
-    "refused": "消息代理拒收 the broker refused the record",
+    "unreadable": "原始消息无法读取，不能重新处理 the input record cannot be read: it has to be published again",
+    "expired": "原始事件已不在 the input record is no longer kept, or another one stands in its place",
+    "refused": "Kafka（消息系统）拒收 the broker refused the record",
 }
 
 
@@ -104,32 +112,33 @@ def run_redrive(
     if selection.is_empty:
         raise UsageError("say which events: --reason, --row, --unit, --id, --since, --until, or --all for every one")
     recognition = load_recognition(settings.recognition_dir)
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    require_listed_units(selection.units, recognition)
+    console = Terminal(err=True)
     plan = asyncio.run(_redrive(settings, recognition, selection, console))
+    report_unread(plan.unread)
     if output == "text":
         _print(plan, "试运行 dry run" if dry_run else "计划 plan")
     if dry_run or not plan.sends:
         if output == "json":
             _print_json(plan, dry_run=True)
-        return 0
-    if not confirmed and sys.stdin.isatty():
-        console.print(f"put {plan.sends} events through again? [y/N] ", end="")
-        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-            console.print("nothing was sent")
-            return 0
+        return int(bool(plan.unread))
+    if not confirmed and not is_confirmed(f"put {count_of(plan.sends, 'event')} through again?", console):
+        console.print("nothing was sent")
+        return int(bool(plan.unread))
     done = asyncio.run(_redrive(settings, recognition, selection, console, write=frozenset(plan.changing)))
     if output == "json":
         _print_json(done, dry_run=False)
     else:
         _print(done, "已重新处理 redriven")
-    return 1 if done.becomes["refused"] else 0
+    return int(bool(done.becomes["refused"] or plan.unread or done.unread))
 
 
 async def _redrive(
-    settings: Settings, recognition: Recognition, selection: Selection, console: Console,
+    settings: Settings, recognition: Recognition, selection: Selection, console: Terminal,
     *, write: frozenset[LaneId] = frozenset(),
 ) -> RedriveSummary:  # fmt: skip
-    """Decide again; write in the lanes ``write`` alone, as a lane that is written to is taken from its worker."""
+    """Decide again; write in the lanes ``write`` alone, as a lane that is written to is taken from its
+    worker."""
     topics, tally, rows = settings.topic_names, RedriveSummary(), require_rows("--row", recognition, *selection.rows)
     partitions = Counter(each.topic for each in await kafka.partitions_of(settings, list(topics.displays)))
     lanes = lanes_of(topics, partitions)
@@ -143,7 +152,11 @@ async def _redrive(
         for lane in progress.track(lanes):
             redrive = LaneRedrive(settings, lane, recognition, partial(selection.admits, rows=rows), tally.add)
             sends = tally.sends
-            tally.written += await redrive.run(write=lane in write)
+            try:
+                tally.written += await redrive.run(write=lane in write)
+            except UnreadablePartitionError as error:
+                # What the lane forwarded is not known whole: nothing of it is put through again.
+                tally.unread.append(unread_by(error, lane.topic, lane.partition, settings))
             if tally.sends > sends:
                 tally.changing.append(lane)
     return tally
@@ -157,12 +170,13 @@ def _print_json(tally: RedriveSummary, *, dry_run: bool) -> None:
         "reasons": dict(tally.reasons),
         "examples": tally.examples,
         "written": tally.written,
+        "unread": [each.as_dict() for each in tally.unread],
     }
-    sys.stdout.write(json.dumps(content, ensure_ascii=False) + "\n")
+    write_json(content)
 
 
 def _print(tally: RedriveSummary, heading: str) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Terminal()
     console.print(f"{heading}: {tally.selected:,} 件 rejected or dead-lettered events selected")
     for result, words in RESULTS.items():
         if count := tally.becomes[result]:

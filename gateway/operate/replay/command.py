@@ -1,9 +1,8 @@
-"""``gateway replay``: what if? The history in the display topics decided again under another list. Writes nothing to Kafka."""
+"""``gateway replay``: what if? The history in the display topics decided again under another list. Writes
+nothing to Kafka."""
 
 import asyncio
 import gc
-import json
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -12,26 +11,30 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aiokafka.errors import KafkaError
-from rich.console import Console
 
 from gateway.adapters import kafka
+from gateway.adapters.console import Terminal
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import load_key_ring
-from gateway.adapters.topic_reader import find_spans
+from gateway.adapters.terminal import write_json
+from gateway.adapters.topic_reader import find_readable_spans, find_spans
 from gateway.contract.topics import LaneId
 from gateway.core.recognition import Recognition, RowRef
 from gateway.core.times import china_date
+from gateway.core.words import count_of
 from gateway.errors import UsageError
 from gateway.operate.lane_pool import run_lanes
 from gateway.operate.replay.lane_replay import LaneReplay, LaneSpan, ReplaySummary, Side, merge, replay_lane
 from gateway.operate.replay.report import print_report, to_markdown
+from gateway.operate.unread import Unread, exit_code_of, report_unread
 from gateway.relay.horizon import Horizon
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Which list is tried, against which one, on which events: [``since``, ``until``) in broker time, ms since the epoch."""
+    """Which list is tried, against which one, on which events: [``since``, ``until``) in broker time, ms
+    since the epoch."""
 
     list_dir: Path
     against: Path
@@ -54,15 +57,16 @@ def run_replay(settings: Settings, question: Question, output: Literal["text", "
     seconds = time.monotonic() - started
     result = summarise(tally, load(question.against), load(question.list_dir))
     if output == "json":
-        sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
+        write_json(result)
     else:
         print_report(result)
-        Console(stderr=True, highlight=False).print(
-            f"{tally.events:,} events decided under two lists in {seconds:.1f} s ({tally.events / seconds:,.0f}/s)"
+        Terminal(err=True).print(
+            f"{count_of(tally.events, 'event')} decided under two lists in {seconds:.1f} s ({tally.events / seconds:,.0f}/s)"
         )
     if file is not None:
         _write(file, to_markdown(result))
-    return 0
+    report_unread(tally.unread)
+    return exit_code_of(tally.unread, all_lanes=tally.lanes)
 
 
 def replay(settings: Settings, question: Question) -> ReplaySummary:
@@ -74,17 +78,21 @@ def replay(settings: Settings, question: Question) -> ReplaySummary:
     load_key_ring(settings)
     _, tried = load(question.against), load(question.list_dir)
     _warn_of_days_to_come(tried)
-    spans = asyncio.run(_survey(settings, question))
+    spans, silent = asyncio.run(_survey(settings, question))
     jobs = [(settings, question, span) for span in sorted(spans, key=lambda span: span.warm - span.end)]
     tallies = run_lanes(_replay_lane, jobs, name="replay", size=sum(span.end - span.warm for span in spans))
-    return merge(tallies, question.examples)
+    tally = merge(tallies, question.examples)
+    tally.unread += silent
+    tally.lanes = len(jobs) + len(silent)
+    return tally
 
 
 def _warn_of_days_to_come(tried: Recognition) -> None:
-    """Say on stderr which editions decide nothing here: an event is decided by the one in force when it was shown."""
+    """Say on stderr which editions decide nothing here: an event is decided by the one in force when it was
+    shown."""
     today = china_date(time.time_ns() // 1000)
     if days := [edition.since for edition in tried.editions if edition.since > today]:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(
+        Terminal(err=True).print(
             f"the list tried has more editions, from {', '.join(days)} on: these touch no event received so far. "
             "To see what they would do, let a copy of them take effect earlier."
         )
@@ -92,12 +100,13 @@ def _warn_of_days_to_come(tried: Recognition) -> None:
 
 @lru_cache(maxsize=4)
 def load(folder: Path) -> Recognition:
-    """The list of ``folder``, loaded once a process. Raises RecognitionListError."""
+    """Load the list of ``folder``, once per process. Raises RecognitionListError."""
     return load_recognition(folder)
 
 
-async def _survey(settings: Settings, question: Question) -> list[LaneSpan]:
-    """The lanes that have events of the time, with their offsets.
+async def _survey(settings: Settings, question: Question) -> tuple[list[LaneSpan], list[Unread]]:
+    """Find the lanes that have events of the time, with their offsets; and the partitions that give no
+    answer.
 
     What came within the duplicates' horizon before ``since`` is read too: it decides what is a repetition.
     """
@@ -106,16 +115,22 @@ async def _survey(settings: Settings, question: Question) -> list[LaneSpan]:
     since, until = question.since, question.until
     try:
         async with kafka.consumer(settings) as consumer:
-            spans = await find_spans(consumer, partitions, since=since, until=until)
+            spans = await find_readable_spans(consumer, partitions, since=since, until=until)
             horizon = None if since is None else since - settings.duplicates.horizon_ms
-            warm = await find_spans(consumer, partitions, since=horizon, until=until)
+            warm = await find_spans(consumer, spans, since=horizon, until=until)
     except (KafkaError, OSError) as error:
         raise kafka.unreachable(settings, error) from None
-    return [
+    lanes = [
         LaneSpan(LaneId(displays[each.topic], *each), warm[each].start, span.start, span.end)
         for each, span in spans.items()
         if span.start < span.end
     ]
+    silent = [
+        Unread(each.topic, each.partition, None, "the broker does not answer for it")
+        for each in partitions
+        if each not in spans
+    ]
+    return lanes, silent
 
 
 def _replay_lane(job: tuple[Settings, Question, LaneSpan]) -> ReplaySummary:
@@ -132,18 +147,21 @@ def _replay_lane(job: tuple[Settings, Question, LaneSpan]) -> ReplaySummary:
 
 
 def summarise(tally: ReplaySummary, against: Recognition, tried: Recognition) -> dict[str, Any]:
-    """The replay as one object, as ``--format json`` prints it. Counts are of events.
+    """Return the replay as one object, as ``--format json`` prints it. Counts are of events.
 
     - ``lists``: the two lists' digests, ``against`` and ``list``
     - ``events``: how many were decided; ``outcomes``: what they are under either list
-    - ``changed``: decisions whose outcome, primary reason or row differ; of these ``opened`` are forwarded only under the list
-      tried, ``closed`` only under the other
+    - ``unread``: the partitions that could not be read to their end: ``topic``, ``partition``, ``offset``,
+      ``why``
+    - ``changed``: decisions whose outcome, primary reason or row differ; of these ``opened`` are forwarded
+      only under the list tried, ``closed`` only under the other
     - ``further_reasons``: decisions of which just reasons behind the primary one differ; not in ``changed``
-    - ``changes``: the kinds of change, most frequent first: ``from`` and ``to`` (``outcome``, primary ``reason``, ``batch``,
-      ``row``), ``count``, ``examples`` (event ids)
-    - ``by_row``: ``batch``, ``row``, ``certificate``, ``events`` (that it lists), ``changed``, ``opened``, ``closed``
-    - ``by_reason``, ``by_unit``: of the changed decisions, how many have this primary ``reason``, or this responsible ``unit``,
-      under the one list (``from``) and under the other (``to``)
+    - ``changes``: the kinds of change, most frequent first: ``from`` and ``to`` (``outcome``, primary
+      ``reason``, ``batch``, ``row``), ``count``, ``examples`` (event ids)
+    - ``by_row``: ``batch``, ``row``, ``certificate``, ``events`` (that it lists), ``changed``, ``opened``,
+      ``closed``
+    - ``by_reason``, ``by_unit``: of the changed decisions, how many have this primary ``reason``, or this
+      responsible ``unit``, under the one list (``from``) and under the other (``to``)
     - ``by_region``: ``region`` (place of display), ``changed``, ``opened``, ``closed``
     """
     flows: Counter[str] = Counter()
@@ -163,6 +181,7 @@ def summarise(tally: ReplaySummary, against: Recognition, tried: Recognition) ->
     return {
         "lists": {"against": against.digest, "list": tried.digest},
         "events": tally.events,
+        "unread": [each.as_dict() for each in tally.unread],
         "outcomes": {"against": dict(sorted(tally.before.items())), "list": dict(sorted(tally.after.items()))},
         "changed": tally.changed,
         "opened": flows["opened"],
@@ -208,7 +227,7 @@ def _side(side: Side) -> dict[str, Any]:
 
 
 def _certificate(ref: RowRef, *lists: Recognition) -> str | None:
-    """The newest words for the row's certificate, of the first list that has the row."""
+    """Return the newest words for the row's certificate, of the first list that has the row."""
     editions = (edition for each in lists for edition in reversed(each.editions))
     found = (listed.row for edition in editions for listed in edition.rows if listed.ref == ref)
     return next((row.certificate.value for row in found), None)

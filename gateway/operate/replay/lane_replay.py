@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
 from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
@@ -19,21 +18,23 @@ from gateway.core.event import Valid
 from gateway.core.recognition import Recognition, RowRef
 from gateway.core.signature import SignatureStatus
 from gateway.operate.lane_pool import count_read
+from gateway.operate.unread import Unread, unread_by
+from gateway.relay.deciding import decide_record
 from gateway.relay.horizon import Horizon
-from gateway.relay.turn import decide_record
 
 _FETCH_BYTES = 4_194_304
 
 
 class Side(NamedTuple):
-    """A decision under one of the two lists, as far as decisions of one kind agree: outcome, primary reason, row."""
+    """A decision under one of the two lists, as far as decisions of one kind agree: outcome, primary reason,
+    row."""
 
     outcome: str
     reason: str | None
     row: RowRef | None
 
 
-class Change(NamedTuple):
+class DecisionChange(NamedTuple):
     """One kind of change: what such events were under the one list, and would be under the other."""
 
     before: Side
@@ -55,8 +56,9 @@ class Change(NamedTuple):
 class ReplaySummary:
     """What two lists make of the same events; plain values, as it passes between processes.
 
-    ``further`` counts events of which only reasons behind the primary one differ: these are not among the changes.
-    ``touched`` are the events whose certificate a row lists, under either list. ``examples`` are event ids.
+    ``further`` counts events of which only reasons behind the primary one differ: these are not among the
+    changes. ``touched`` are the events whose certificate a row lists, under either list. ``examples`` are
+    event ids.
     """
 
     most_examples: int
@@ -64,12 +66,14 @@ class ReplaySummary:
     further: int = 0
     before: Counter[str] = field(default_factory=Counter)
     after: Counter[str] = field(default_factory=Counter)
-    changes: Counter[Change] = field(default_factory=Counter)
-    examples: dict[Change, list[str]] = field(default_factory=dict)
+    changes: Counter[DecisionChange] = field(default_factory=Counter)
+    examples: dict[DecisionChange, list[str]] = field(default_factory=dict)
     touched: Counter[RowRef] = field(default_factory=Counter)
     units_before: Counter[str] = field(default_factory=Counter)
     units_after: Counter[str] = field(default_factory=Counter)
     regions: Counter[tuple[str, str]] = field(default_factory=Counter)  # region code, flow
+    unread: list[Unread] = field(default_factory=list)
+    lanes: int = 0
 
     @property
     def changed(self) -> int:
@@ -83,14 +87,14 @@ class ReplaySummary:
         self.after[after.outcome.value] += 1
         if before is after:  # no list was asked
             return
-        change = Change(_side(before), _side(after))
+        change = DecisionChange(_side(before), _side(after))
         self.touched.update({row for row in (change.before.row, change.after.row) if row})
         if change.before != change.after:
             self._add_change(change, before, after)
         elif codes_of(before) != codes_of(after):
             self.further += 1
 
-    def _add_change(self, change: Change, before: Decision, after: Decision) -> None:
+    def _add_change(self, change: DecisionChange, before: Decision, after: Decision) -> None:
         self.changes[change] += 1
         self.units_before.update(_units_of(before))
         self.units_after.update(_units_of(after))
@@ -108,6 +112,7 @@ def merge(tallies: Iterable[ReplaySummary], most_examples: int) -> ReplaySummary
     for each in tallies:
         whole.events += each.events
         whole.further += each.further
+        whole.unread += each.unread
         for name in ("before", "after", "changes", "touched", "units_before", "units_after", "regions"):
             getattr(whole, name).update(getattr(each, name))
         for change, ids in each.examples.items():
@@ -118,7 +123,8 @@ def merge(tallies: Iterable[ReplaySummary], most_examples: int) -> ReplaySummary
 
 @dataclass(frozen=True, slots=True)
 class LaneSpan:
-    """Of a lane, the offsets to replay; those from ``warm`` up to ``start`` only teach the horizons what was forwarded."""
+    """Of a lane, the offsets to replay; those from ``warm`` up to ``start`` only teach the horizons what was
+    forwarded."""
 
     lane: LaneId
     warm: int
@@ -155,7 +161,8 @@ class LaneReplay:
         self._horizon_after.keep()
 
     def _decide_again(self, before: Decision, record: InputRecord, signature: SignatureStatus) -> Decision:
-        """Decide a record under the list tried, without reading it again; where no list is asked, it is ``before`` itself."""
+        """Decide a record under the list tried, without reading it again; where no list is asked, it is
+        ``before`` itself."""
         if isinstance(before, DeadLetter) or not isinstance(before.reading, Valid):
             return before
         return decide(
@@ -170,7 +177,7 @@ def _remember(horizon: Horizon, decision: Decision, record: InputRecord) -> None
 
 
 async def replay_lane(settings: Settings, span: LaneSpan, replay: LaneReplay) -> ReplaySummary:
-    """Read and decide ``span``. Raises BrokerUnreachableError."""
+    """Read and decide ``span``, as far as it can be read."""
     partition = TopicPartition(span.lane.topic, span.lane.partition)
     options = {"max_partition_fetch_bytes": _FETCH_BYTES}
     try:
@@ -179,8 +186,8 @@ async def replay_lane(settings: Settings, span: LaneSpan, replay: LaneReplay) ->
             async for _, records in read_spans(consumer, {partition: Span(span.warm, span.warm, span.end)}):
                 replay.take(records, span.start)
                 count_read(len(records))
-    except (KafkaError, OSError) as error:
-        raise kafka.unreachable(settings, error) from None
+    except Exception as error:  # noqa: BLE001 — whatever a topic holds, the other lanes are replayed
+        replay.tally.unread.append(unread_by(error, partition.topic, partition.partition, settings))
     return replay.tally
 
 

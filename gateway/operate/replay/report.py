@@ -3,21 +3,21 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
+from gateway.adapters.console import Terminal
+from gateway.adapters.tables import Column, print_table
 from gateway.core.decision import Outcome
 from gateway.core.reasons import Code
 from gateway.core.recognition import RowRef
+from gateway.core.visible import visible
 
 OUTCOMES = {
     Outcome.FORWARD.value: "通过 forward",
-    Outcome.REJECT.value: "不通过 reject",
+    Outcome.REJECT.value: "退回 reject",
     Outcome.DUPLICATE.value: "重复 duplicate",
     Outcome.DEAD_LETTER.value: "无法识别 dead letter",
 }
 _MOST_LINES = 20
+_LEAST = 12
 _FLOWS = ("判定改变 changed", "新增通过 forwarded then", "不再通过 no longer")
 _CHANGES = "判定如何改变 What would change"
 
@@ -30,32 +30,39 @@ class _Table(NamedTuple):
 
 def print_report(result: dict[str, Any]) -> None:
     """Print ``result`` (as `summarise` makes it) to stdout; of long lists the first lines."""
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = Terminal()
     for sentence in _opening(result):
         console.print(sentence)
     if result["changes"]:
-        console.print(f"\n{_CHANGES}", style="bold")
+        console.print()
+        console.print(_CHANGES, style="bold")
     # Sentences, not a table: ids stay whole, to be copied.
     for each in result["changes"][:_MOST_LINES]:
         console.print(f"  {each['count']:>9,} 件  行 {_rows(each)}")
-        console.print(f"{'':13}{_decision(each['from'], ' ')}\n{'':11}→ {_decision(each['to'], ' ')}")
+        console.print(f"{'':13}{_decision(each['from'], ' ')}")
+        console.print(f"{'':11}→ {_decision(each['to'], ' ')}")
         if each["examples"]:
             console.print(f"{'':13}如 e.g. {'、'.join(each['examples'])}")
     _print_rest(console, len(result["changes"]))
-    wrapping = Console(highlight=False, markup=False)
     for title, headings, lines in _tables(result):
-        console.print(f"\n{title}", style="bold")
-        table = Table()
-        for heading, first in zip(headings, lines[0], strict=True):
-            words = Text(heading.replace(" ", "\n", 1))
-            table.add_column(words, justify="right" if isinstance(first, int) else "left", overflow="fold")
-        for line in lines[:_MOST_LINES]:
-            table.add_row(*(Text(_word(cell)) for cell in line))
-        wrapping.print(table)
+        console.print()
+        console.print(title, style="bold")
+        print_table(_columns(headings, lines[0]), [[*map(_word, line)] for line in lines[:_MOST_LINES]])
         _print_rest(console, len(lines))
 
 
-def _print_rest(console: Console, lines: int) -> None:
+def _columns(headings: Sequence[str], first: Sequence[str | int]) -> list[Column]:
+    """Return the columns of a table, words and counts; on a narrow terminal words are cut, and the last
+    counts give way."""
+    columns = []
+    for number, (heading, cell) in enumerate(zip(headings, first, strict=True)):
+        zh, _, en = heading.partition(" ")
+        is_count = isinstance(cell, int)
+        columns.append(Column(zh, en, max(0, number - 2) if is_count else 0, None if is_count else _LEAST, is_count))
+    return columns
+
+
+def _print_rest(console: Terminal, lines: int) -> None:
     if lines > _MOST_LINES:
         console.print(
             f"  … 其余 {lines - _MOST_LINES:,} 行见 --output 或 --format json · {lines - _MOST_LINES:,} more lines there"
@@ -63,7 +70,7 @@ def _print_rest(console: Console, lines: int) -> None:
 
 
 def to_markdown(result: dict[str, Any]) -> str:
-    """``result`` as a Markdown page, whole."""
+    """Return ``result`` as a whole Markdown page."""
     parts = ["# 互认清单重放报告 · Replay under another list", ""]
     parts += [f"- {sentence.strip()}" for sentence in _opening(result)]
     for title, headings, lines in [*_changes(result), *_tables(result)]:
@@ -80,6 +87,9 @@ def _opening(result: dict[str, Any]) -> list[str]:
         f"试用清单 list:    {result['lists']['list']}",
         f"重放事件 events:  {events:,}",
     ]
+    for each in result["unread"]:
+        place = f"{each['topic']}/{each['partition']}/{'—' if each['offset'] is None else each['offset']}"
+        lines.append(f"未能读取，未计入 not read, and not counted: {place} {each['why']}")
     if not changed:
         lines.append("判定均不改变 no decision would change")
     else:
@@ -97,7 +107,7 @@ def _opening(result: dict[str, Any]) -> list[str]:
 
 
 def _changes(result: dict[str, Any]) -> list[_Table]:
-    """The kinds of change, as a table; none where there is no change."""
+    """Return the kinds of change as a table; none where there is no change."""
     lines = [
         (
             each["count"],
@@ -113,7 +123,7 @@ def _changes(result: dict[str, Any]) -> list[_Table]:
 
 
 def _tables(result: dict[str, Any]) -> list[_Table]:
-    """The tables that have lines; counts stay numbers."""
+    """Return the tables that have lines; counts stay numbers."""
     tables = [
         _Table(
             "按清单行 By row of the list",
@@ -169,4 +179,6 @@ def _word(cell: str | int) -> str:
 
 
 def _markdown_line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", "<br>") for cell in cells) + " |"
+    return (
+        "| " + " | ".join(visible(cell, lines=True).replace("|", "\\|").replace("\n", "<br>") for cell in cells) + " |"
+    )

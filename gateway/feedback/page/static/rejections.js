@@ -1,79 +1,92 @@
-import { ask, facts, h, openDialog, show, table } from "./dom.js";
-import { at, ref, rowName, said, t } from "./text.js";
-import { filters } from "./filters.js";
+// The newest rejections, as they come. The view says what is held here and what is not; its rows can be held back.
+import { address, href } from "./address.js";
+import { ask } from "./ask.js";
+import { closeDialog } from "./dialog.js";
+import { code, failure, h, show } from "./dom.js";
+import { direction, explanation, rowCell } from "./explanation.js";
+import { filters, offer } from "./filters.js";
+import { announce, atMostEvery, pause } from "./live.js";
+import { liveTable } from "./rows.js";
+import { at, n, ref, said, t } from "./text.js";
 
-const MOST = 500;
-const joined = (first, then) => {
-  const known = new Set(first.map((item) => item.place));
-  return [...first, ...then.filter((item) => !known.has(item.place))].slice(0, MOST);
-};
+const PAGE = 50;
+const EVERY_MS = 5000;
 
-export function rejections(place, state, query) {
-  let items = [], loaded = false, fresh = new Set();
-  const list = h("div");
-  const controls = filters(["province", "code", "row", "unit"], query, "rejections");
-  show(place, h("section", { class: "card" }, h("h2", {}, t("rejections")), controls, list));
+export function rejections(place, state, query, open) {
+  let items = [], total = 0, held = null, nowhere = false, units = [], asked = 0, fresh = new Set();
+  const list = h("div"), table = liveTable(true), found = h("p", { class: "soft" }), more = h("p"), note = h("p", { class: "soft" });
+  const controls = filters(["province", "code", "row", "unit"], query, "rejections", () => { items = []; load(); });
+  const live = pause(() => load(), "heldBack");
+  show(place, h("section", { class: "card" }, h("h2", {}, t("rejections")), controls, h("p", { class: "soft" }, t("byId"), h("a", { href: href("trace") }, t("trace"))), live.control, note, list));
+  show(list, h("p", { class: "empty" }, t("loading")));
 
   const draw = () => {
-    if (!loaded) return show(list, h("p", { class: "empty" }, t("loading")));
-    if (!items.length) return show(list, h("p", { class: "empty" }, t("noRejections")));
-    const rows = items.map((item) => Object.assign([
-      h("time", { datetime: item.received }, at(item.received)), h("span", { class: "short" }, t(item.province)), h("span", { class: "code" }, item.id ?? item.origin),
-      h("span", {}, h("span", { class: "code" }, item.codes[0]), item.codes.length > 1 ? ` +${item.codes.length - 1}` : "", h("br"), said(item.reasons[0].message)),
-      ref(item) ?? "—", item.units.join("、"),
-      h("button", { type: "button", class: "explain", "data-key": item.place, onclick: () => explain(item) }, t("explain")),
-    ], { fresh: fresh.has(item.place) }));
-    const heads = [t("received"), t("direction"), t("event"), t("reason"), t("row"), t("unit"), t("explain")];
-    show(list, table(t("rejections"), heads, rows, { quiet: true }), items.length >= 50 ? h("button", { type: "button", onclick: older }, t("more")) : null);
+    if (held) note.textContent = t(held.dropped ? "heldSome" : "heldAll").replace("{since}", at(held.since)).replaceAll("{count}", n(held.count)).replace("{rejected}", n(held.count - held.dead_letters)).replace("{letters}", n(held.dead_letters)).replace("{most}", n(held.most)).replace("{dropped}", n(held.dropped));
+    if (!items.length) return show(list, h("p", { class: "empty" }, t(!held?.count ? "noneHeld" : nowhere ? "noSuchUnit" : "noRejections").replace("{since}", at(held?.since))));
+    total = Math.max(total, items.length);
+    found.textContent = t("of").replace("{total}", n(total)).replace("{shown}", n(items.length));
+    table.fill(t("rejections"), [t("received"), t("direction"), t("event"), t("reason"), t("row"), t("unit")], items.map(rowOf));
+    show(more, items.length < total ? h("button", { type: "button", "data-key": "more", onclick: older }, t("more")) : null);
+    if (!table.element.isConnected) show(list, found, table.element, more);
+  };
+  const rowOf = (item) => ({ key: item.place, fresh: fresh.has(item.place), cells: [
+    h("time", { datetime: item.received }, at(item.received)), direction(item), code(item.id ?? item.origin),
+    h("span", {}, h("a", { class: "explain", "data-key": item.place, href: href("rejections", query, item.place) }, said(item.reasons[0].message)), item.codes.length > 1 ? ` +${item.codes.length - 1}` : "", h("br"), code(item.codes[0], "soft")),
+    rowCell(item, item.nearest_row?.certificate), item.units.join(t("listComma")),
+  ] });
+  const merge = (first, then) => {
+    const known = new Set(first.map((item) => item.place));
+    items = [...first, ...then.filter((item) => !known.has(item.place))].slice(0, held?.most);
   };
   const load = async () => {
+    const mine = ++asked; // of two answers under way the later question's is drawn
     try {
-      const newest = (await ask("rejections", query)).items;
-      const known = new Set(newest.map((item) => item.place));
-      items = items.some((item) => known.has(item.place)) ? joined(newest, items) : newest; // no hole in the list
-      loaded = true;
+      const answer = await ask("rejections", { ...query, limit: PAGE });
+      if (mine !== asked) return;
+      offer(controls, { unit: answer.units });
+      ({ total, held, units, no_such_unit: nowhere } = answer);
+      const known = new Set(answer.items.map((item) => item.place));
+      merge(answer.items, items.some((item) => known.has(item.place)) ? items : []); // no hole in the list
       draw();
     } catch (error) {
-      show(list, h("p", { class: "empty error" }, `${t("error")}: ${error.message}`));
+      if (mine === asked) show(list, failure(error));
     }
   };
   const older = async () => {
     try {
-      items = joined(items, (await ask("rejections", { ...query, before: items.at(-1).seq })).items);
+      merge(items, (await ask("rejections", { ...query, limit: PAGE, before: items.at(-1).seq })).items);
       draw();
     } catch (error) {
-      list.append(h("p", { class: "empty error", role: "alert" }, `${t("error")}: ${error.message}`));
+      show(more, failure(error));
+    }
+  };
+  const explain = async (wanted) => {
+    if (!wanted) return closeDialog();
+    try {
+      const known = items.find((item) => item.place === wanted) ?? (await ask("rejections", { place: wanted })).items[0];
+      if (address().open === wanted) explanation(known);
+    } catch (error) {
+      if (address().open === wanted) explanation(null, error);
     }
   };
   load();
-  const fits = (item) => (!query.province || item.province === query.province) && (!query.row || [ref(item), String(item.row)].includes(query.row)) && (!query.code || item.codes.includes(query.code)) && (!query.unit || item.units.includes(query.unit));
+  if (open) explain(open);
+  const matches = (item) => (!query.province || item.province === query.province) && (!query.row || [ref(item), String(item.row)].includes(query.row)) && (!query.code || item.codes.includes(query.code)) && (!query.unit || item.units.some((unit) => (units.includes(query.unit) ? unit === query.unit : unit.includes(query.unit))));
+  const refresh = atMostEvery(EVERY_MS, () => { if (!live.isPaused() && list.isConnected) load(); });
   return {
-    again: () => { items = []; load(); }, // a worker that was started anew numbers them from the beginning
+    open: explain,
+    again: () => { items = []; load(); }, // a worker that was started again numbers them from the beginning
     rejections: (news) => {
-      if (news.left_out) return void load(); // of a burst a part is pushed: those that fit may be in the rest
       const known = new Set(items.map((item) => item.place));
-      const added = news.items.filter((item) => fits(item) && !known.has(item.place));
+      const added = news.items.filter((item) => matches(item) && !known.has(item.place));
+      if (live.isPaused()) return live.hold(added.length, news.left_out > 0);
+      refresh(); // how many there are in all; and of a burst a part is pushed: those that match may be in the rest
       if (!added.length) return;
+      announce(added.length);
       fresh = new Set(added.map((item) => item.place));
-      items = joined(added, items);
+      total += added.length;
+      merge(added, items);
       draw();
     },
   };
 }
-
-export function explain(item) {
-  const reasons = item.reasons.map((reason) => [
-    h("span", { class: "code" }, reason.code), said(reason.message), h("span", { class: "code" }, reason.field), reason.found ?? "—", reason.accepted.join("；") || "—", reason.units.join("、"),
-    h("a", { href: `#/cases?id=${reason.case}`, class: "short" }, t("toCase")),
-  ]);
-  const nearest = item.nearest_row;
-  openDialog(item.id ?? item.origin, t("close"),
-    facts([[t("direction"), t(`direction_${item.province}`)], [t("shownAt"), at(item.shown)], [t("received"), at(item.received)], [t("traceId"), item.trace_id], [t("origin"), item.origin],
-      [t("units"), item.units.join("、")], [t("trace"), item.id ? h("a", { href: `#/trace?id=${encodeURIComponent(item.id)}` }, t("toTrace")) : null]]),
-    h("h3", {}, t("reason")), table(t("reason"), [t("reason"), t("message"), t("field"), t("found"), t("accepted"), t("unit"), t("cases")], reasons, { quiet: true }),
-    nearest ? [h("h3", {}, `${t("nearest")}：${rowName(nearest)} ${nearest.certificate ?? ""}`), checks(nearest.checks)] : null);
-}
-
-export const checks = (found) => table(t("check"), [t("check"), t("result"), t("found"), t("accepted")], found.map((check) => [
-  h("span", { class: "short" }, t(check.dimension)), h("span", { class: `short ${{ match: "good", mismatch: "bad" }[check.result] ?? "warn"}` }, t(check.result === "unresolved" ? "unresolvedMark" : check.result)), check.found ?? "—", check.accepted.join("；") || "—",
-]), { quiet: true });

@@ -49,6 +49,7 @@ public final class Consumer {
         ObjectNode said = JSON.createObjectNode().put("event", data.at("/event/id").textValue());
         if (topic.endsWith(".verification")) {
             said.put("outcome", "verified")
+                    .put("batch", data.at("/list/batch").intValue())
                     .put("row", data.at("/list/row").intValue())
                     .put("certificate", data.at("/certificate/type_name").textValue());
         } else {

@@ -1,4 +1,4 @@
-"""aiokafka's clients while their broker is away: they give up in time, and what is ended leaves nothing behind."""
+"""aiokafka's clients while their broker is down: they give up in time, and leave no task behind."""
 
 import asyncio
 import contextlib
@@ -14,8 +14,11 @@ from gateway.adapters.aiokafka_patches import cut_off
 from gateway.adapters.settings import Settings, load_settings, packaged_config
 from gateway.errors import BrokerUnreachableError
 from gateway.operate.local_kafka import LocalKafka, local_kafka
+from gateway.operate.topics import apply_topics
+from tests.kafka.harness import publish, simulate, wait_until_accounted, with_short_sessions, workers
 
 PARTITION = TopicPartition("stops", 0)
+EVENTS = 6_000
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +43,14 @@ def at_work() -> list[str]:
     return sorted(frame.f_code.co_qualname for frame in frames if frame and "aiokafka" in frame.f_code.co_filename)
 
 
-async def test_a_producer_that_is_cut_off_in_a_transaction_leaves_nothing_at_work(
-    broker: LocalKafka, settings: Settings
-) -> None:
+async def test_producer_cut_off_mid_transaction_leaves_no_tasks(broker: LocalKafka, settings: Settings) -> None:
     producer = kafka.make_client(AIOKafkaProducer, settings, transactional_id="cut off")
     await producer.start()
     await producer.begin_transaction()
     await producer.send_and_wait(PARTITION.topic, b"before", partition=0)
     broker.freeze()
     try:
-        waiting = await producer.send(PARTITION.topic, b"while it is away", partition=0)
+        waiting = await producer.send(PARTITION.topic, b"while it is down", partition=0)
         await asyncio.sleep(0.5)
         assert not waiting.done()
         assert "Sender._sender_routine" in at_work()
@@ -59,9 +60,7 @@ async def test_a_producer_that_is_cut_off_in_a_transaction_leaves_nothing_at_wor
         broker.thaw()
 
 
-async def test_a_consumer_stopped_while_its_broker_is_away_cancels_nobody_and_leaves_nothing_at_work(
-    broker: LocalKafka, settings: Settings
-) -> None:
+async def test_consumer_stopped_during_an_outage_leaves_no_tasks(broker: LocalKafka, settings: Settings) -> None:
     try:
         async with kafka.consumer(settings) as consumer:
             consumer.assign([PARTITION])
@@ -76,7 +75,8 @@ async def test_a_consumer_stopped_while_its_broker_is_away_cancels_nobody_and_le
 
 
 async def until_a_fetch_pauses(consumer: AIOKafkaConsumer) -> None:
-    """Until a fetch sleeps after an error: the moment in which aiokafka's own ``stop`` cancels who calls it."""
+    """Until a fetch sleeps after an error: the moment in which aiokafka's own ``stop`` cancels who calls
+    it."""
     while not any(_sleeps(task) for task in consumer._fetcher._pending_tasks):
         with contextlib.suppress(KafkaError):
             await consumer.getmany(timeout_ms=10)
@@ -100,9 +100,7 @@ async def test_a_broker_that_answers_no_connection_is_given_up(
         broker.thaw()
 
 
-async def test_a_broker_that_refuses_connections_is_not_asked_again_at_once(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_reconnecting_to_a_refusing_broker_backs_off(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     nobody = settings.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
     monkeypatch.setattr(aiokafka_patches, "RECONNECT_BACKOFF_S", 3600)
     starting = asyncio.create_task(start_and_stop_a_consumer(nobody))
@@ -118,3 +116,30 @@ async def test_a_broker_that_refuses_connections_is_not_asked_again_at_once(
 async def start_and_stop_a_consumer(settings: Settings) -> None:
     async with kafka.consumer(settings):
         pass
+
+
+async def test_a_worker_says_once_that_its_broker_is_down(broker: LocalKafka) -> None:
+    """Its lanes are amid their transactions, and fail again and again; none has a line of its own."""
+    settings = with_short_sessions(
+        load_settings(
+            packaged_config() / "gateway.yaml", bootstrap_servers=broker.bootstrap_servers, topic_prefix="said-once."
+        )
+    )
+    settings = settings.model_copy(update={"topics": settings.topics.model_copy(update={"partitions": 3})})
+    await apply_topics(settings)
+    with workers(settings, 1) as (worker,):
+        worker.wait_for("lane.opened", 6)
+        await publish(settings, simulate(settings, EVENTS))
+        await asyncio.to_thread(worker.wait_for, "turn.committed")
+        broker.kill()
+        try:
+            await asyncio.to_thread(worker.wait_for, "relay.waiting", 3)
+        finally:
+            broker.start()
+        await asyncio.to_thread(worker.wait_for, "relay.resumed")
+        await wait_until_accounted(settings, EVENTS, 60)
+        assert worker.events("lane.failed") == []
+        waiting, (resumed,) = worker.events("relay.waiting"), worker.events("relay.resumed")
+    assert waiting[0]["waited_s"] == 0
+    assert waiting[0]["broker"] == settings.bootstrap_servers
+    assert float(str(resumed["waited_s"])) >= float(str(waiting[-1]["waited_s"]))

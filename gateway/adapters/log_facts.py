@@ -1,0 +1,144 @@
+"""What a broker says of a partition's log: the topic's id, the first offset kept, where committed records
+end, where it ends."""
+
+# mypy: disable-error-code="misc"
+# Every class of aiokafka's is Any to mypy, and these are made to be derived from.
+
+import base64
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Any, NamedTuple
+
+from aiokafka import TopicPartition, errors
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.offset import OffsetRequest
+from aiokafka.protocol.types import (
+    AbstractType,
+    Boolean,
+    CompactArray,
+    CompactString,
+    Int16,
+    Int32,
+    Schema,
+    TaggedFields,
+)
+
+_UNCOMMITTED, _COMMITTED = 0, 1
+_EARLIEST, _LATEST = -2, -1
+_NO_ID = bytes(16)
+
+
+class _Uuid(AbstractType[bytes]):
+    """Sixteen bytes (KIP-516)."""
+
+    @classmethod
+    def encode(cls, value: bytes) -> bytes:
+        return value
+
+    @classmethod
+    def decode(cls, data: BytesIO) -> bytes:
+        return data.read(16)
+
+
+class _MetadataResponse(Response):
+    API_KEY = 3
+    API_VERSION = 12
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("brokers", CompactArray(
+            ("node_id", Int32), ("host", CompactString()), ("port", Int32), ("rack", CompactString()),
+            ("tags", TaggedFields),
+        )),
+        ("cluster_id", CompactString()),
+        ("controller_id", Int32),
+        ("topics", CompactArray(
+            ("error_code", Int16), ("name", CompactString()), ("topic_id", _Uuid), ("is_internal", Boolean),
+            ("partitions", CompactArray(
+                ("error_code", Int16), ("partition", Int32), ("leader", Int32), ("leader_epoch", Int32),
+                ("replicas", CompactArray(Int32)), ("isr", CompactArray(Int32)), ("offline", CompactArray(Int32)),
+                ("tags", TaggedFields),
+            )),
+            ("operations", Int32), ("tags", TaggedFields),
+        )),
+        ("tags", TaggedFields),
+    )  # fmt: skip
+
+
+class _MetadataStruct(RequestStruct):
+    API_KEY = 3
+    API_VERSION = 12
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _MetadataResponse
+    SCHEMA = Schema(
+        ("topics", CompactArray(("topic_id", _Uuid), ("name", CompactString()), ("tags", TaggedFields))),
+        ("allow_auto_topic_creation", Boolean),
+        ("include_operations", Boolean),
+        ("tags", TaggedFields),
+    )
+
+
+class _Metadata(Request[_MetadataStruct]):
+    API_KEY = 3
+
+    def __init__(self, topics: Sequence[str]) -> None:
+        self._topics = topics
+
+    def build(self, request_struct_class: type[_MetadataStruct]) -> _MetadataStruct:
+        return request_struct_class([(_NO_ID, topic, {}) for topic in self._topics], False, False, {})
+
+
+class LogFacts(NamedTuple):
+    """A partition's log: ``committed_end`` is the last stable offset, ``end`` the high watermark; all
+    exclusive but ``start``.
+
+    ``topic_id`` as Kafka's tools print it.
+    """
+
+    topic_id: str | None
+    start: int
+    committed_end: int
+    end: int
+
+
+async def describe_logs(client: AIOKafkaClient, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, LogFacts]:
+    """Describe the logs of ``partitions``; one that does not exist, or has no leader now, is left out.
+    Raises KafkaError."""
+    topics = sorted({partition.topic for partition in partitions})
+    answer = await client.send(client.get_random_node(), _Metadata(topics))
+    ids, leaders = dict[str, str | None](), dict[TopicPartition, int]()
+    for code, name, topic_id, _, found, *_ in answer.topics:
+        if code:
+            continue
+        ids[name] = None if topic_id == _NO_ID else base64.urlsafe_b64encode(topic_id).decode().rstrip("=")
+        leaders |= {TopicPartition(name, number): leader for error, number, leader, *_ in found if not error}
+    wanted = [each for each in partitions if leaders.get(each, -1) >= 0]
+    starts = await _list_offsets(client, wanted, leaders, _EARLIEST, _UNCOMMITTED)
+    committed = await _list_offsets(client, wanted, leaders, _LATEST, _COMMITTED)
+    ends = await _list_offsets(client, wanted, leaders, _LATEST, _UNCOMMITTED)
+    return {
+        each: LogFacts(ids[each.topic], starts[each], committed[each], ends[each])
+        for each in wanted
+        if each in starts and each in committed and each in ends
+    }
+
+
+async def _list_offsets(
+    client: AIOKafkaClient, partitions: Sequence[TopicPartition], leaders: dict[TopicPartition, int], time: int,
+    isolation: int,
+) -> dict[TopicPartition, int]:  # fmt: skip
+    found = {}
+    for leader in sorted({leaders[each] for each in partitions}):
+        by_topic: dict[str, list[tuple[int, int]]] = {}
+        for each in partitions:
+            if leaders[each] == leader:
+                by_topic.setdefault(each.topic, []).append((each.partition, time))
+        request: Any = OffsetRequest(-1, isolation, list(by_topic.items()))
+        answer = await client.send(leader, request)
+        for topic, offsets in answer.topics:
+            for number, code, _, offset, *_ in offsets:
+                if code not in {0, errors.NotLeaderForPartitionError.errno, errors.UnknownTopicOrPartitionError.errno}:
+                    raise errors.for_code(code)
+                if not code:
+                    found[TopicPartition(topic, number)] = offset
+    return found

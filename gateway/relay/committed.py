@@ -1,0 +1,94 @@
+"""What a lane commits with its offset: the digest of its newest entry, and what it knows of the log, if the
+ledger is lost."""
+
+from typing import NamedTuple
+
+from aiokafka import TopicPartition
+
+from gateway.adapters import kafka
+from gateway.adapters.settings import Settings
+from gateway.contract.ledger_entry import UNKNOWN_LOG, InputLog, Previous
+from gateway.contract.topics import LaneId
+from gateway.relay.continuity import Link, Standing
+
+_FIRST = "first"
+_UNKNOWN = "-"
+
+
+class Committed(NamedTuple):
+    """What the group has of a lane: the next offset, and its metadata as it was read.
+
+    ``previous`` is the newest entry and ``link`` the newest turn's; both None where the lane had none, or
+    where somebody else set the offset. ``log`` is the input log that the offset counts in. ``ledger_from``
+    is where the lane's first entry can stand in the ledger, if it had none; ``begin`` then is the offset at
+    which it began.
+    """
+
+    next_offset: int
+    previous: Previous | None = None
+    link: Link | None = None
+    ledger_from: int | None = None
+    begin: int | None = None
+    log: InputLog = UNKNOWN_LOG
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether a lane committed it, and not somebody by hand."""
+        return self.previous is not None or self.ledger_from is not None
+
+
+def metadata_of(standing: Standing, link: Link | None, ledger_from: int, begin: int) -> str:
+    """Say in words what is committed beside the offset; ``ledger_from`` and ``begin`` count where there is
+    no entry yet."""
+    log = standing.log
+    if standing.previous is None:
+        return f"{_FIRST} {ledger_from} {begin} {log.topic_id or _UNKNOWN} {log.epoch}"
+    received = standing.previous.received_at
+    return " ".join(
+        [
+            standing.previous.digest,
+            log.topic_id or _UNKNOWN,
+            str(log.epoch),
+            str(link.last_offset) if link is not None else _UNKNOWN,
+            (link.last_input if link is not None else None) or _UNKNOWN,
+            _UNKNOWN if received is None else str(received),
+        ]
+    )
+
+
+def parse(next_offset: int, metadata: str | None) -> Committed:
+    """Read what was committed; what no lane wrote is an offset and nothing else."""
+    words = (metadata or "").split(" ")
+    try:
+        if words[0] == _FIRST:
+            _, ledger_from, begin, topic_id, epoch = words
+            log = _read_log(topic_id, epoch)
+            return Committed(next_offset, ledger_from=int(ledger_from), begin=int(begin), log=log)
+        digest, topic_id, epoch, last_offset, last_input, received = words
+        if not digest.startswith(("sm3:", "sha256:")):
+            return Committed(next_offset)
+        previous = Previous(digest, None if received == _UNKNOWN else int(received))
+        log = _read_log(topic_id, epoch)
+        if last_offset == _UNKNOWN:
+            return Committed(next_offset, previous, log=log)
+        last = int(last_offset)
+        link = Link(last, last, None if last_input == _UNKNOWN else last_input, log)
+        return Committed(next_offset, previous, link, log=log)
+    except ValueError:
+        return Committed(next_offset)
+
+
+def _read_log(topic_id: str, epoch: str) -> InputLog:
+    return InputLog(None if topic_id == _UNKNOWN else topic_id, int(epoch))
+
+
+async def read_committed(settings: Settings, group_id: str, lane: LaneId) -> Committed | None:
+    """Read what the lane's last transaction committed; None where the group has no offset.
+
+    Ask only after the lane's producer has started: InitProducerId ends a transaction that was still pending.
+    """
+    partition = TopicPartition(lane.topic, lane.partition)
+    async with kafka.admin(settings) as admin:
+        offsets = await admin.list_consumer_group_offsets(group_id, partitions=[partition])
+    found = offsets.get(partition)
+    return None if found is None or found.offset < 0 else parse(found.offset, found.metadata)

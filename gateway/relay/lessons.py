@@ -1,0 +1,134 @@
+"""What the native kernel is taught: which decisions it may repeat, and the marks that stand for an event's
+own values."""
+
+import datetime
+import re
+import secrets
+from typing import TypeGuard
+
+import msgspec
+
+from gateway.core.decision import Decision, Forward, Reject
+from gateway.core.event import Identity, Valid
+from gateway.core.province import Province
+from gateway.core.reasons import Code, EventCheck, Reason
+from gateway.core.recognition import Listed, Recognition, RowIndex
+from gateway.core.signature import SignatureStatus
+from gateway.core.times import format_instant
+
+PROVINCES = {province: number for number, province in enumerate(Province)}
+STATUSES = {status: number for number, status in enumerate(SignatureStatus)}
+MOST_LEARNT = 32_768
+"""Words, or facets, of which the kernel and Python know what they lead to; of one list there are some
+thousands."""
+_EPOCH = datetime.date(1970, 1, 1).toordinal()
+
+_MIRRORED = frozenset(
+    {
+        Code.SOURCE_MISMATCH, Code.ID_REUSED, Code.FUTURE_EVENT, Code.STALE_EVENT, Code.LIST_NOT_IN_EFFECT,
+        Code.IDENTIFIER_INVALID, Code.CERTIFICATE_NOT_YET_VALID, Code.CERTIFICATE_EXPIRED,
+    }
+)  # fmt: skip
+"""Reasons of the event's own checks that follow from its words, or from conditions that the kernel looks
+at."""
+_FOUND = {"time": "time", "certificate.valid_from": "valid_from", "certificate.valid_until": "valid_until"}
+"""By the field that a reason names, the mark that stands for what was found there."""
+
+Template = tuple[list[bytes], list[str]]
+"""Texts, and the names of the values between them."""
+Lesson = tuple[int, list[bytes], int, int, bytes, int | None, Template | None]
+"""What the kernel is taught; ``kernel/src/rules.rs`` says what it is made of."""
+Group = tuple[Province | None, str | None, SignatureStatus, RowIndex | None, bool, tuple[Reason, ...]]
+"""What events of several words have in common that become the same, but for a part of their own."""
+
+
+class Marks:
+    """What stands in a template for an event's own values; made anew in each process, so that no event can
+    hold them."""
+
+    def __init__(self) -> None:
+        certificate = ("identifier", "valid_from", "valid_until")
+        display = ("matter_code", "matter_name", "verifier_code")
+        self.own = {
+            name: f"<{secrets.token_hex(8)}>" for name in ("id", "time", "ref", "name_masked", *certificate, *display)
+        }
+        self.certificate = {name: self.own[name] for name in certificate}
+        self.display = {name: self.own[name] for name in display}
+        self.received = 200_000_000_000_000 + secrets.randbelow(10**13)
+        self.digests = {name: secrets.token_hex(32) for name in ("input", "content", "decision")}
+        self.carried = secrets.token_hex(8)
+        self.part = secrets.token_hex(16)
+        self._names = {
+            **{f'"{mark}"': name for name, mark in self.own.items()},
+            format_instant(self.received * 1000): "received",
+            **{mark: name for name, mark in self.digests.items()},
+            self.digests["decision"][:32]: "record",
+            f',"{self.carried}":0': "carried",
+            self.part: "part",
+            self.own["id"]: "id as text",
+        }
+        # Longest first: the record's id begins its decision's digest, and an id as JSON is one in quotes.
+        marks = sorted(self._names, key=len, reverse=True)
+        self._pattern = re.compile(b"|".join(re.escape(mark.encode()) for mark in marks))
+
+    def split(self, record: bytes) -> tuple[list[bytes], list[str]]:
+        """Return the texts between the marks of ``record``, and the names of the marks."""
+        names = [self._names[mark.decode()] for mark in self._pattern.findall(record)]
+        return self._pattern.split(record), names
+
+
+MARKS = Marks()
+
+
+def first_days(recognition: Recognition) -> list[int]:
+    """Return the day on which each edition of the list begins, counted from 1970-01-01."""
+    return [datetime.date.fromisoformat(each.since).toordinal() - _EPOCH for each in recognition.editions]
+
+
+def group_of(decision: Forward | Reject, marked: Forward | Reject) -> Group:
+    """Return the group of words that ``decision`` belongs to; ``marked`` is the same with marks."""
+    listing = decision.listing
+    row, in_effect = (listing.row, listing.in_effect) if isinstance(listing, Listed) else (None, False)
+    reasons = marked.reasons if isinstance(marked, Reject) else ()
+    of_words = tuple([each for each in reasons if not isinstance(each.code.entry.check, EventCheck)])
+    return decision.province, decision.list_digest, decision.signature, row, in_effect, of_words
+
+
+def is_repeatable(decision: Decision) -> TypeGuard[Forward | Reject]:
+    """Tell whether ``decision`` follows from the event's words, and the conditions that the kernel looks at
+    itself."""
+    if isinstance(decision, Reject) and isinstance(decision.reading, Valid):
+        checks = [(reason.code, reason.code.entry.check) for reason in decision.reasons]
+        return all(not isinstance(check, EventCheck) or code in _MIRRORED for code, check in checks)
+    return isinstance(decision, Forward)
+
+
+def mark(decision: Forward | Reject) -> Forward | Reject:
+    """Return ``decision`` about an event of the same words whose own values are marks."""
+    replace, reading, listing = msgspec.structs.replace, decision.reading, decision.listing
+    if not isinstance(reading, Valid) or listing is None:
+        raise TypeError("only what the list was asked about is repeated")
+    event, data = reading.event, reading.event.data
+    certificate = replace(data.certificate, **MARKS.certificate)
+    holder = replace(data.holder, ref=MARKS.own["ref"], name_masked=MARKS.own["name_masked"])
+    twin = replace(
+        event, id=MARKS.own["id"], time=MARKS.own["time"], data=replace(data, certificate=certificate, holder=holder)
+    )
+    digests = {name: f"sha256:{mark}" for name, mark in MARKS.digests.items()}
+    found = {"reasons": tuple(map(_marked_reason, decision.reasons))} if isinstance(decision, Reject) else {}
+    return replace(
+        decision,
+        **found,
+        received_at=MARKS.received, input_digest=digests["input"], digest=digests["decision"],
+        listing=replace(listing, shown=listing.shown._replace(recurs=False)),  # nobody else's to remember
+        reading=replace(
+            reading, identity=Identity(event.source, twin.id, holder.ref), content_digest=digests["content"],
+            carried={MARKS.carried: 0}, event=twin, wording=replace(reading.wording, **MARKS.display),
+        ),
+    )  # fmt: skip
+
+
+def _marked_reason(reason: Reason) -> Reason:
+    """Return ``reason`` with a mark where it repeats a value of the event's own."""
+    mark = _FOUND.get(reason.field) if isinstance(reason.code.entry.check, EventCheck) else None
+    return reason if mark is None else msgspec.structs.replace(reason, found=MARKS.own[mark])

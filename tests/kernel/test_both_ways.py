@@ -1,0 +1,200 @@
+"""The native kernel and the reference make the same of everything; where they do not, nothing is written."""
+
+import dataclasses
+import datetime
+from random import Random
+from typing import Any
+
+import gateway_kernel
+import pytest
+
+from gateway.adapters.list_files import load_recognition
+from gateway.core.decision import Outcome
+from gateway.core.province import Province
+from gateway.core.reasons import Code
+from gateway.core.signature import SignatureStatus
+from gateway.operate.simulate import Simulator
+from gateway.relay.deciders import KernelDiffersError, VerifiedTurns
+from gateway.relay.horizons import BothHorizons
+from gateway.relay.kernel import KernelTurns, Repeated
+from gateway.relay.turn import Decided, DecidedTurn, decide_turn
+from tests.kafka.row6 import amendment, copy_of_the_list
+from tests.kernel.both_ways import LANES, LIST, TOPICS, BothWays
+from tests.kernel.mutations import NOW, Mutated, record
+
+SICHUAN = Province.SICHUAN
+
+
+def simulated(count: int, seed: int, **shares: float) -> list[Any]:
+    """Events of Sichuan, as records of one lane."""
+    simulator = Simulator(LIST, seed, **shares)
+    events = (simulator.next_event(NOW) for _ in range(20 * count))
+    chosen = [event for event in events if event.province is SICHUAN][:count]
+    return [
+        record(offset, NOW + offset // 7, event.key, event.value, tuple(event.headers))
+        for offset, event in enumerate(chosen)
+    ]
+
+
+def asked(both: BothWays, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The offsets of the records that the kernel asks the reference about."""
+    offsets: list[int] = []
+    decide_record = gateway_kernel_side().decide_record
+
+    def watched(lane: Any, each: Any, *others: Any) -> Any:
+        offsets.append(each.offset)
+        return decide_record(lane, each, *others)
+
+    monkeypatch.setattr(gateway_kernel_side(), "decide_record", watched)
+    return offsets
+
+
+def gateway_kernel_side() -> Any:
+    import gateway.relay.kernel as side
+
+    return side
+
+
+@pytest.mark.parametrize("seed", [11, 12, 13])
+def test_mutated_events_come_out_the_same(seed: int) -> None:
+    random, done, outcomes = Random(seed), 0, set[str]()
+    both = BothWays(algorithm="sha256" if seed == 12 else "sm3", epoch=3 if seed == 13 else 0)
+    for province, records in Mutated(LIST, seed).turns():
+        turn = both.take(province, records, aborts=random.random() < 0.1)
+        outcomes |= {facets.outcome for facets in turn.counts}
+        done += len(records)
+        if done > 6000:
+            break
+    assert outcomes == {Outcome.FORWARD, Outcome.REJECT, Outcome.DUPLICATE, Outcome.DEAD_LETTER}
+
+
+@pytest.mark.parametrize("horizon", [(259_560_000, 1_000_000), (60, 1_000_000), (3_600_000, 1500)])
+def test_horizons_that_forget_forget_the_same(horizon: tuple[int, int]) -> None:
+    both = BothWays(horizon=horizon)
+    records = simulated(6000, 4, reject_share=0.2, duplicate_share=0.2, garbage_share=0.03, binary_share=0.1)
+    for start in range(0, len(records), 700):
+        both.take(SICHUAN, records[start : start + 700])
+    assert both.horizons[SICHUAN].truncated is (horizon[1] == 1500)
+
+
+def test_what_came_twice_is_no_longer_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    both, offsets = BothWays(), []
+    offsets = asked(both, monkeypatch)
+    (first, *_) = simulated(1, 5, reject_share=0, duplicate_share=0, garbage_share=0, binary_share=0)
+    again = [
+        dataclasses.replace(first, offset=each, value=first.value.replace(b'"id":"', b'"id":"%d-' % each))
+        for each in range(5)
+    ]
+    turn = both.take(SICHUAN, again)
+    assert offsets == [0, 1]  # the first time words come nobody knows whether they will again
+    assert [(facets.outcome, count) for facets, count in turn.counts.items()] == [(Outcome.FORWARD, 5)]
+
+
+def test_rejections_by_the_list_alone_are_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = BothWays()
+    (first, *_) = simulated(1, 5, reject_share=0, duplicate_share=0, garbage_share=0, binary_share=0)
+    channel = first.value.split(b'"channel":"')[1].split(b'"')[0]
+    value = first.value.replace(channel, "无此渠道".encode())
+    wrong = [
+        dataclasses.replace(first, offset=each, value=value.replace(b'"id":"', b'"id":"%d-' % each))
+        for each in range(4)
+    ]
+    both.take(SICHUAN, wrong)
+    one, _, three, four = both.kernel.last.reported
+    assert (type(one), type(three)) == (Decided, Repeated)
+    expected = decide_turn(LANES[SICHUAN], wrong, LIST, BothWays().horizons[SICHUAN], topics=TOPICS).reported
+    assert [each.decision for each in (three, four)] == [each.decision for each in expected[2:]]
+    assert three.alike.reasons[0].code is Code.CHANNEL_NOT_RECOGNISED  # type: ignore[union-attr]
+
+
+def test_another_list_is_learnt_anew(tmp_path: Any) -> None:
+    both = BothWays()
+    records = simulated(3000, 6, reject_share=0.1, duplicate_share=0, garbage_share=0, binary_share=0)
+    both.take(SICHUAN, records[:1500])
+    assert len(both.kernel._kernel) > 0
+    folder = copy_of_the_list(tmp_path)
+    (folder / "amendment-1.yaml").write_text(amendment(datetime.date(2026, 11, 1)), encoding="utf-8")
+    both.recognition = load_recognition(folder)
+    before = both.take(SICHUAN, records[1500:])
+    assert before.list_digest == both.recognition.digest != LIST.digest
+
+
+def test_signature_statuses_are_told_apart() -> None:
+    both = BothWays()
+    records = simulated(2000, 7, reject_share=0, duplicate_share=0, garbage_share=0, binary_share=0)
+    statuses = [list(SignatureStatus)[offset % len(SignatureStatus)] for offset in range(2000)]
+    turn = both.take(SICHUAN, records, signatures=statuses)
+    assert {facets.reason for facets in turn.counts} >= {None, Code.SIGNATURE_MISSING, Code.SIGNATURE_KEY_UNKNOWN}
+
+
+def test_long_words_are_not_remembered() -> None:
+    both = BothWays()
+    (first, *_) = simulated(1, 5, reject_share=0, duplicate_share=0, garbage_share=0, binary_share=0)
+    verifier = first.value.split(b'"verifier_name":')[1].split(b"}")[0].split(b",")[0]
+    value = first.value.replace(verifier, b'"' + ("核" * 200).encode() + b'"')
+    value = (
+        value.replace(b'"scenario":"', b'"scenario":"' + ("景" * 199).encode())
+        .replace(b'"channel":"', b'"channel":"' + ("道" * 190).encode())
+        .replace(b'"issuer_name":"', b'"issuer_name":"' + ("局" * 180).encode())
+    )
+    both.take(SICHUAN, [dataclasses.replace(first, offset=each, value=value) for each in range(5)])
+    assert len(both.kernel._kernel) == 0
+
+
+def test_where_they_differ_nothing_is_decided() -> None:
+    class Other(KernelTurns):
+        def decide(self, *arguments: Any, **options: Any) -> DecidedTurn:
+            turn = super().decide(*arguments, **options)
+            assert turn.packed is not None
+            account = turn.packed.account._replace(outputs_digest="sm3:" + "0" * 64)
+            return dataclasses.replace(turn, packed=turn.packed._replace(account=account))
+
+    horizon = BothHorizons(10**9, 100, gateway_kernel.Horizon(10**9, 100))
+    records = simulated(20, 8, reject_share=0, duplicate_share=0, garbage_share=0, binary_share=0)
+    with pytest.raises(
+        KernelDiffersError, match=r"differs in outputs_digest, offsets 0 to 19; set relay\.kernel to off"
+    ):
+        VerifiedTurns(Other(gateway_kernel, "sm3"), "sm3").decide(LANES[SICHUAN], records, LIST, horizon, topics=TOPICS)
+
+
+def test_turns_that_report_everything_are_the_references() -> None:
+    turns, horizon = KernelTurns(gateway_kernel, "sm3"), gateway_kernel.Horizon(10**9, 100)
+    records = simulated(5, 9, reject_share=0, duplicate_share=0, garbage_share=0, binary_share=0)
+    turn = turns.decide(LANES[SICHUAN], records, LIST, horizon, topics=TOPICS, report_all=True)
+    assert (turn.packed, len(turn.reported), turn.remembered) == (None, 5, horizon.pending)
+    refused = turns.decide(LANES[SICHUAN], records[:1], LIST, horizon, topics=TOPICS, refused_by_broker=True)
+    assert [facets.outcome for facets in refused.counts] == [Outcome.DEAD_LETTER]
+
+
+def test_a_panic_of_the_kernel_costs_no_event(capsys: pytest.CaptureFixture[str]) -> None:
+    class Panicking:
+        def turn(self, *arguments: Any) -> None:
+            arguments[-3].learn(b"x" * 30)  # what a panic leaves behind
+            raise gateway_kernel.PanicException("quotes an event")
+
+        def clear(self, _: Any) -> None:
+            pass
+
+        def __len__(self) -> int:
+            return 0
+
+    turns, horizon = KernelTurns(gateway_kernel, "sm3"), gateway_kernel.Horizon(10**9, 100)
+    turns._kernel = Panicking()
+    records = simulated(5, 9, reject_share=0, duplicate_share=0, garbage_share=0, binary_share=0)
+    turn = turns.decide(LANES[SICHUAN], records, LIST, horizon, topics=TOPICS)
+    expected = decide_turn(LANES[SICHUAN], records, LIST, gateway_kernel.Horizon(10**9, 100), topics=TOPICS)
+    assert turn == expected
+    said = capsys.readouterr()
+    assert "kernel.panicked" in said.out
+    assert "quotes" not in said.out + said.err
+
+
+def test_what_is_learnt_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway_kernel_side(), "MOST_LEARNT", 50)
+    both = BothWays()
+    records = simulated(4000, 5, reject_share=0.3, duplicate_share=0, garbage_share=0, binary_share=0)
+    most = 0
+    for start in range(0, len(records), 20):
+        both.take(SICHUAN, records[start : start + 20])
+        most = max(most, len(both.kernel._kernel), len(both.kernel._facets), len(both.kernel._rejections))
+    assert 50 < most <= 50 + 20

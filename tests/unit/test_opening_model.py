@@ -1,0 +1,427 @@
+"""A lane against a log, a ledger and a group that are lost in every order, with a crash at every step
+(docs/opening.md).
+
+The lane is the real one, its decisions and entries too; only Kafka is a model: lists in memory, which the
+steps cut, delete, restore and expire.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest import mock
+
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.structs import OffsetAndMetadata
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from gateway.adapters.settings import load_settings
+from gateway.adapters.signatures import NO_SIGNATURES
+from gateway.contract.headers import origin_of
+from gateway.contract.ledger_entry import Entry, input_line, read_entry
+from gateway.contract.outputs import Output, is_digest_of
+from gateway.contract.topics import LaneId
+from gateway.contract.verification import read_verification
+from gateway.core.event import Identity
+from gateway.core.province import Province
+from gateway.core.times import format_instant
+from gateway.decide import digest_input
+from gateway.operate.examples import display_event
+from gateway.relay import lane as lanes
+from gateway.relay import opening
+from gateway.relay.chain import Chain, Chains
+from gateway.relay.committed import Committed, parse
+from gateway.relay.continuity import Link, LogState
+from gateway.relay.evidence import First, SentOutput, Visible
+from gateway.relay.horizon import Horizon
+from gateway.relay.horizons import make_horizon
+from gateway.relay.lane import Lane
+from gateway.relay.observer import Times
+from gateway.relay.recovery import FoundHorizon
+from gateway.relay.taking import LogChangedError
+from gateway.relay.turn import Turn
+from tests.unit.test_turn import LANE, LIST, NOW, TOPICS
+
+SETTINGS = load_settings()
+DISPLAY = TOPICS.display(Province.SICHUAN)
+VERIFICATION = TOPICS.verification(Province.CHONGQING)
+
+
+@dataclass(frozen=True)
+class Record:
+    """An input record; ``event`` is its number."""
+
+    offset: int
+    event: int
+    value: bytes
+    key: bytes
+    timestamp: int
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass
+class Written:
+    """A record of an output topic or the ledger."""
+
+    key: bytes | None
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
+@dataclass
+class World:
+    """Kafka: the input log, the ledger, the outputs and the group's offset. Answers what a lane asks when it
+    opens."""
+
+    topic_id: int = 0
+    start: int = 0
+    log_: list[Record | None] = field(default_factory=list)  # by offset; None is a marker or an aborted record
+    ledger_: list[Written] = field(default_factory=list)
+    ledger_start: int = 0
+    outputs: dict[str, list[Written]] = field(default_factory=dict)
+    offset: OffsetAndMetadata | None = None
+    clock: int = NOW
+    crash: str | None = None
+    decided: set[tuple[int, int]] = field(default_factory=set)
+    """What was accounted for, by incarnation of the log and offset."""
+    unwitnessed: set[tuple[int, int]] = field(default_factory=set)
+    """Undecided records of which nothing is left that could be known: cut off, or of a topic that was
+    deleted."""
+    skipped: set[tuple[int, int]] = field(default_factory=set)
+    """What a lane was set to begin behind."""
+    copies: dict[int, set[tuple[int, int]]] = field(default_factory=dict)
+    """Where each event was published."""
+    incarnation: int = 0
+
+    @property
+    def end(self) -> int:
+        return len(self.log_)
+
+    @property
+    def has_promised(self) -> bool:
+        """Whether it is written anywhere that the gateway accounts for what comes."""
+        is_ours = self.offset is not None and parse(self.offset.offset, self.offset.metadata).is_ours
+        return is_ours or bool(self.ledger_[self.ledger_start :])
+
+    # What a lane asks.
+
+    async def committed(self) -> Committed | None:
+        return None if self.offset is None else parse(self.offset.offset, self.offset.metadata)
+
+    async def ledger(self) -> Visible | None:
+        return Visible(len(self.ledger_), len(self.ledger_))
+
+    async def verifications(self) -> Visible | None:
+        return Visible(0, 0)
+
+    async def newest_digest(self, algorithm: str) -> str | None:
+        kept = self.ledger_[self.ledger_start :]
+        chains = Chains(str(LANE).encode(), make_horizon(SETTINGS), None, since=0)
+        for record in kept[-1:]:
+            chains.add(record)
+        chain = chains.counting()
+        return None if chain is None else chain.tip
+
+    async def chain(self, committed: Committed | None, back_to: int | None = None) -> Chain | None:
+        chains = Chains(str(LANE).encode(), make_horizon(SETTINGS), committed, since=0)
+        for record in self.ledger_[self.ledger_start :]:
+            chains.add(record)
+        return chains.counting()
+
+    async def horizon_of_outputs(self, back_to: int | None, forwarding: Sequence[Entry]) -> FoundHorizon:
+        horizon = Horizon(SETTINGS.duplicates.horizon_ms, SETTINGS.duplicates.max_ids)
+        for record in self.outputs.get(VERIFICATION, []):
+            sent = read_verification(record.value)
+            assert sent is not None
+            identity = Identity(sent.data.event.source, sent.data.event.id, sent.data.holder.ref)
+            horizon.remember(identity, sent.data.decision.content_digest, self.clock)
+            horizon.keep()
+        return FoundHorizon(horizon, reaches_back=True)
+
+    async def newest_output(self) -> SentOutput | None:
+        found = []
+        for record in self.outputs.get(VERIFICATION, []):
+            origin, sent = origin_of(record.headers), read_verification(record.value)
+            assert origin is not None
+            assert sent is not None
+            found.append(SentOutput(origin.epoch, origin.offset, sent.data.decision.input_digest))
+        return max(found, key=lambda each: each[:2], default=None)
+
+    async def holds_input(self, output: SentOutput) -> bool:
+        record = self._at(output.offset)
+        return record is not None and digest_input(record.value, record.headers) == output.input_digest
+
+    async def log(self) -> LogState | None:
+        return LogState(f"id-{self.topic_id}", self.start, self.end)
+
+    async def holds(self, link: Link) -> bool | None:
+        record = self._at(link.last_offset)
+        if record is None:
+            return None
+        line = input_line(record.offset, record.timestamp, digest_input(record.value, record.headers), record.key)
+        return is_digest_of(link.last_input, [line])
+
+    async def first_record(self, offset: int) -> First | None:
+        found = (record for record in self.log_[max(offset, self.start) :] if record is not None)
+        return next((First(record.offset, record.timestamp) for record in found), None)
+
+    @contextlib.asynccontextmanager
+    async def looking(self) -> Any:
+        yield self
+
+    def _at(self, offset: int) -> Record | None:
+        return self.log_[offset] if self.start <= offset < self.end else None
+
+    # What a lane does.
+
+    async def commit(self, outputs: Any, offsets: Any) -> None:
+        crash, self.crash = self.crash, None
+        if crash == "before":
+            raise KafkaError("the worker died before the commit")
+        for output in cast("list[Output]", outputs):
+            written = Written(output.key, output.value, output.headers)
+            if output.topic == TOPICS.ledger:
+                self.ledger_.append(written)
+                self._note(written.value)
+            else:
+                self.outputs.setdefault(output.topic, []).append(written)
+        (self.offset,) = offsets.values()
+        if crash == "after":
+            raise KafkaError("the worker died after the commit")
+
+    def _note(self, value: bytes) -> None:
+        entry = read_entry(value)
+        assert entry is not None
+        if entry.records or any(count.outcome == "lost" for count in entry.counts):
+            self.decided |= {(self.incarnation, each) for each in range(entry.first_offset, entry.last_offset + 1)}
+
+    # What befalls the log.
+
+    def publish(self, event: int) -> None:
+        self.clock += 1000
+        made = display_event(Province.SICHUAN) | {"id": f"id-{event}", "time": format_instant(NOW * 1000)}
+        raw, key = json.dumps(made).encode(), made["data"]["holder"]["ref"].encode()
+        self.copies.setdefault(event, set()).add((self.incarnation, self.end))
+        self.log_.append(Record(self.end, event, raw, key, self.clock))
+
+    def heed_an_offset_set_by_hand(self) -> None:
+        """A new lane begins where somebody set its offset, if the log has that, and says so
+        (``lane.begins_by_hand``)."""
+        if self.offset is not None and not self.has_promised and self.start <= self.offset.offset <= self.end:
+            self.forget_undecided(0, self.offset.offset)
+            self.skipped |= {(self.incarnation, offset) for offset in range(self.offset.offset)}
+
+    def forget_undecided(self, first: int, last: int) -> None:
+        """Nobody can know of these offsets any more unless they were accounted for."""
+        self.unwitnessed |= {(self.incarnation, each) for each in range(first, last)} - self.decided
+
+
+class ModelLane(Lane):
+    """The real lane, whose Kafka is the world."""
+
+    world: World
+
+    async def _fence(self) -> Any:
+        return object()
+
+    def _evidence(self) -> Any:
+        return self.world
+
+
+class SilentObserver:
+    def committed(self, lane: LaneId, turn: Turn, times: Times) -> None: ...
+
+    def aborted(self, lane: LaneId) -> None: ...
+
+    def fenced(self, lane: LaneId) -> None: ...
+
+    def ended(self, lane: LaneId) -> None: ...
+
+
+class LaneModel(RuleBasedStateMachine):
+    """Everything that may befall a lane, in any order."""
+
+    world: World
+    lane: ModelLane | None
+
+    @initialize()
+    def begin(self) -> None:
+        self.world, self.lane, self.loop = World(), None, asyncio.new_event_loop()
+        self.position = 0
+
+    def teardown(self) -> None:
+        if hasattr(self, "loop"):
+            try:
+                self.drain()
+            finally:
+                self.loop.close()
+
+    # The lane.
+
+    def make(self) -> ModelLane:
+        world = self.world
+
+        async def getmany(*_: Any, max_records: int, **__: Any) -> dict[Any, Any]:
+            if not world.start <= self.position <= world.end:
+                raise OffsetOutOfRangeError({lane.partition: self.position})
+            found, at = [], self.position
+            while at < world.end and len(found) < max_records:
+                if (record := world.log_[at]) is not None:
+                    found.append(record)
+                at += 1
+            self.position = at
+            return {lane.partition: found}
+
+        async def position(_: Any) -> int:
+            return self.position
+
+        def seek(_: Any, offset: int) -> None:
+            self.position = offset
+
+        consumer = SimpleNamespace(
+            getmany=getmany, position=position, seek=seek, partitions_for_topic=lambda _: {LANE.partition}
+        )
+        lane = ModelLane(LANE, consumer, SETTINGS, TOPICS, "group", lambda: LIST, NO_SIGNATURES, SilentObserver())
+        lane.world = world
+        return lane
+
+    def step(self, turns: int) -> None:
+        """Let the lane open and take up to ``turns`` turns, as ``run`` does, until an error."""
+        self.lane = self.lane or self.make()
+        self.loop.run_until_complete(self._step(self.lane, turns))
+
+    async def _step(self, lane: ModelLane, turns: int) -> None:
+        async def send(_: Any, outputs: Any, __: int, offsets: Any, *___: Any) -> None:
+            await self.world.commit(outputs, offsets)
+
+        with (
+            mock.patch.object(lanes, "send_in_transaction", send),
+            mock.patch.object(opening, "_END_BEHIND_S", 0.0),
+            mock.patch.object(opening, "_AGAIN_S", 0.0),
+            mock.patch.object(Lane, "_log"),
+            mock.patch.object(lanes, "cut_off", mock.AsyncMock()),
+        ):
+            try:
+                if not lane.is_open:
+                    self.world.heed_an_offset_set_by_hand()
+                    await lane._open()
+                lane._looked_at = 0  # looks at the log before each turn
+                for _ in range(turns):
+                    await lane._turn()
+            except (KafkaError, LogChangedError):
+                await lane._close()
+
+    def drain(self) -> None:
+        """Let the lane come to its end, and hold what came of it against what was published."""
+        self.world.crash = None
+        for _ in range(6):
+            self.step(5)
+        assert self.lane is not None
+        assert self.lane.is_open
+        sent = Counter(
+            read_verification(record.value).data.event.id for record in self.world.outputs.get(VERIFICATION, [])
+        )
+        assert not [event for event, count in sent.items() if count > 1], "forwarded twice"
+        for event, places in self.world.copies.items():
+            known = places - self.world.unwitnessed
+            assert not known or known <= self.world.decided, (
+                f"event {event}: neither decided nor lost, and nobody says so"
+            )
+            named = {place for place in known if self.world.log_[place[1] :] and place[0] == self.world.incarnation}
+            kept = [place for place in named if place[1] >= self.world.start and place in self.world.decided]
+            assert not kept or sent[f"id-{event}"] == 1, f"event {event} is there, and was not forwarded"
+
+    # The steps.
+
+    @rule(events=st.lists(st.integers(0, 8), min_size=1, max_size=6))
+    def publish(self, events: list[int]) -> None:
+        for event in events:
+            self.world.publish(event)
+
+    @rule()
+    def abort(self) -> None:
+        self.world.log_.append(None)
+
+    @rule(turns=st.integers(0, 3), crash=st.sampled_from([None, "before", "after"]))
+    def work(self, turns: int, crash: str | None) -> None:
+        self.world.crash = crash
+        self.step(turns)
+        self.world.crash = None
+
+    @rule()
+    def another_worker(self) -> None:
+        self.lane = None
+
+    @rule(share=st.floats(0, 1))
+    def expire(self, share: float) -> None:
+        world = self.world
+        start = world.start + int((world.end - world.start) * share)
+        # Behind a position that the log has passed by another way, nothing says that they are gone.
+        stands = world.offset.offset if world.offset is not None else world.end
+        world.forget_undecided(world.start, min(start, stands))
+        if not world.has_promised:
+            world.forget_undecided(world.start, start)
+        world.start = start
+
+    @rule(share=st.floats(0, 1))
+    def cut_back(self, share: float) -> None:
+        world = self.world
+        end = world.end - int((world.end - world.start) * share)
+        world.forget_undecided(0, world.end)
+        self._new_incarnation(world.log_[:end])
+
+    @rule(share=st.floats(0, 1))
+    def recreate_log(self, share: float) -> None:
+        world = self.world
+        world.forget_undecided(0, world.end)
+        world.topic_id += 1
+        kept = int(world.end * share) if not world.start else 0  # restored from elsewhere, up to a point
+        self._new_incarnation(world.log_[:kept])
+        world.start = 0
+        if share < 0.5:
+            world.offset = None  # Kafka drops a deleted topic's offsets
+
+    def _new_incarnation(self, kept: list[Record | None]) -> None:
+        world = self.world
+        before = world.incarnation
+        world.incarnation += 1
+        world.log_ = kept
+        for offset, record in enumerate(kept):
+            if record is not None:
+                if (before, offset) in world.decided:
+                    world.decided.add((world.incarnation, offset))
+                elif (before, offset) in world.skipped:
+                    world.skipped.add((world.incarnation, offset))
+                    world.unwitnessed.add((world.incarnation, offset))
+                elif (before, offset) in world.unwitnessed and offset < world.start:
+                    world.unwitnessed.add((world.incarnation, offset))
+                world.copies[record.event].add((world.incarnation, offset))
+
+    @rule(share=st.floats(0, 1))
+    def cut_ledger(self, share: float) -> None:
+        world = self.world
+        world.ledger_start += int((len(world.ledger_) - world.ledger_start) * share)
+        if not world.has_promised:
+            world.forget_undecided(0, world.start)
+
+    @rule(offset=st.none() | st.integers(0, 40))
+    def reset_offsets(self, offset: int | None) -> None:
+        world = self.world
+        world.offset = None if offset is None else OffsetAndMetadata(offset, "")
+        if not world.has_promised:
+            world.forget_undecided(0, world.start)  # that the gateway stood there was written nowhere else
+
+    @invariant()
+    def is_consistent(self) -> None:
+        if hasattr(self, "world"):
+            assert self.world.start <= self.world.end
+
+
+LaneModel.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=25, deadline=None)
+TestLaneModel = LaneModel.TestCase

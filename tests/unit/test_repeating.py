@@ -1,0 +1,76 @@
+"""A task that is repeated until a signal: what `audit --every`, `report --every` and `archive run` do."""
+
+import asyncio
+import os
+import signal
+import socket
+import time
+import urllib.request
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from gateway.adapters.metrics_server import serving_metrics
+from gateway.adapters.repeating import repeat_until, set_by_signals
+from gateway.adapters.settings import WebSettings
+from gateway.errors import ConfigurationError
+
+
+async def test_a_signal_ends_the_task_that_runs() -> None:
+    done, cancelled = list[float](), list[bool]()
+
+    async def work() -> None:
+        done.append(time.monotonic())
+        if len(done) < 3:
+            return
+        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+
+    await asyncio.wait_for(repeat_until(set_by_signals(signal.SIGTERM), work, 0.05), 10)
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
+    assert (len(done), cancelled) == (3, [True])
+    assert done[1] - done[0] >= 0.05
+
+
+@pytest.mark.parametrize(("counts_pauses", "least_s"), [(False, 0.3), (True, 0.5)])
+async def test_a_pause_is_counted_from_start_or_end(*, counts_pauses: bool, least_s: float) -> None:
+    stopping, began = asyncio.Event(), list[float]()
+
+    async def work() -> None:
+        began.append(time.monotonic())
+        await asyncio.sleep(0.2)
+        if len(began) == 2:
+            stopping.set()
+
+    await asyncio.wait_for(repeat_until(stopping, work, 0.3, counts_pauses=counts_pauses), 10)
+    assert began[1] - began[0] >= least_s - 0.01
+    assert counts_pauses or began[1] - began[0] < 0.5
+
+
+async def test_what_the_task_raises_ends_it() -> None:
+    async def work() -> None:
+        raise ValueError("a defect")
+
+    with pytest.raises(ValueError, match="a defect"):
+        await asyncio.wait_for(repeat_until(asyncio.Event(), work, 60), 10)
+
+
+def test_metrics_are_served_as_long_as_it_lasts() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    registry = CollectorRegistry()
+    Counter("gateway_tests", "Counts tests.", registry=registry).inc()
+    web = WebSettings(enabled=True, host="127.0.0.1", port=port)
+    for _ in range(2):  # the port is free again after each
+        with serving_metrics(web, registry):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+                assert b"gateway_tests_total 1.0" in answer.read()
+            with pytest.raises(ConfigurationError, match=rf"127\.0\.0\.1:{port}"), serving_metrics(web, registry):
+                pytest.fail("two listen at one port")
+    with serving_metrics(WebSettings(enabled=False, port=port), registry), socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0

@@ -44,6 +44,7 @@ from gateway.operate.archive.store import open_store
 from gateway.operate.simulate import Simulated, Simulator
 from gateway.relay.horizon import Horizon
 from gateway.relay.turn import take_turn
+from tests.patience import PATIENCE_S
 
 CHINA = datetime.timezone(datetime.timedelta(hours=8))
 LOG = InputLog("AAAAAAAAAAAAAAAAAAAAAA")
@@ -202,7 +203,7 @@ def gateway(settings: Settings, *options: str, expect: int = 0, **environment: s
     nowhere = settings.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
     done = subprocess.run(
         [sys.executable, "-m", "gateway", *options, "--format", "json"],
-        env=os.environ | nowhere.as_environment() | environment, capture_output=True, text=True, timeout=120, check=False,
+        env=os.environ | nowhere.as_environment() | environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return dict(json.loads(done.stdout)) if done.stdout else {"stderr": done.stderr}

@@ -22,6 +22,8 @@ import obstore
 import pytest
 from obstore.store import S3Store
 
+from tests.patience import PATIENCE_S
+
 
 @contextmanager
 def object_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
@@ -48,7 +50,7 @@ def new_bucket(endpoint: str) -> str:
     name = f"archive-{secrets.token_hex(4)}"
     bucket = S3Store(name, endpoint=endpoint, region="us-east-1", client_options={"allow_http": True})
     url = obstore.sign(bucket, "PUT", "", timedelta(minutes=1))
-    urllib.request.urlopen(urllib.request.Request(url, method="PUT"), timeout=10).close()
+    urllib.request.urlopen(urllib.request.Request(url, method="PUT"), timeout=PATIENCE_S).close()
     return f"s3://{name}/the/archive"
 
 
@@ -201,7 +203,7 @@ def _handler(detour: Detour) -> type[BaseHTTPRequestHandler]:
                     method=self.command,
                 )
                 try:
-                    with urllib.request.urlopen(asked, timeout=10) as answer:
+                    with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
                         self._answer(answer.status, dict(answer.headers), answer.read())
                 except urllib.error.HTTPError as error:
                     self._answer(error.code, dict(error.headers), error.read())

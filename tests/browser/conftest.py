@@ -12,10 +12,11 @@ from gateway.adapters.settings import Settings
 from gateway.operate.topics import apply_topics
 from tests.browser.stage import TOKEN, Gateway, Watched, run, wait_until_ready
 from tests.kafka.harness import Worker, workers
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
 from tests.tools import require_tool
 
-expect.set_options(timeout=20_000)  # a machine with other work takes its time
+expect.set_options(timeout=PATIENCE_S * 1000)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def watched(browser: Browser) -> Iterator[Watched]:
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(PATIENCE_S * 1000)
     yield Watched(page, complaints)
     page.close()
 
@@ -55,7 +56,7 @@ def serving(settings: Settings, folder: Path) -> Iterator[Gateway]:
     port = free_port()
     environment = {
         "GATEWAY_WEB__ENABLED": "true", "GATEWAY_WEB__PORT": str(port), "GATEWAY_WEB__OPERATOR_TOKEN_FILE": str(token),
-        "GATEWAY_FEEDBACK__ANNOUNCE_S": "0.5", "GATEWAY_FEEDBACK__REPORTS_DIR": str(folder / "reports"),
+        "GATEWAY_FEEDBACK__ANNOUNCE_S": "0.5", "GATEWAY_RELAY__DRAIN_TIMEOUT_S": "60", "GATEWAY_FEEDBACK__REPORTS_DIR": str(folder / "reports"),
     }  # fmt: skip
     if (folder / "archive").exists():
         environment["GATEWAY_ARCHIVE__PLACE"] = str(folder / "archive")

@@ -17,6 +17,7 @@ from gateway.core.province import Province
 from gateway.operate.examples import display_event
 from gateway.operate.simulate import Simulated
 from tests.kafka.harness import Worker
+from tests.patience import PATIENCE_S
 
 TOKEN = "a-token-made-for-this-test"
 
@@ -45,7 +46,7 @@ class Watched:
     complaints: list[str]
 
 
-def wait_until_ready(url: str, worker: Worker, timeout_s: float = 60) -> None:
+def wait_until_ready(url: str, worker: Worker, timeout_s: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + timeout_s
     while True:
         try:
@@ -70,9 +71,9 @@ def event(event_id: str, **display: str) -> Simulated:
 
 
 def wait_until_answered_with(url: str, text: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while True:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
             if text in answer.read().decode():
                 return
         assert time.monotonic() < deadline

@@ -64,7 +64,7 @@ def opened(browser: Browser, gateway: Gateway, width: int, scheme: Any, language
 def go(page: Page, gateway: Gateway, view: str) -> None:
     address, drawn, then = VIEWS[view]
     page.goto(f"{gateway.url}/#/{address}")
-    expect(page.locator(f"main {drawn}").first).to_be_visible(timeout=60_000)
+    expect(page.locator(f"main {drawn}").first).to_be_visible()
     if then:
         then(page)
 

@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.stage import TOKEN, Gateway, Watched, event, run, wait_until_answered_with
 from tests.kafka.harness import publish, simulate
+from tests.patience import PATIENCE_S
 
 
 def shown(page: Page, label: str) -> list[str]:
@@ -71,7 +72,7 @@ def mark(gateway: Gateway, case: str, status: str) -> None:
         json.dumps({"cases": [case], "status": status, "by": "省大数据中心"}).encode(),
         {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         assert json.loads(answer.read())["marked"] == [case]
 
 
@@ -80,7 +81,7 @@ def test_cases_are_marked_together_and_come_back(gateway: Gateway, watched: Watc
     run(publish(gateway.settings, [event(f"b{n}", channel=channel) for n, channel in enumerate(channels)]))
     for channel in channels:
         wait_until_answered_with(f"{gateway.url}/api/cases", channel)
-    with urllib.request.urlopen(f"{gateway.url}/api/cases", timeout=10) as answer:
+    with urllib.request.urlopen(f"{gateway.url}/api/cases", timeout=PATIENCE_S) as answer:
         cases = {item["value"]: item["id"] for item in json.loads(answer.read())["items"]}
     for status in ("fed_back", "verified"):
         mark(gateway, cases["渠道丙"], status)
@@ -123,7 +124,7 @@ def test_cases_are_marked_together_and_come_back(gateway: Gateway, watched: Watc
     # What was verified and occurs again stands out in the list, and can be asked for.
     run(publish(gateway.settings, [event("again", channel="渠道丙")]))
     row = page.locator("tbody tr", has_text="渠道丙")
-    expect(row.locator(".badge", has_text="再次出现")).to_be_visible(timeout=60_000)
+    expect(row.locator(".badge", has_text="再次出现")).to_be_visible()
     page.locator("select[name=reopened]").select_option("1")
     expect(page.locator("tbody tr")).to_have_count(1)
     expect(row).to_be_visible()
@@ -168,8 +169,8 @@ def test_the_dialog_is_part_of_the_address(gateway: Gateway, watched: Watched) -
     page.locator("a.explain").click()
     expect(dialog).to_contain_text("亮证地点区划代码 display.region_code")
     dialog.get_by_role("link", name="d2").click()
-    expect(page.locator("main")).to_contain_text("第1批第5行 道路运输证", timeout=60_000)
-    expect(page.locator("main")).to_contain_text("已退回（d2）", timeout=60_000)
+    expect(page.locator("main")).to_contain_text("第1批第5行 道路运输证")
+    expect(page.locator("main")).to_contain_text("已退回（d2）")
     expect(page.locator("main")).to_contain_text("判定复验一致")
 
     # What another unit has to see to first asks for nothing.

@@ -17,8 +17,9 @@ from gateway.core.digest import sha256
 from gateway.core.province import Province
 from tests.browser.stage import Gateway, Watched, event, run
 from tests.kafka.harness import publish, simulate
+from tests.patience import PATIENCE_S
 
-ENDS_WITHIN_S = 5
+ENDS_WITHIN_S = 30
 """Two seconds on a quiet machine; it was two minutes with a page open."""
 
 
@@ -41,7 +42,7 @@ def decided_yesterday(gateway: Gateway, forwarded: int, rejected: int) -> None:
 
 
 def overview_of(gateway: Gateway) -> dict[str, object]:
-    with urllib.request.urlopen(f"{gateway.url}/api/overview", timeout=10) as answer:
+    with urllib.request.urlopen(f"{gateway.url}/api/overview", timeout=PATIENCE_S) as answer:
         return dict(json.load(answer))
 
 
@@ -56,11 +57,11 @@ def test_three_questions_are_answered_at_a_glance(gateway: Gateway, watched: Wat
 
     run(publish(gateway.settings, [event(f"good-{n}") for n in range(8)]))
     run(publish(gateway.settings, [event("bad-1", channel="微信小程序"), event("bad-2", channel="微信小程序")]))
-    expect(page.locator("#passing .answer")).to_have_text("80.0%", timeout=60_000)
+    expect(page.locator("#passing .answer")).to_have_text("80.0%")
     expect(page.locator("#passing")).to_contain_text("昨日同期无数据，不作比较")
     expect(page.locator("#passing")).to_contain_text("退回 2，通过 8")
     decided_yesterday(gateway, 99, 1)
-    expect(page.locator("#passing")).to_contain_text("↓ 较昨日同期（99.0%）下降 19.0 个百分点", timeout=60_000)
+    expect(page.locator("#passing")).to_contain_text("↓ 较昨日同期（99.0%）下降 19.0 个百分点")
     expect(page.locator("#passing")).to_contain_text("（昨日同期 1）")
 
     # Two events, one case; it is two units', each of which leads to its cases.
@@ -93,7 +94,7 @@ def test_the_chart_has_axes_legend_figures_and_table(gateway: Gateway, watched: 
     page.goto(gateway.url)
     card = page.locator("[data-province=sichuan]")
     chart = card.locator("svg.chart")
-    expect(chart).to_be_visible(timeout=60_000)
+    expect(chart).to_be_visible()
     texts = chart.locator("text").all_text_contents()
     counts = [int(text.replace(",", "")) for text in texts if ":" not in text]
     assert counts == [counts[1] * n for n in range(len(counts))], "whole numbers, evenly"
@@ -106,7 +107,7 @@ def test_the_chart_has_axes_legend_figures_and_table(gateway: Gateway, watched: 
     expect(card.locator("details tbody tr")).to_have_count(12)
     before = card.locator(".legend").inner_text()
     run(publish(gateway.settings, [event("one-more")]))
-    expect(card.locator(".legend")).not_to_have_text(before, timeout=60_000)
+    expect(card.locator(".legend")).not_to_have_text(before)
     expect(card.locator("details tbody tr").first).to_be_visible()
     passed, legend = card.evaluate(BOTH)
     assert passed == legend
@@ -166,17 +167,25 @@ UNSEEN = """
 """A stream that the test says the events of."""
 
 
+def wait_for_a_stream(page: Page) -> None:
+    """Until the page has opened one. (Playwright's own waiting evaluates text, which the page's policy refuses.)"""
+    deadline = time.monotonic() + PATIENCE_S
+    while not page.evaluate("window.source !== undefined"):
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(50)
+
+
 def _knows_no_data(page: Page, gateway: Gateway) -> None:
     """A page that was opened while nothing answered has seen no data, and names no time of it."""
     page.add_init_script(UNSEEN)
     page.goto(f"{gateway.url}/#/list")
     page.reload()
     alarm = page.locator("#alarm")
-    page.wait_for_function("window.source !== undefined")
+    wait_for_a_stream(page)
     page.evaluate("window.source.dispatchEvent(new Event('error'))")
     expect(alarm).to_contain_text("与网关的连接已断开，恢复后自动更新")
     since_start = overview_of(gateway) | {"connected": False, "as_of": None}  # the worker has not reached Kafka yet
-    page.wait_for_function("window.source !== undefined")
+    wait_for_a_stream(page)
     page.evaluate(
         """(overview) => {
           window.source.dispatchEvent(new Event('open'));
@@ -201,7 +210,7 @@ def test_the_map_is_coloured_by_share_rejected(gateway: Gateway, watched: Watche
         )
     )
     page.goto(f"{gateway.url}/#/effect")
-    expect(page.locator("main")).to_contain_text("共 4 件：通过 3 件，退回 1 件，退回率 25.0%", timeout=60_000)
+    expect(page.locator("main")).to_contain_text("共 4 件：通过 3 件，退回 1 件，退回率 25.0%")
     # Chengdu is not on the other side: it is counted beside the table, and is no column of it.
     expect(page.locator("table.heat thead")).not_to_contain_text("成都")
     expect(page.locator("main")).to_contain_text("另有 1 件不在重庆亮证，均已退回，不列入表内：成都市 1")
@@ -241,7 +250,7 @@ def test_english_punctuation_and_short_digests(gateway: Gateway, watched: Watche
     page.get_by_role("button", name="English").click()
     for view, drawn in {"overview": "svg.chart", "rejections": "tbody tr", "cases": "tbody tr", "list": "tbody tr", "effect": "table.heat"}.items():  # fmt: skip
         page.goto(f"{gateway.url}/#/{view}")
-        expect(page.locator(f"main {drawn}").first).to_be_visible(timeout=60_000)
+        expect(page.locator(f"main {drawn}").first).to_be_visible()
         assert page.evaluate(CHINESE_PUNCTUATION) == [], view
         assert not re.search(r"[0-9a-f]{40}", page.locator("main").inner_text()), view
     page.goto(f"{gateway.url}/#/list")
@@ -258,14 +267,11 @@ def test_a_worker_with_pages_open_ends_soon(gateway: Gateway, watched: Watched) 
     page = watched.page
     page.goto(gateway.url)
     expect(page.locator("#running .answer")).to_have_text("✓ 运行正常")
-    with urllib.request.urlopen(f"{gateway.url}/api/events", timeout=10) as stream:
+    with urllib.request.urlopen(f"{gateway.url}/api/events", timeout=PATIENCE_S) as stream:
         assert stream.readline()
-        began = time.monotonic()
         gateway.feedback.signal(signal.SIGTERM)
         assert gateway.feedback.process is not None
-        assert gateway.feedback.process.wait(60) == 0
-        took_s = time.monotonic() - began
-    assert took_s < ENDS_WITHIN_S
+        assert gateway.feedback.process.wait(ENDS_WITHIN_S) == 0
     expect(page.locator("#running .answer")).to_have_text("? 状态不明")
     gateway.feedback.start()
-    expect(page.locator("#running .answer")).to_have_text("✓ 运行正常", timeout=60_000)
+    expect(page.locator("#running .answer")).to_have_text("✓ 运行正常")

@@ -27,6 +27,6 @@ def test_the_list_says_what_is_in_force(gateway: Gateway, watched: Watched) -> N
     page.goto(f"{gateway.url}/#/effect?since=2026-11-02&until=2026-11-01")
     expect(main).to_contain_text("起始日期晚于截止日期")
     page.goto(f"{gateway.url}/#/trace?at=nowhere")
-    expect(main).to_contain_text("消息位置有误", timeout=60_000)
+    expect(main).to_contain_text("消息位置有误")
     page.get_by_role("button", name="English").click()
-    expect(main).to_contain_text("A place is TOPIC/PARTITION/OFFSET", timeout=60_000)
+    expect(main).to_contain_text("A place is TOPIC/PARTITION/OFFSET")

@@ -24,6 +24,7 @@ from gateway.operate.local_kafka import LocalKafka
 from gateway.operate.topics import apply_topics
 from tests.browser.stage import Gateway, Watched, run, wait_until_ready
 from tests.kafka.harness import Worker
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
 
 
@@ -44,9 +45,9 @@ def test_what_is_not_known_is_not_shown_as_fact(own_broker: LocalKafka, watched:
         page.get_by_role("link", name="总览").click()
         expect(page.locator("#alarm")).to_be_empty()
         own_broker.kill()
-        expect(page.locator("#alarm")).to_contain_text("Kafka（消息系统）无响应", timeout=60_000)
+        expect(page.locator("#alarm")).to_contain_text("Kafka（消息系统）无响应")
         expect(page.locator("#alarm")).to_contain_text("gateway doctor")
-        with urllib.request.urlopen(f"{url}/api/report?format=md", timeout=30) as answer:  # so does a report
+        with urllib.request.urlopen(f"{url}/api/report?format=md", timeout=PATIENCE_S) as answer:  # so does a report
             assert re.search(r"无响应，数据截至\d{4}-\d\d-\d\d \d\d:\d\d，", answer.read().decode())
         page.reload()  # a page that is opened only now has the time of the data too
         expect(page.locator("#alarm")).to_contain_text(re.compile(r"以下为 \d{4}/\d\d/\d\d \d\d:\d\d:\d\d 的数据"))
@@ -54,7 +55,7 @@ def test_what_is_not_known_is_not_shown_as_fact(own_broker: LocalKafka, watched:
         expect(page.get_by_text("没有处理进程在运行")).to_have_count(0)
         expect(page.get_by_text("未知").first).to_be_visible()
         page.goto(f"{url}/#/trace?id=anything")
-        expect(page.locator("main")).to_contain_text("Kafka（消息系统）无响应，暂时无法办理", timeout=120_000)
+        expect(page.locator("main")).to_contain_text("Kafka（消息系统）无响应，暂时无法办理")
     finally:
         feedback.discard()
 
@@ -74,7 +75,7 @@ def test_what_was_lost_stands_above_everything_else(gateway: Gateway, watched: W
 
     run(write())
     first = page.locator(".card").first
-    expect(first).to_contain_text("四川：近30日有1,200条输入消息在网关读取前已从消息系统中删除（丢失）", timeout=60_000)
+    expect(first).to_contain_text("四川：近30日有1,200条输入消息在网关读取前已从消息系统中删除（丢失）")
     expect(first).to_contain_text("请四川政务服务平台重新发布")
     expect(page.locator("[data-province=sichuan]")).to_contain_text("丢失 1,200")
     page.get_by_role("button", name="English").click()
@@ -89,7 +90,7 @@ def test_what_was_lost_stands_above_everything_else(gateway: Gateway, watched: W
     entry = build_entry(span, {}, (), sha256(b""), None, algorithm="sha256", acknowledged=noted)
     run(write())
     expect(page.locator(".noted")).to_have_text(
-        "四川：近30日丢失的输入消息中，1,200条已登记确认：值班室（已请川方重发）。", timeout=60_000
+        "四川：近30日丢失的输入消息中，1,200条已登记确认：值班室（已请川方重发）。"
     )
     expect(page.locator(".alert")).to_have_count(0)
     assert watched.complaints == []

@@ -20,6 +20,7 @@ from gateway.operate.archive.parquet import read_rows
 from tests.archives import ArchivedLanes
 from tests.browser.stage import TOKEN, Gateway, Watched, event, mark_in_dialog, run, wait_until_answered_with
 from tests.kafka.harness import publish, simulate
+from tests.patience import PATIENCE_S
 
 HOSTILE = '<script>document.title="taken"</script><img src=x onerror=alert(1)>'
 
@@ -74,7 +75,7 @@ def test_published_event_becomes_a_case_and_a_report(gateway: Gateway, watched: 
     mark_in_dialog(watched, "not the token")
     expect(dialog).to_contain_text("操作员口令不正确")
     mark_in_dialog(watched, TOKEN)
-    expect(dialog).to_contain_text("标记 → 已反馈", timeout=20_000)  # as it stands now
+    expect(dialog).to_contain_text("标记 → 已反馈")  # as it stands now
     expect(dialog.get_by_role("heading", name="标记为“已复核”")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("tbody tr", has_text="微信小程序").locator(".badge", has_text="已反馈")).not_to_have_count(0)
@@ -234,14 +235,14 @@ def test_views_work_on_phones_and_escape_markup(archived: str, gateway: Gateway,
 
     # One event's whole story.
     page.goto(f"{gateway.url}/#/trace?id=hostile%3Cb%3E")
-    expect(page.locator("main")).to_contain_text("CERTIFICATE_NOT_LISTED", timeout=60_000)
+    expect(page.locator("main")).to_contain_text("CERTIFICATE_NOT_LISTED")
     expect(page.locator("main")).to_contain_text("yes")
     page.goto(f"{gateway.url}/#/trace?id={archived}")
-    expect(page.locator("main")).to_contain_text("From the archive: 2026-05-01.", timeout=60_000)
+    expect(page.locator("main")).to_contain_text("From the archive: 2026-05-01.")
     expect(page.locator("main")).to_contain_text("no longer counted")  # nothing of it is in the topics
     page.goto(f"{gateway.url}/#/trace?id=never")
     expect(page.locator("main")).to_contain_text(re.compile(r"for \d+ s, at most 3 minutes"))
-    expect(page.locator("main")).to_contain_text("records searched, the archive's too", timeout=60_000)
+    expect(page.locator("main")).to_contain_text("records searched, the archive's too")
     assert watched.complaints == []
 
 
@@ -252,7 +253,7 @@ def test_what_the_server_says_to_others_than_the_page(gateway: Gateway, watched:
     for path, status in {"/api/trace": 400, "/api/list?date=2026-02-30": 400, "/api/rejections?before=x": 400, "/api/cases?row=9/5": 400, "/api/codes": 200,
                          "/api/report?format=exe": 400, "/table/": 404, "/router/": 404}.items():  # fmt: skip
         assert _get(gateway.url + path)[1] == status, path
-    metrics = urllib.request.urlopen(f"{gateway.url}/metrics", timeout=5).read().decode()
+    metrics = urllib.request.urlopen(f"{gateway.url}/metrics", timeout=PATIENCE_S).read().decode()
     assert "gateway_feedback_cases" in metrics
     # The worker goes, the page says so, and is there again when it is back, with what came meanwhile and
     # what comes then.
@@ -285,17 +286,17 @@ def test_what_the_server_says_to_others_than_the_page(gateway: Gateway, watched:
     expect(page.locator("main")).to_contain_text("无法连接网关，请稍后重试")
     run(publish(gateway.settings, [event("meanwhile", channel="微信小程序")]))
     gateway.feedback.start()
-    expect(page.locator("#connection")).to_have_text("实时更新", timeout=60_000)
+    expect(page.locator("#connection")).to_have_text("实时更新")
     expect(page.locator("#alarm")).to_be_empty()
     for event_id in ("before", "meanwhile"):
-        expect(page.locator("tr", has_text=event_id)).to_be_visible(timeout=60_000)
+        expect(page.locator("tr", has_text=event_id)).to_be_visible()
     run(publish(gateway.settings, [event("afterwards", channel="微信小程序")]))
-    expect(page.locator("tr", has_text="afterwards")).to_be_visible(timeout=60_000)
+    expect(page.locator("tr", has_text="afterwards")).to_be_visible()
 
 
 def _get(url: str) -> tuple[dict[str, str], int]:
     try:
-        with urllib.request.urlopen(url, timeout=30) as answer:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
             return dict(answer.headers), answer.status
     except urllib.error.HTTPError as error:
         headers, body, status = dict(error.headers), error.read().decode(), error.code

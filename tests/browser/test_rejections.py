@@ -89,7 +89,7 @@ def test_an_explanation_is_opened_by_its_address(gateway: Gateway, watched: Watc
     page.goto(f"{gateway.url}/#/rejections?code=NOT_JSON")
     page.locator("tbody tr", has_text="sichuan.").locator("a.explain").first.click()
     dialog.get_by_role("link", name="查看轨迹").click()
-    expect(page.locator("main")).to_contain_text("无法识别", timeout=60_000)
+    expect(page.locator("main")).to_contain_text("无法识别")
     expect(page.locator("main")).to_contain_text("怎么办")
     expect(page.locator("input[name=wanted]")).to_have_value(re.compile(r"sichuan\.display/\d/\d+$"))
     assert watched.complaints == []

@@ -24,6 +24,7 @@ from gateway.contract.verification import VERIFIED_TYPE
 from gateway.core.province import Province
 from tests.clients.programs import CODECS, Program
 from tests.kafka.harness import read_topics, wait_until_accounted
+from tests.patience import PATIENCE_S
 
 BASES = yaml.safe_load((Path(__file__).parents[1] / "cases" / "bases.yaml").read_text(encoding="utf-8"))
 MODES, DATA = ("structured", "binary"), ("object", "bytes")
@@ -85,7 +86,7 @@ class Exchange:
 
     async def _settle(self, published: int) -> Outcomes:
         self._published += published
-        account = await wait_until_accounted(self.settings, self._published, 60)
+        account = await wait_until_accounted(self.settings, self._published)
         assert account.accounted == self._published
         found = Outcomes(duplicates=account.duplicates, codecs=await self._codecs())
         for record in itertools.chain.from_iterable(account.outputs.values()):
@@ -112,7 +113,7 @@ class Exchange:
         """Return every record that the gateway has written, by topic, partition and offset, once ``types``
         are among them."""
         topics = [name for name in self.settings.topic_names.all if name not in self.settings.topic_names.displays]
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             records = [record async for record in read_topics(self.settings, topics)]
             found = {(each.topic, each.partition, each.offset): json.loads(each.value) for each in records}

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests" / "clients"
 _PYTHON = (str(ROOT / ".venv-clients" / "bin" / "python"), str(HERE / "python" / "client.py"))
@@ -45,7 +47,12 @@ class Program:
         if missing:
             pytest.fail(f"{self.name}: {', '.join(missing)} is missing: make clients builds it", pytrace=False)
         done = subprocess.run(
-            [*self.command, *arguments], capture_output=True, text=True, encoding="utf-8", timeout=120, check=False
+            [*self.command, *arguments],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=PATIENCE_S,
+            check=False,
         )
         assert done.returncode == 0, f"{self.name} {arguments[0]} ended with {done.returncode}:\n{done.stderr[-3000:]}"
         return done.stdout

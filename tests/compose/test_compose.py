@@ -31,6 +31,7 @@ from gateway.operate.simulate import Simulated
 from tests.compose.conftest import Stack
 from tests.kafka import harness
 from tests.kafka.harness import Account, publish, read_topics, simulate
+from tests.patience import PATIENCE_S
 
 STOP_GRACE_S = 30  # docker-compose.yml: relay.stop_grace_period
 
@@ -49,7 +50,7 @@ async def test_what_ships_forwards_scales_and_loses_nothing(make_stack: Callable
     settings = stack.acting_as(Role.OPERATOR)
     records = simulate(settings, 7000, seed=3)
     await publish_each(stack, records[:1000])
-    account = await wait_until_accounted(stack, 1000, 90)
+    account = await wait_until_accounted(stack, 1000)
     assert_proper(account, records[:1000])
     await assert_both_provinces_read(stack)
     await asyncio.to_thread(wait_until_the_page_counts, stack, account)
@@ -68,7 +69,7 @@ async def test_what_ships_forwards_scales_and_loses_nothing(make_stack: Callable
     await asyncio.to_thread(stack.compose, *scaled)
     relays = wait_until_healthy(stack, 4)
     await flow
-    await wait_until_accounted(stack, 4000, 120)
+    await wait_until_accounted(stack, 4000)
     await asyncio.gather(*(asyncio.to_thread(wait_until_it_has_lanes, each) for each in relays))
     await asyncio.to_thread(wait_until_prometheus_has, stack, 'count(up{job="relay"} == 1)', 4)
 
@@ -77,7 +78,7 @@ async def test_what_ships_forwards_scales_and_loses_nothing(make_stack: Callable
     await asyncio.sleep(1)
     await asyncio.to_thread(stack.compose, "restart", "kafka")
     await flow
-    assert_proper(await wait_until_accounted(stack, 5000, 120), records[:5000])
+    assert_proper(await wait_until_accounted(stack, 5000), records[:5000])
 
     # An alert fires, an audit is good, and every query of the dashboard says something.
     firing = 'count by (alertname) (ALERTS{alertstate="firing", alertname="%s"}) > bool 0'
@@ -97,7 +98,7 @@ async def test_what_ships_forwards_scales_and_loses_nothing(make_stack: Callable
     # The whole stack goes and comes again: the volume has kept everything.
     await asyncio.to_thread(stack.compose, "--profile", "observe", "down")
     await asyncio.to_thread(stack.compose, "up", "--detach", "--no-build")
-    account = await wait_until_accounted(stack, len(records), 120)
+    account = await wait_until_accounted(stack, len(records))
     assert_proper(account, records)
 
     # Feedback has its tables again from Kafka, and has counted what came meanwhile.
@@ -119,11 +120,11 @@ async def test_of_three_nodes_one_may_be_killed(make_stack: Callable[..., Stack]
     (node,) = stack.containers("kafka-2")
     node.kill()
     await flow
-    assert_proper(await wait_until_accounted(stack, len(records), 120), records)
+    assert_proper(await wait_until_accounted(stack, len(records)), records)
     assert all(health(each) == "healthy" for name in ("kafka", "kafka-3") for each in stack.containers(name))
 
     await asyncio.to_thread(stack.compose, "up", "--detach", "--no-recreate", "--wait", "kafka-2")
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + PATIENCE_S
     while min(await in_sync(settings)) < 3:
         assert time.monotonic() < deadline, "the node that came again does not catch up"
         await asyncio.sleep(0.5)
@@ -136,7 +137,7 @@ async def test_with_its_override_the_stack_speaks_tls(make_stack: Callable[..., 
     await asyncio.to_thread(stack.compose, "up", "--no-build", "--wait", "relay")
     settings = stack.acting_as(Role.OPERATOR)
     with pytest.raises(BrokerUnreachableError):
-        await asyncio.wait_for(kafka.partitions_of(settings, list(Topics().all)), 60)
+        await asyncio.wait_for(kafka.partitions_of(settings, list(Topics().all)), PATIENCE_S)
     changed = {"security_protocol": "SASL_SSL", "ca_file": stack.secrets_dir / "ca.pem"}
     over_tls = settings.model_copy(update={"kafka": settings.kafka.model_copy(update=changed)})
     assert len(await kafka.partitions_of(over_tls, list(Topics().all))) == 9 * settings.topics.partitions
@@ -152,16 +153,16 @@ async def test_with_its_override_the_stack_speaks_tls(make_stack: Callable[..., 
     }
 
 
-async def wait_until_accounted(stack: Stack, published: int, timeout_s: float) -> Account:
+async def wait_until_accounted(stack: Stack, published: int) -> Account:
     """Wait as the harness does; where that fails, show what the services wrote."""
     try:
-        return await harness.wait_until_accounted(stack.acting_as(Role.OPERATOR), published, timeout_s)
+        return await harness.wait_until_accounted(stack.acting_as(Role.OPERATOR), published)
     except AssertionError as error:
         raise AssertionError(f"{error}\n{await asyncio.to_thread(stack.logs)}") from None
 
 
 def wait_until_it_has_lanes(relay: Any) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while b'"lane.opened"' not in relay.logs():
         assert time.monotonic() < deadline, "a relay got no partition"
         time.sleep(0.5)
@@ -170,7 +171,7 @@ def wait_until_it_has_lanes(relay: Any) -> None:
 def wait_until_the_page_counts(stack: Stack, account: Account) -> None:
     """Wait until the page, asked from outside, counts as many displays of listed certificates as the ledger
     has."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     items = [
         (item, Province(entry["province"]).other.region_prefix)
         for entries in account.ledger.values()
@@ -191,7 +192,9 @@ def wait_until_the_page_counts(stack: Stack, account: Account) -> None:
         try:
             found = dict.fromkeys(expected, 0)
             for province in Province:
-                with urllib.request.urlopen(f"{stack.page}/api/effectiveness?province={province}", timeout=5) as answer:
+                with urllib.request.urlopen(
+                    f"{stack.page}/api/effectiveness?province={province}", timeout=10
+                ) as answer:
                     areas = [area for row in json.load(answer)["rows"] for area in row["areas"].values()]
                 found = {name: count + sum(area[name] for area in areas) for name, count in found.items()}
         except OSError:
@@ -205,9 +208,12 @@ def wait_until_the_page_counts(stack: Stack, account: Account) -> None:
 def wait_until_there_are_reports(stack: Stack) -> None:
     """The page serves the index of a set that the service has written, though its own view of the volume is
     read-only."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     while True:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{stack.page}/reports/", timeout=5) as answer:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"{stack.page}/reports/", timeout=10) as answer,
+        ):
             index = answer.read().decode()
             assert "部门报告" in index
             return
@@ -215,7 +221,7 @@ def wait_until_there_are_reports(stack: Stack) -> None:
         time.sleep(1)
 
 
-def wait_until_healthy(stack: Stack, count: int, timeout_s: float = 120) -> list[Any]:
+def wait_until_healthy(stack: Stack, count: int, timeout_s: float = PATIENCE_S) -> list[Any]:
     """Return the relays once ``count`` are healthy."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -307,7 +313,7 @@ def ask(stack: Stack, query: str) -> list[Any]:
     return list(result["data"]["result"])
 
 
-def wait_until_prometheus_has(stack: Stack, query: str, value: float, timeout_s: float = 120) -> None:
+def wait_until_prometheus_has(stack: Stack, query: str, value: float, timeout_s: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + timeout_s
     found: Any = None
     while True:

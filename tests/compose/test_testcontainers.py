@@ -22,6 +22,7 @@ from gateway.operate.local_kafka import docker as docker_module
 from gateway.operate.local_kafka.users import as_admin
 from gateway.operate.secret_files import make_passwords
 from gateway.operate.topics import apply_topics
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -102,7 +103,7 @@ def test_the_container_ends_when_its_parent_is_killed(engine: Any) -> None:
         container_id = parent.stdout.readline().strip()
         assert engine.containers.get(container_id).status == "running"
         parent.kill()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while engine.api.containers(all=True, filters={"id": container_id}):
         assert time.monotonic() < deadline, "the container outlived the process that started it"
         time.sleep(0.2)

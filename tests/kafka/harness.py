@@ -22,6 +22,7 @@ from gateway.adapters.settings import Settings
 from gateway.contract.headers import ORIGIN_HEADER
 from gateway.errors import BrokerUnreachableError
 from gateway.operate.simulate import Simulated, Simulator
+from tests.patience import PATIENCE_S
 
 
 class Worker:
@@ -62,7 +63,7 @@ class Worker:
         self.process.kill()
         self.process.wait()
 
-    def terminate(self, timeout_s: float) -> int:
+    def terminate(self, timeout_s: float = PATIENCE_S) -> int:
         """Send SIGTERM; return the exit code. Where it is not 0, pytest shows the log's end with the
         failure."""
         assert self.process is not None
@@ -93,7 +94,7 @@ class Worker:
                 found.append(json.loads(line))
         return found
 
-    def wait_for(self, name: str, count: int = 1, timeout_s: float = 60) -> None:
+    def wait_for(self, name: str, count: int = 1, timeout_s: float = PATIENCE_S) -> None:
         """Until the log has ``count`` lines of this event name."""
         deadline = time.monotonic() + timeout_s
         while len(self.events(name)) < count:
@@ -134,7 +135,9 @@ async def publish(
     """Send ``records`` in order, all acknowledged at the end; with a pause after every ``pause_every`` of
     them."""
     topics = settings.topic_names
-    async with kafka.producer(settings, enable_idempotence=True, linger_ms=5) as producer:
+    # As long as a broker that is killed, or starts again on a busy machine, may be away.
+    options = {"enable_idempotence": True, "linger_ms": 5, "request_timeout_ms": 120_000}
+    async with kafka.producer(settings, **options) as producer:
         futures = []
         for number, record in enumerate(records, start=1):
             topic = topics.display(record.province)
@@ -222,7 +225,10 @@ async def read_topics(settings: Settings, names: Iterable[str]) -> AsyncIterator
 
 
 async def wait_until_accounted(
-    settings: Settings, published: int, timeout_s: float, progress: Callable[[], None] = lambda: None
+    settings: Settings,
+    published: int,
+    timeout_s: float = PATIENCE_S,
+    progress: Callable[[], None] = lambda: None,
 ) -> Account:
     """Read until the ledger accounts for ``published`` records. A broker that starts again meanwhile is
     waited for."""

@@ -27,6 +27,7 @@ from gateway.operate.examples import display_event
 from gateway.relay.lane import Lane
 from gateway.relay.observer import Times
 from gateway.relay.turn import Turn
+from tests.patience import PATIENCE_S
 
 _NOW = format_instant(time.time_ns() // 1000)
 
@@ -115,7 +116,7 @@ async def entries(settings: Settings) -> list[Entry]:
     return [each for each in found if each is not None]
 
 
-async def until(lane: Lane, next_offset: int, timeout_s: float = 60) -> None:
+async def until(lane: Lane, next_offset: int, timeout_s: float = PATIENCE_S) -> None:
     """Wait until the lane stands there."""
     async with asyncio.timeout(timeout_s):
         while lane._known is None or lane._known.standing.next_offset != next_offset or not lane.is_open:  # noqa: ASYNC110

@@ -36,6 +36,7 @@ from gateway.operate.local_kafka.users import as_admin
 from gateway.operate.secret_files import make_passwords
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import Worker, publish, simulate, wait_until_accounted
+from tests.patience import PATIENCE_S
 
 
 async def write(settings: Settings, topic: str, **options: Any) -> None:
@@ -96,14 +97,14 @@ async def test_an_operator_reads_everything_and_writes_nothing(admin: Settings) 
 async def test_who_does_not_log_in_gets_nothing(admin: Settings) -> None:
     anonymous = admin.model_copy(update={"kafka": KafkaSettings()})
     with pytest.raises(BrokerUnreachableError):
-        await asyncio.wait_for(read(anonymous, Topics().feedback), 60)
+        await asyncio.wait_for(read(anonymous, Topics().feedback), PATIENCE_S)
 
 
 def run(settings: Settings, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "gateway", *arguments],
         env=os.environ | settings.as_environment() | environment, capture_output=True, text=True, check=False,
-        timeout=90,
+        timeout=PATIENCE_S,
     )  # fmt: skip
 
 
@@ -137,7 +138,7 @@ async def test_the_whole_way_works_under_these_grants(admin: Settings) -> None:
         for province in Province:
             its = [record for record in records if record.province is province]
             await publish(admin.acting_as(Role.of(province)), its)
-        account = await wait_until_accounted(admin.acting_as(Role.OPERATOR), len(records), 60)
+        account = await wait_until_accounted(admin.acting_as(Role.OPERATOR), len(records))
         account.assert_proper(len(records))
         feedback.wait_for("feedback.announced")
         audited = await asyncio.to_thread(run, admin.acting_as(Role.OPERATOR), "audit", "--prove")
@@ -146,8 +147,8 @@ async def test_the_whole_way_works_under_these_grants(admin: Settings) -> None:
         for command in (("restore", "--dry-run"), ("acknowledge",)):
             done = await asyncio.to_thread(run, admin.acting_as(Role.GATEWAY), *command)
             assert done.returncode == 0, done.stderr
-        assert worker.terminate(20) == 0
-        assert feedback.terminate(20) == 0
+        assert worker.terminate() == 0
+        assert feedback.terminate() == 0
     finally:
         for each in (worker, feedback):
             if each.process is not None and each.process.poll() is None:
@@ -201,7 +202,7 @@ async def test_with_a_certificate_every_listener_speaks_tls(tmp_path: Path) -> N
         for changed in ({"ca_file": stranger / "ca.pem"}, {"security_protocol": "SASL_PLAINTEXT"}):
             other = sichuan.model_copy(update={"kafka": sichuan.kafka.model_copy(update=changed)})
             with pytest.raises(BrokerUnreachableError):
-                await asyncio.wait_for(kafka.partitions_of(other, [Topics().ledger]), 120)
+                await asyncio.wait_for(kafka.partitions_of(other, [Topics().ledger]), PATIENCE_S)
 
         # When the certificates end, for /metrics: the broker's, and that of the CA; of a broker that is not
         # believed nothing.

@@ -20,6 +20,7 @@ from gateway.operate.simulate import Simulated
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import audit, publish, read_topics, wait_until_accounted, with_short_sessions, workers
 from tests.kafka.test_trace import permit, trace
+from tests.patience import PATIENCE_S
 
 WHO = ("--by", "值班室", "--why", "已请川方重发")
 
@@ -30,7 +31,7 @@ def acknowledge(
     """What `gateway acknowledge` prints: its JSON objects, and its standard error."""
     done = subprocess.run(
         [sys.executable, "-m", "gateway", "acknowledge", "--format", "json", *options],
-        env=os.environ | settings.as_environment(), capture_output=True, text=True, timeout=120, check=False,
+        env=os.environ | settings.as_environment(), capture_output=True, text=True, timeout=PATIENCE_S, check=False,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -66,14 +67,14 @@ async def test_lost_offsets_are_listed_until_somebody_has_taken_note(settings: S
     assert acknowledge(settings)[0] == []
     with workers(settings, 1) as (worker,):
         await publish(settings, first)
-        await wait_until_accounted(settings, 5, 60)
-        assert worker.terminate(10) == 0
+        await wait_until_accounted(settings, 5)
+        assert worker.terminate() == 0
     await publish(settings, later)
     await delete_before(settings, (display, 0, 12))
     gone = audit(settings, expect=1)  # no worker has noted it yet
     assert (gone["lost"], gone["pending"], gone["findings"][0]["offset"]) == (7, 3, 5)
     with workers(settings, 1) as (worker,):
-        await wait_until_accounted(settings, 8, 60)
+        await wait_until_accounted(settings, 8)
         (lost,), _ = acknowledge(settings, expect=1)
         assert {name: lost[name] for name in ("lane", "epoch", "first_offset", "last_offset", "count")} == {
             "lane": "sichuan.display-0", "epoch": 0, "first_offset": 5, "last_offset": 11, "count": 7,
@@ -104,8 +105,8 @@ async def test_lost_offsets_are_listed_until_somebody_has_taken_note(settings: S
         assert [each.status for each in await check_lost(Installation(settings))] == [CheckStatus.FINE]
         # The worker opens the lane again behind it, and knows what it had forwarded.
         await publish(settings, [first[3], later[0]])
-        account = await wait_until_accounted(settings, 10, 60)
-        assert worker.terminate(10) == 0
+        account = await wait_until_accounted(settings, 10)
+        assert worker.terminate() == 0
     assert account.duplicates == 1
     closed = audit(settings, "--prove")
     assert (closed["ok"], closed["lost"], closed["acknowledged"], closed["offsets"]) == (True, 0, 7, 10)
@@ -120,10 +121,10 @@ async def test_a_lane_without_horizon_opens_after_an_acknowledgement(settings: S
     await apply_topics(settings)
     with workers(settings, 1) as (worker,):
         await publish(settings, permits(range(5)))
-        await wait_until_accounted(settings, 5, 60)
+        await wait_until_accounted(settings, 5)
         await publish(settings, permits(range(5, 10)))
-        await wait_until_accounted(settings, 10, 60)
-        assert worker.terminate(10) == 0
+        await wait_until_accounted(settings, 10)
+        assert worker.terminate() == 0
     last = max([record.offset async for record in read_topics(settings, [topics.ledger])])
     await delete_before(settings, (topics.ledger, 0, last), (topics.verification(Province.CHONGQING), 0, 2))
     with workers(settings, 1) as (worker,):
@@ -135,4 +136,4 @@ async def test_a_lane_without_horizon_opens_after_an_acknowledgement(settings: S
             assert worker.process is not None
             assert worker.process.poll() is None
         assert "does not wait" in acknowledge(settings, "sichuan.display-0", "--horizon", *WHO, expect=2)[1]
-        assert worker.terminate(10) == 0
+        assert worker.terminate() == 0

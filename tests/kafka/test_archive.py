@@ -44,6 +44,7 @@ from tests.kafka.one_lane import Notes, delete_before, events, lane_id, read
 from tests.kafka.row6 import CHINA, amendment, copy_of_the_list, row_6_event
 from tests.kafka.test_audit_blind_spots import rejected, work_off
 from tests.kafka.test_redrive import redrive
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
 
 EVENTS = 600
@@ -65,8 +66,8 @@ def worked_off(kafka_broker: Broker) -> Settings:
         await apply_topics(settings)
         await publish(settings, simulate(settings, EVENTS, seed=3))
         with workers(settings, 1) as (worker,):
-            await wait_until_accounted(settings, EVENTS, 60)
-            assert worker.terminate(10) == 0
+            await wait_until_accounted(settings, EVENTS)
+            assert worker.terminate() == 0
 
     asyncio.run(work_off())
     return settings
@@ -353,16 +354,16 @@ def test_it_runs_until_sigterm_and_shows_metrics(worked_off: Settings, tmp_path:
     ).start()  # fmt: skip
     try:
         worker.wait_for("archive.written", 4)
-        deadline, shown = time.monotonic() + 20, dict[str, float]()
+        deadline, shown = time.monotonic() + PATIENCE_S, dict[str, float]()
         while shown.get("gateway_archive_records_total") != EVENTS and time.monotonic() < deadline:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_S) as answer:
                 families = text_string_to_metric_families(answer.read().decode())
                 shown = {sample.name: sample.value for family in families for sample in family.samples}
             time.sleep(0.1)
         assert shown["gateway_archive_records_total"] == EVENTS
         assert shown["gateway_archive_oldest_unarchived_seconds"] == 0
         assert shown["gateway_archive_retention_seconds"] == worked_off.topics.retention_hours * 3600
-        assert worker.terminate(20) == 0
+        assert worker.terminate() == 0
         assert [line["event"] for line in worker.lines()][-1] == "archive.stopped"
         assert worker.events("archive.not_written") == []
     finally:

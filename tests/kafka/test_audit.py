@@ -33,6 +33,7 @@ from tests.kafka.harness import (
     with_short_sessions,
     workers,
 )
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
 
 EVENTS = 4000
@@ -54,8 +55,8 @@ def worked_off(settings: Settings) -> Settings:
         records = simulate(settings, EVENTS, seed=11)
         with workers(settings, 1) as (worker,):
             await publish(settings, records)
-            await wait_until_accounted(settings, EVENTS, 60)
-            assert worker.terminate(10) == 0
+            await wait_until_accounted(settings, EVENTS)
+            assert worker.terminate() == 0
 
     asyncio.run(work_off())
     return settings
@@ -77,7 +78,7 @@ async def rewrite(settings: Settings, topic: str, partition: int, change: Change
     change(partitions[partition])
     async with kafka.admin(settings) as admin:
         await admin.delete_topics([topic])
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while topic in await admin.list_topics():
             assert time.monotonic() < deadline
             await asyncio.sleep(0.1)
@@ -264,8 +265,8 @@ def test_holes_of_transactions_and_expired_records_are_no_loss(settings: Setting
                     )
                 await (producer.abort_transaction() if start % 300 == 0 else producer.commit_transaction())
         with workers(settings, 1) as (worker,):
-            await wait_until_accounted(settings, 600, 60)
-            assert worker.terminate(10) == 0
+            await wait_until_accounted(settings, 600)
+            assert worker.terminate() == 0
         return 600
 
     records = asyncio.run(work_off())
@@ -303,7 +304,7 @@ def test_a_period_is_audited_by_itself(worked_off: Settings) -> None:
         records = simulate(settings, 1000, seed=14)
         with workers(settings, 1):
             await publish(settings, [*records, *simulate(settings, 100, seed=11)])
-            await wait_until_accounted(settings, EVENTS + 1100, 60)
+            await wait_until_accounted(settings, EVENTS + 1100)
 
     asyncio.run(second_half())
     whole = audit(settings, "--prove")
@@ -339,7 +340,7 @@ def test_metrics_show_what_the_last_audit_found(worked_off: Settings) -> None:
         assert {kind: found[f"gateway_audit_findings{{kind={kind}}}"] for kind in ("foreign", "gap")} == {
             "foreign": 1, "gap": 0,
         }  # fmt: skip
-        assert watching.terminate(20) == 0
+        assert watching.terminate() == 0
     finally:
         watching.discard()
 
@@ -359,16 +360,16 @@ def test_metrics_show_no_result_when_audits_cannot_run() -> None:
         assert found["gateway_audit_errors_total"] >= 1
         second = Worker(settings, "audit", "--every", "1", **web).start()
         assert second.process is not None
-        assert second.process.wait(30) == 78
+        assert second.process.wait(PATIENCE_S) == 78
         assert f"nothing can listen at 127.0.0.1:{port}" in second.log.read_text()
         second.discard()
-        assert watching.terminate(20) == 0
+        assert watching.terminate() == 0
     finally:
         watching.discard()
 
 
 def scrape(port: int) -> dict[str, float]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_S) as answer:
         return {
             sample.name + "".join(f"{{{name}={value}}}" for name, value in sample.labels.items()): sample.value
             for family in text_string_to_metric_families(answer.read().decode())

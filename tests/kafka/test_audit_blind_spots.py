@@ -353,8 +353,8 @@ async def test_an_event_forwarded_in_two_partitions_is_doubled(settings: Setting
                 value = json.dumps(each).encode()
                 await producer.send_and_wait(lane_id(settings).topic, value, key, partition=partition)
     with workers(settings, 1) as (worker,):
-        await wait_until_accounted(settings, 5, 60)
-        assert worker.terminate(10) == 0
+        await wait_until_accounted(settings, 5)
+        assert worker.terminate() == 0
     finding = only_finding(audit(settings, expect=1), "doubled")
     assert finding["topic"] == settings.topic_names.verification(CHONGQING)
     assert (finding["partition"], "in partition 0 too" in finding["detail"]) in {(1, True), (0, False)}

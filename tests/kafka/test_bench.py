@@ -22,6 +22,7 @@ from gateway.adapters.settings import Settings, packaged_config
 from gateway.core.decision import Forward, Outcome
 from gateway.core.event import Identity
 from gateway.decide import decide_bytes
+from tests.patience import PATIENCE_S
 
 EVENTS = 3000
 
@@ -30,7 +31,7 @@ def run(settings: Settings, folder: Path, *options: str) -> "subprocess.Complete
     command = [sys.executable, "-m", "benchmarks", "--results", str(folder), *options]
     servers = ("--bootstrap-servers", settings.bootstrap_servers)
     return subprocess.run(
-        [*command, *servers], capture_output=True, text=True, timeout=240, check=False, env=os.environ
+        [*command, *servers], capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=os.environ
     )
 
 

@@ -137,7 +137,7 @@ async def test_a_worker_says_once_that_its_broker_is_down(broker: LocalKafka) ->
         finally:
             broker.start()
         await asyncio.to_thread(worker.wait_for, "relay.resumed")
-        await wait_until_accounted(settings, EVENTS, 60)
+        await wait_until_accounted(settings, EVENTS)
         assert worker.events("lane.failed") == []
         waiting, (resumed,) = worker.events("relay.waiting"), worker.events("relay.resumed")
     assert waiting[0]["waited_s"] == 0

@@ -35,6 +35,7 @@ from tests.kafka.test_feedback import (
     ledger_counts,
     rejected_events,
 )
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def kafka_broker() -> Iterator[LocalKafka]:
         yield broker
 
 
-async def wait_until_counted(settings: Settings, worker: Worker, timeout_s: float = 90) -> State:
+async def wait_until_counted(settings: Settings, worker: Worker, timeout_s: float = PATIENCE_S) -> State:
     """Wait until the changelogs hold exactly what the topics hold, and no more is being counted again."""
     cases, days = await expected_cases(settings), await ledger_counts(settings)
     deadline = time.monotonic() + timeout_s
@@ -62,7 +63,7 @@ async def wait_until_counted(settings: Settings, worker: Worker, timeout_s: floa
 def end_worker(worker: Worker) -> None:
     """End a worker, in order if it can: how it ends is not what is tested here."""
     try:
-        worker.terminate(20)
+        worker.terminate()
     except subprocess.TimeoutExpired:
         worker.kill()
 
@@ -164,8 +165,8 @@ async def test_changelogs_deleted_under_a_worker_are_written_again(settings: Set
         counted = counts_of(await read_state(settings))
         await delete_records(settings, settings.topic_names.rejections)
         await delete(settings, *names.changelogs)
-        worker.wait_for("changelog.lost", timeout_s=60)
-        deadline = time.monotonic() + 60
+        worker.wait_for("changelog.lost")
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             await prepare_topics(settings)
             state = await read_state(settings)
@@ -248,7 +249,7 @@ async def test_a_recreated_source_adds_to_earlier_counts(settings: Settings) -> 
         worker.start()
         expected = counts_of(before) + await expected_cases(settings)
         days = day_counts_of(before) + await ledger_counts(settings)
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + PATIENCE_S
         while counts_of(state := await read_state(settings)) != expected or day_counts_of(state) != days:
             assert time.monotonic() < deadline, worker.log.read_text()[-3000:]
             await asyncio.sleep(0.5)

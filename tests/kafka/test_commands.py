@@ -16,6 +16,7 @@ from gateway.core.province import Province
 from gateway.operate.examples import display_event
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import workers
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 
@@ -179,7 +180,7 @@ def test_ctrl_c_ends_with_130_and_without_a_word(settings: Settings) -> None:
     assert tail.stdout is not None
     assert tail.stdout.readline()
     tail.send_signal(signal.SIGINT)
-    _, said = tail.communicate(timeout=30)
+    _, said = tail.communicate(timeout=PATIENCE_S)
     assert (tail.returncode, said) == (130, b"")
 
 

@@ -19,6 +19,7 @@ from gateway.operate.topics import apply_topics
 from tests.kafka.harness import Worker, audit, publish, simulate, wait_until_accounted, with_short_sessions, workers
 from tests.kafka.row6 import CHINA, amendment, row_6_event
 from tests.kafka.test_sandbox import clean_environment, kept_demo
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 _FINDINGS = frozenset({1})
@@ -80,7 +81,7 @@ def run(settings: Settings, folder: Path) -> Run:
 
     def run_it(command: str, codes: frozenset[int]) -> str:
         done = subprocess.run(
-            ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, timeout=120,
+            ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE_S,
             check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         assert done.returncode in codes, f"{command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -96,8 +97,8 @@ async def work_off(settings: Settings, now: datetime.datetime) -> None:
     known = row_6_event(99, now, id="example-sichuan-1")
     with workers(settings, 1) as (worker,):
         await publish(settings, [*simulate(settings, 1000, seed=31), *row_6, known])
-        await wait_until_accounted(settings, 1031, 60)
-        assert worker.terminate(10) == 0
+        await wait_until_accounted(settings, 1031)
+        assert worker.terminate() == 0
 
 
 def test_how_to_prove_that_nothing_was_lost(settings: Settings, run: Run) -> None:
@@ -147,7 +148,7 @@ def test_getting_started(settings: Settings, run: Run, tmp_path: Path) -> None:
                 env=environment,
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=PATIENCE_S,
                 check=False,
             )
             assert done.returncode in codes, f"{command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -190,7 +191,7 @@ def test_what_a_platform_does_first(tmp_path: Path) -> None:
             if not line.startswith(_OTHER_PROGRAMS) and not line.startswith("gateway demo"):
                 lines.append(line)
         done = subprocess.run(
-            ["bash", "-c", "\n".join(lines)], cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False,
+            ["bash", "-c", "\n".join(lines)], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
             env=clean_environment(SANDBOX=str(sandbox.folder)),
         )  # fmt: skip
     assert done.returncode == 0, done.stderr

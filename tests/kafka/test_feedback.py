@@ -37,6 +37,7 @@ from gateway.relay.horizon import Horizon
 from gateway.relay.transaction import MAX_BATCH_BYTES, send_in_transaction
 from gateway.relay.turn import take_turn
 from tests.kafka.harness import Worker, read_topics
+from tests.patience import PATIENCE_S
 from tests.signing import settings_signing
 
 # `make chaos` makes it 100,000.
@@ -175,7 +176,9 @@ async def follower(settings: Settings) -> AsyncIterator[StateFollower]:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def wait_for_state(follower: StateFollower, ready: Callable[[State], bool], timeout_s: float = 240) -> State:
+async def wait_for_state(
+    follower: StateFollower, ready: Callable[[State], bool], timeout_s: float = PATIENCE_S
+) -> State:
     deadline = time.monotonic() + timeout_s
     while not (follower.is_ready and ready(follower.state)):
         counted = counts_of(follower.state).total()
@@ -187,7 +190,7 @@ async def wait_for_state(follower: StateFollower, ready: Callable[[State], bool]
 def gateway(settings: Settings, *arguments: str, expect: int = 0) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "gateway", *arguments],
-        env=os.environ | settings.as_environment(), capture_output=True, text=True, timeout=120, check=False,
+        env=os.environ | settings.as_environment(), capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout or done.stderr
@@ -226,7 +229,7 @@ async def test_counts_survive_kills_and_rebalances_and_rebuilding(settings: Sett
         assert day_counts_of(state) == await ledger_counts(settings)
         # What is killed is a member of the group until its session ends, and nobody may rebuild beside
         # members.
-        codes = first.terminate(20), third.terminate(20)
+        codes = first.terminate(), third.terminate()
         assert codes == (0, 0), first.log.read_text()[-3000:]
     again = await read_state(settings)
     assert counts_of(again) == expected
@@ -257,7 +260,7 @@ async def test_what_a_frozen_worker_writes_late_is_written_over(settings: Settin
         older = msgspec.structs.replace(newest, count=1, applied=newest.applied - 1)
         async with kafka.producer(settings) as producer:
             await producer.send_and_wait(names.shares, key=key.encode(), value=encode(older), partition=int(key[0]))
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             said = [
                 record.value async for record in read_topics(settings, [names.shares]) if record.key == key.encode()

@@ -35,6 +35,7 @@ from tests.kafka.test_feedback import (
     rejected_events,
 )
 from tests.kafka.test_unreadable import produce
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
 
 Record = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]
@@ -106,7 +107,7 @@ async def own_records(settings: Settings, topics: list[str]) -> dict[str, list[A
 
 
 def ask(port: int, path: str) -> Any:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=60) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=PATIENCE_S) as answer:
         content = answer.read()
         return json.loads(content) if path.startswith("api/") and "report" not in path else content
 
@@ -125,7 +126,7 @@ async def wait_until_counted(settings: Settings, worker: Worker) -> None:
     async for record in read_topics(settings, [*topics.rejections, topics.deadletter]):
         if (seen := observe(record.value, record.headers, topics.rejections.get(record.topic))) is not None:
             expected.update({problem.case_id for problem in seen.problems})
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         with contextlib.suppress(ConfigurationError):
             if (counted := counts_of(await read_state(settings))) == expected:
@@ -182,7 +183,7 @@ async def test_no_foreign_record_stops_worker_page_or_command(settings: Settings
 
 
 async def wait_for_announcements(settings: Settings, worker: Worker) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while not worker.events("feedback.announced"):
         assert time.monotonic() < deadline, worker.log.read_text()[-3000:]
         await asyncio.sleep(0.3)

@@ -100,6 +100,6 @@ async def test_forgotten_lane_opens_again_without_an_error(settings: Settings, n
             await publish(one, events(2, 3))
             await until(lane, 5)
             assert notes.said[:2] == ["lane.forgotten", "lane.opened"]
-        account = await wait_until_accounted(one, 5, 30)
+        account = await wait_until_accounted(one, 5)
         account.assert_proper(5)
         assert audit(one, "--prove")["proved"] == 5

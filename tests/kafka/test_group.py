@@ -17,8 +17,9 @@ from gateway.adapters.tasks import end_tasks
 from gateway.operate.topics import apply_topics
 from gateway.relay.group import group_id_of
 from tests.kafka.harness import Worker
+from tests.patience import PATIENCE_S
 
-DRAIN_S = 6.0
+DRAIN_S = PATIENCE_S
 
 
 class Slow(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
@@ -50,7 +51,7 @@ async def member_count(settings: Settings) -> int:
 
 
 async def until_members_are(settings: Settings, count: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while (found := await member_count(settings)) != count:
         assert time.monotonic() < deadline, f"{found} members, not {count}"
         await asyncio.sleep(0.1)
@@ -72,11 +73,9 @@ async def test_a_worker_leaves_amid_a_rebalance(settings: Settings) -> None:
             try:  # it asks for a rebalance, in which the worker waits for the slow one
                 await slow.is_asked.wait()
                 await asyncio.to_thread(worker.wait_for, "group.revoked")
-                began = time.monotonic()
-                code = await asyncio.to_thread(worker.terminate, 3 * DRAIN_S)
-                took_s = time.monotonic() - began
+                code = await asyncio.to_thread(worker.terminate, DRAIN_S / 2)
                 await until_members_are(settings, 2)
-                assert (code, took_s < DRAIN_S / 2) == (0, True), f"{took_s:.1f} s\n{worker.log.read_text()[-2000:]}"
+                assert code == 0, worker.log.read_text()[-2000:]
                 assert [line["drained"] for line in worker.events("relay.stopped")] == [True]
             finally:
                 other.discard()

@@ -35,6 +35,7 @@ from gateway.relay.lane import Lane
 from gateway.relay.observer import Times
 from gateway.relay.turn import Turn, take_turn
 from tests.kafka.harness import publish, simulate, wait_until_accounted
+from tests.patience import PATIENCE_S
 
 
 class SilentObserver:
@@ -113,20 +114,20 @@ async def test_a_lane_stopped_during_recovery_recovers_when_restarted(
     async with lane_of(settings, Province.SICHUAN) as lane, lane_of(settings, Province.SICHUAN) as another:
         lane.start()
         await publish(settings, [before])
-        await wait_until_accounted(settings, 1, 60)
+        await wait_until_accounted(settings, 1)
         await lane.stop(10)
         another.start()
         await publish(settings, [seen_by_another])
-        await wait_until_accounted(settings, 2, 60)
+        await wait_until_accounted(settings, 2)
         await another.stop(10)
 
         monkeypatch.setattr(evidence, "read_chain", learn_and_be_interrupted)
         lane.start()
-        await asyncio.wait_for(is_learning.wait(), 60)
+        await asyncio.wait_for(is_learning.wait(), PATIENCE_S)
         await lane.stop(10)  # a rebalance, which gives the lane back to the same worker
         lane.start()
         await publish(settings, [seen_by_another])
-        account = await wait_until_accounted(settings, 3, 60)
+        account = await wait_until_accounted(settings, 3)
     account.assert_proper(3)
     assert account.duplicates == 1
 
@@ -147,9 +148,9 @@ async def test_a_lane_that_a_library_cancels_opens_again(settings: Settings, mon
     monkeypatch.setattr(evidence, "read_chain", learn_or_be_cancelled)
     async with lane_of(settings, Province.SICHUAN) as lane:
         lane.start()
-        await asyncio.wait_for(cancelled.wait(), 60)
+        await asyncio.wait_for(cancelled.wait(), PATIENCE_S)
         await publish(settings, [event])
-        await wait_until_accounted(settings, 1, 60)
+        await wait_until_accounted(settings, 1)
 
 
 async def test_recovery_from_ledger_equals_recovery_from_outputs(settings: Settings) -> None:
@@ -160,7 +161,7 @@ async def test_recovery_from_ledger_equals_recovery_from_outputs(settings: Setti
     async with lane_of(settings, Province.SICHUAN) as lane:
         lane.start()
         await publish(settings, made)
-        await wait_until_accounted(settings, len(made), 60)
+        await wait_until_accounted(settings, len(made))
         await lane.stop(10)
         known, committed = lane._known, await read_committed(settings, settings.groups[0], lane.id)
         assert known is not None

@@ -15,11 +15,12 @@ from gateway.contract.verification import VERIFIED_TYPE
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import Account, audit, publish, wait_until_accounted, with_short_sessions, workers
 from tests.kafka.row6 import CHINA, amendment, copy_of_the_list, row_6_event
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
 
 
 def scrape(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_S) as answer:
         return str(answer.read().decode())
 
 
@@ -46,11 +47,11 @@ class Feed:
 
     async def until_accounted(self) -> Account:
         """Until all is accounted for."""
-        return await wait_until_accounted(self._settings, len(self.shown), 30)
+        return await wait_until_accounted(self._settings, len(self.shown))
 
 
 async def wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)

@@ -19,6 +19,7 @@ from gateway.errors import LocalKafkaError
 from gateway.operate.local_kafka import KAFKA_VERSION, LocalKafka, local_kafka
 from gateway.operate.local_kafka.jars import kafka_jars
 from gateway.operate.local_kafka.java import JavaKafka
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 TOPIC = "kept"
@@ -83,7 +84,7 @@ def exists(pid: int) -> bool:
 
 
 def wait_until_gone(pid: int, folder: Path) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and (exists(pid) or folder.exists()):
         time.sleep(0.1)
     assert not exists(pid), "the JVM outlived the process that started it"
@@ -132,7 +133,7 @@ def test_a_crashed_broker_can_be_killed_and_restarted() -> None:
     with local_kafka(prefer="java") as broker:
         assert isinstance(broker, JavaKafka)
         os.kill(broker._pid, signal.SIGKILL)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while broker._is_alive():  # its process is gone a moment before the guard is: no signal may fail of that
             broker.thaw()
             assert time.monotonic() < deadline
@@ -158,7 +159,7 @@ def test_the_broker_outlives_ctrl_c_until_drained() -> None:
         pid, folder = parent.stdout.readline().split()
         os.killpg(parent.pid, signal.SIGINT)  # what a terminal does on Ctrl-C
         assert parent.stdout.readline() == "drained\n"
-        assert parent.wait(30) == 0
+        assert parent.wait(PATIENCE_S) == 0
     wait_until_gone(int(pid), Path(folder))
 
 

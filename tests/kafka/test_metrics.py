@@ -21,12 +21,13 @@ from gateway.operate.local_kafka import LocalKafka
 from gateway.operate.simulate import Simulator
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import publish, read_topics, wait_until_accounted, workers
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
 
 
 def scrape(port: int) -> dict[tuple[str, ...], float]:
     """Every sample: name, then the labels' values in the order of their names."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_S) as answer:
         families = text_string_to_metric_families(answer.read().decode())
         return {
             (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
@@ -37,13 +38,13 @@ def scrape(port: int) -> dict[tuple[str, ...], float]:
 
 def readiness(port: int, page: str = "readyz") -> tuple[int, dict[str, Any]]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=PATIENCE_S) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
 
 
-def until(port: int, ask: Callable[[int], Any], is_so: Callable[[Any], bool], timeout_s: float = 60) -> Any:
+def until(port: int, ask: Callable[[int], Any], is_so: Callable[[Any], bool], timeout_s: float = PATIENCE_S) -> Any:
     deadline = time.monotonic() + timeout_s
     while True:
         try:
@@ -77,7 +78,7 @@ def test_metrics_and_readiness_agree_with_the_topics(own_broker: LocalKafka) -> 
         simulator = Simulator(load_recognition(settings.recognition_dir), 5)
         events = [simulator.next_event(int(time.time() * 1000)) for _ in range(600)]
         asyncio.run(publish(settings, events))
-        asyncio.run(wait_until_accounted(settings, len(events), 60))
+        asyncio.run(wait_until_accounted(settings, len(events)))
         found = until(port, scrape, lambda samples: samples.get(("gateway_lag_records", "0", "sichuan")) == 0)
 
         outcomes, reasons, transactions = asyncio.run(_ledger(settings))
@@ -103,7 +104,7 @@ def test_metrics_and_readiness_agree_with_the_topics(own_broker: LocalKafka) -> 
         asyncio.run(publish(settings, [simulator.next_event(int(time.time() * 1000)) for _ in range(200)]))
         until(port, scrape, lambda samples: samples.get(("gateway_fences_total", "sichuan"), 0) >= 1)
         assert scrape(port)["gateway_aborts_total", "sichuan"] >= 1
-        asyncio.run(wait_until_accounted(settings, len(events) + 200, 60))
+        asyncio.run(wait_until_accounted(settings, len(events) + 200))
 
         # More workers than there is work for: one stands by, is ready all the same, and reports no lag of
         # lanes not its own.

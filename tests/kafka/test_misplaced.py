@@ -62,7 +62,7 @@ async def test_records_of_another_partitioner_are_counted_logged_and_named(setti
     assert misplaced.total() > 12  # of the two, one in twelve agrees by chance
     web = {"GATEWAY_WEB__ENABLED": "true", "GATEWAY_WEB__PORT": str(port)}
     with workers(settings, 1, **web) as (worker,):
-        account = await wait_until_accounted(settings, 48, 60)
+        account = await wait_until_accounted(settings, 48)
         assert account.duplicates == 24 - misplaced.total()
         samples = await asyncio.to_thread(until, port, scrape, lambda found: found.get(("gateway_lanes", "open")) == 24)
         counted = {
@@ -72,7 +72,7 @@ async def test_records_of_another_partitioner_are_counted_logged_and_named(setti
         assert counted == {partition: misplaced[partition] for partition in range(PARTITIONS)}
         assert readiness(port)[0] == 200
         code, findings = await asyncio.to_thread(doctor, settings)
-        assert worker.terminate(10) == 0
+        assert worker.terminate() == 0
         logged, text = worker.events("records.misplaced"), worker.log.read_text(encoding="utf-8")
     lines = {line["messaging.destination.partition.id"]: line for line in logged}
     assert len(lines) == len(logged)

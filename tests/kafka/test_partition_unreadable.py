@@ -39,8 +39,8 @@ def worked_off(settings: Settings) -> Settings:
         await apply_topics(settings)
         with workers(settings, 1) as (worker,):
             await publish(settings, simulate(settings, _EVENTS, seed=7))
-            await wait_until_accounted(settings, _EVENTS, 60)
-            assert worker.terminate(10) == 0
+            await wait_until_accounted(settings, _EVENTS)
+            assert worker.terminate() == 0
 
     asyncio.run(work_off())
     return settings

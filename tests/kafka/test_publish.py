@@ -22,6 +22,7 @@ from gateway.operate.local_kafka import LocalKafka
 from gateway.operate.publish import delivery, publish
 from gateway.operate.topics import apply_topics
 from tests.kafka.test_commands import ROOT, gateway
+from tests.patience import PATIENCE_S
 from tests.unit.test_partitioning import COUNTS, JAVA, holder
 
 
@@ -163,7 +164,7 @@ async def test_broker_that_goes_leaves_no_line_without_a_fate(
         writer.write(event(number) + b"\n")
     writer.close()
     with pytest.raises(Exception, match="Kafka"):
-        await asyncio.wait_for(publishing, 60)
+        await asyncio.wait_for(publishing, PATIENCE_S)
     output = capsys.readouterr()
     counts = json.loads(output.out.splitlines()[-1])
     assert counts["sent"] == 20
@@ -183,9 +184,9 @@ def test_interrupted_command_says_what_the_broker_has(settings: Settings) -> Non
         assert process.stderr is not None
         process.stdin.write(event(0) + b"\n" + event(1) + b"\n")
         process.stdin.flush()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while len(asyncio.run(all_ids_in(settings, settings.topic_names.display(Province.SICHUAN)))) < 2:
             assert time.monotonic() < deadline
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(PATIENCE_S) == 130
         assert b"2 events sent to " in process.stderr.read()

@@ -35,6 +35,7 @@ from tests.kafka.harness import (
 from tests.kafka.row6 import CHINA, amendment, copy_of_the_list, row_6_event
 from tests.kafka.test_audit import rewrite
 from tests.kafka.test_trace import permit
+from tests.patience import PATIENCE_S
 from tests.signing import settings_signing
 
 
@@ -42,7 +43,7 @@ def redrive(settings: Settings, folder: Path, *options: str, expect: int = 0) ->
     environment = os.environ | settings.as_environment() | {"GATEWAY_RECOGNITION": str(folder)}
     done = subprocess.run(
         [sys.executable, "-m", "gateway", "redrive", "--format", "json", *options],
-        env=environment, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
+        env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return json.loads(done.stdout) if done.stdout else {"stderr": done.stderr}
@@ -68,8 +69,8 @@ async def test_rejected_events_go_through_once_under_the_amended_list(settings: 
     reused = [each._replace(value=each.value.replace("张*".encode(), "李*".encode())) for each in resolved[:3]]
     with workers(settings, 1) as (worker,):
         await publish(settings, [*others, *resolved, *too_early, *wrong_channel, *reused])
-        await wait_until_accounted(settings, 573, 60)
-        assert worker.terminate(10) == 0
+        await wait_until_accounted(settings, 573)
+        assert worker.terminate() == 0
     chosen = (
         "--reason",
         "LIST_ROW_UNRESOLVED",
@@ -98,8 +99,8 @@ async def test_rejected_events_go_through_once_under_the_amended_list(settings: 
     # The relay goes on where it was, and knows that these events were forwarded.
     with workers(settings, 1) as (worker,):
         await publish(settings, resolved)
-        account = await wait_until_accounted(settings, 573 + 40 + 53, 60)
-        assert worker.terminate(10) == 0
+        account = await wait_until_accounted(settings, 573 + 40 + 53)
+        assert worker.terminate() == 0
     assert account.duplicates == sum(each.expected.value == "duplicate" for each in others) + 40
     assert audit(settings)["ok"] is True
 
@@ -140,7 +141,7 @@ async def test_dead_letter_redriven_beside_a_worker_forwards_once(settings: Sett
     await take_messages_of(settings, 20_000)
     with workers(settings, 1) as (worker,):
         await publish(settings, [large, small])
-        account = await wait_until_accounted(settings, 2, 60)
+        account = await wait_until_accounted(settings, 2)
         assert (account.outcome_count(VERIFIED_TYPE), account.outcome_count(DEADLETTER_TYPE)) == (1, 1)
         await take_messages_of(settings, 1_000_000)
         chosen = ("--reason", "REFUSED_BY_BROKER")
@@ -152,12 +153,12 @@ async def test_dead_letter_redriven_beside_a_worker_forwards_once(settings: Sett
         assert redrive(settings, folder, *chosen)["selected"] == 0
         other = with_note(permit(2, "large"), "other content")
         await publish(settings, [large, small, other])
-        account = await wait_until_accounted(settings, 2 + 1 + 3, 60)
+        account = await wait_until_accounted(settings, 2 + 1 + 3)
         assert len(worker.events("lane.fenced")) == 1
         # It goes on as before.
         await publish(settings, [large, permit(3, "next")])
-        account = await wait_until_accounted(settings, 2 + 1 + 3 + 2, 60)
-        assert worker.terminate(10) == 0
+        account = await wait_until_accounted(settings, 2 + 1 + 3 + 2)
+        assert worker.terminate() == 0
     assert (account.outcome_count(VERIFIED_TYPE), account.duplicates) == (3, 3)
     rejections = [each for outputs in account.outputs.values() for each in outputs if each["type"] == REJECTED_TYPE]
     assert [[reason["code"] for reason in each["data"]["reasons"]] for each in rejections] == [["ID_REUSED"]]
@@ -177,15 +178,15 @@ async def test_rejected_event_published_again_after_amendment_is_forwarded(
     corrected = [row_6_event(number, now - datetime.timedelta(seconds=1)) for number in range(5)]
     with workers(settings, 1) as (worker,):
         await publish(settings, [*events, *events])
-        account = await wait_until_accounted(settings, 10, 60)
+        account = await wait_until_accounted(settings, 10)
         assert account.outcome_count(REJECTED_TYPE) == 10
-        assert worker.terminate(10) == 0
+        assert worker.terminate() == 0
     (folder / "amendment-1.yaml").write_text(amendment(now.date()), encoding="utf-8")
     with workers(settings, 1) as (worker,):
         await publish(settings, [*corrected, *corrected])
-        account = await wait_until_accounted(settings, 20, 60)
+        account = await wait_until_accounted(settings, 20)
         assert (account.outcome_count(VERIFIED_TYPE), account.duplicates) == (5, 5)
-        assert worker.terminate(10) == 0
+        assert worker.terminate() == 0
     # What was forwarded in another form meanwhile is not forwarded once more by a redrive.
     done = redrive(settings, folder, "--row", "6")
     assert (done["selected"], done["forward"], done["reasons"]) == (10, 0, {"ID_REUSED": 10})
@@ -234,8 +235,8 @@ async def test_redrive_takes_over_a_lost_lane_again(
     events = [row_6_event(number, now) for number in range(60)]
     with workers(settings, 1) as (worker,):
         await publish(settings, events)
-        await wait_until_accounted(settings, len(events), 60)
-        assert worker.terminate(10) == 0
+        await wait_until_accounted(settings, len(events))
+        assert worker.terminate() == 0
     (folder / "amendment-1.yaml").write_text(amendment(now.date()), encoding="utf-8")
     lanes = [LaneId(Province.SICHUAN, topics.display(Province.SICHUAN), partition) for partition in range(2)]
     rivals, sends, send = [2], [], LaneRedrive._send

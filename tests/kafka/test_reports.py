@@ -31,7 +31,7 @@ def test_a_past_day_is_reported_once_all_is_counted(settings: Settings, tmp_path
     try:
         reporter.wait_for("reports.not_written")  # feedback has never run
         with feedback_workers(settings, 1):
-            reporter.wait_for("reports.written", timeout_s=90)
+            reporter.wait_for("reports.written")
             while why := asyncio.run(_why(settings, later)):
                 assert "is a worker running?" in why
                 time.sleep(0.5)
@@ -41,7 +41,7 @@ def test_a_past_day_is_reported_once_all_is_counted(settings: Settings, tmp_path
         # What came while no worker runs is not counted, and a report would leave it out.
         asyncio.run(work.write(rejected_events(settings, EVENTS, 2), int(noon.timestamp() * 1000)))
         assert "feedback has not counted" in str(asyncio.run(_why(settings, later)))
-        assert reporter.terminate(20) == 0
+        assert reporter.terminate() == 0
         # Started again it finds the day done.
         reporter.start()
         reporter.wait_for("reports.starting", count=2)
@@ -49,7 +49,7 @@ def test_a_past_day_is_reported_once_all_is_counted(settings: Settings, tmp_path
         today, tomorrow = ((noon + datetime.timedelta(days=days)).date().isoformat() for days in (1, 2))
         assert dues == [f"{today}T00:00+08:00", f"{tomorrow}T00:00+08:00"]
         time.sleep(3)
-        assert reporter.terminate(20) == 0
+        assert reporter.terminate() == 0
         assert len(reporter.events("reports.written")) == 1
     finally:
         reporter.discard()

@@ -19,12 +19,13 @@ from tests.kafka.row6 import CHINA, amendment, copy_of_the_list, row_6_event
 from tests.kafka.test_audit import append, rewrite
 from tests.kafka.test_audit_blind_spots import rejected, work_off
 from tests.kafka.test_redrive import redrive
+from tests.patience import PATIENCE_S
 
 
 def restore(settings: Settings, *options: str, expect: int = 0, **environment: str) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "gateway", "restore", "--format", "json", *options],
-        env=os.environ | settings.as_environment() | environment, capture_output=True, text=True, timeout=120, check=False,
+        env=os.environ | settings.as_environment() | environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -19,6 +19,7 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tongsuopy.crypto import serialization
 
+from tests.patience import PATIENCE_S
 from tests.signing import EDWARDS_KEY, SM2_KEY, settings_with
 
 ROOT = Path(__file__).parents[2]
@@ -49,13 +50,18 @@ class Sandbox:
     def run(self, command: str) -> str:
         """A line as the sandbox prints them, in a shell."""
         done = subprocess.run(
-            ["bash", "-c", command], capture_output=True, text=True, env=clean_environment(), timeout=120, check=False
+            ["bash", "-c", command],
+            capture_output=True,
+            text=True,
+            env=clean_environment(),
+            timeout=PATIENCE_S,
+            check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
     def page(self, path: str) -> Any:
-        with urllib.request.urlopen(self.announced["page"] + path, timeout=60) as answer:
+        with urllib.request.urlopen(self.announced["page"] + path, timeout=PATIENCE_S) as answer:
             return json.load(answer)
 
     def platform(self, province: str, **more: str) -> dict[str, str]:
@@ -93,7 +99,7 @@ def kept_demo(**environment: str) -> Iterator[Sandbox]:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.communicate(timeout=60)
+                    process.communicate(timeout=PATIENCE_S)
                 process.kill()
 
 
@@ -104,7 +110,7 @@ def build_java(folder: Path) -> dict[str, list[str]]:
     built = None
     for options in (["-o"], []):
         built = subprocess.run(
-            [*goals, *options], capture_output=True, text=True, check=False, timeout=300, env=os.environ | _QUICK
+            [*goals, *options], capture_output=True, text=True, check=False, timeout=PATIENCE_S, env=os.environ | _QUICK
         )
         if built.returncode == 0:
             break
@@ -185,7 +191,7 @@ def check_lines(sandbox: Sandbox) -> None:
 
 def check_page(sandbox: Sandbox, event_id: str) -> None:
     """The page shows a rejection once it has come."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while event_id not in json.dumps(sandbox.page("/api/rejections")):
         assert time.monotonic() < deadline
         time.sleep(0.5)
@@ -199,7 +205,7 @@ def check_examples(
     file = displays(folder, language)
     published = subprocess.run(
         [*commands["publisher"], str(file)], env=sandbox.platform("sichuan", **signing), capture_output=True, text=True,
-        timeout=120, check=False,
+        timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert published.returncode == 0, published.stderr
     assert "2 delivered" in published.stderr
@@ -243,7 +249,7 @@ def check_partitions(sandbox: Sandbox, folder: Path, java: dict[str, list[str]])
     )
     for publisher in (PYTHON["publisher"], java["publisher"]):
         done = subprocess.run(
-            [*publisher, str(file)], env=sandbox.platform("sichuan"), capture_output=True, text=True, timeout=120,
+            [*publisher, str(file)], env=sandbox.platform("sichuan"), capture_output=True, text=True, timeout=PATIENCE_S,
             check=False,
         )  # fmt: skip
         assert "24 delivered" in done.stderr
@@ -262,7 +268,9 @@ def check_wrong_key(sandbox: Sandbox, folder: Path, keys: dict[str, Path]) -> No
     environment = sandbox.platform(
         "sichuan", SIGNING_KEY=str(keys["sichuan-2"]), SIGNING_KEY_ID="sichuan-1", GROUP="sichuan-w"
     )
-    subprocess.run([*PYTHON["publisher"], str(file)], env=environment, check=True, capture_output=True, timeout=120)
+    subprocess.run(
+        [*PYTHON["publisher"], str(file)], env=environment, check=True, capture_output=True, timeout=PATIENCE_S
+    )
     rejected = read_until(PYTHON["consumer"], environment, {"wrongly-signed-1"})
     assert rejected["wrongly-signed-1"]["reasons"] == ["SIGNATURE_INVALID"]
 
@@ -283,7 +291,7 @@ def test_the_sandbox_serves_example_programs_and_cleans_up(tmp_path: Path) -> No
         check_wrong_key(sandbox, tmp_path, keys)
         check_page(sandbox, "wrongly-signed-1")
         sandbox.process.send_signal(signal.SIGINT)
-        out, complaint = sandbox.process.communicate(timeout=120)
+        out, complaint = sandbox.process.communicate(timeout=PATIENCE_S)
         assert sandbox.process.returncode == 0, complaint
         summary = json.loads(out.splitlines()[-1])
         assert (summary["published"], summary["lost"], summary["duplicated"]) == (60, 0, 0)

@@ -18,18 +18,20 @@ from gateway.operate.topics import apply_topics
 from tests.kafka.harness import Worker, publish, wait_until_accounted
 from tests.kafka.test_metrics import readiness, until
 from tests.kafka.test_stuck import events_of, with_partitions
+from tests.patience import PATIENCE_S
 from tests.ports import neighbouring_ports
 
-LIMIT_S = 6.0
+DRAIN_S = 8.0
+"""At most so long, as it ships; a busy machine may need all of it."""
 KINDS = {"relay": ("run",), "relays": ("run", "--workers", "2"), "feedback": ("feedback", "run")}
 
 
 @contextmanager
-def running(settings: Settings, kind: str, port: int) -> Iterator[Worker]:
+def running(settings: Settings, kind: str, port: int, drain_s: float = PATIENCE_S) -> Iterator[Worker]:
     """A worker, or two from one command, that is ready."""
     worker = Worker(
         settings, *KINDS[kind], GATEWAY_WEB__ENABLED="true", GATEWAY_WEB__PORT=str(port),
-        GATEWAY_RELAY__DRAIN_TIMEOUT_S=str(LIMIT_S),
+        GATEWAY_RELAY__DRAIN_TIMEOUT_S=str(drain_s),
     )  # fmt: skip
     try:
         worker.start()
@@ -40,14 +42,13 @@ def running(settings: Settings, kind: str, port: int) -> Iterator[Worker]:
         worker.discard()
 
 
-def end(worker: Worker, *numbers: signal.Signals, timeout_s: float = 60) -> tuple[int, float]:
-    """Send the signals a moment apart; the exit code, and how long it took from the first."""
-    began = time.monotonic()
+def end(worker: Worker, *numbers: signal.Signals) -> int:
+    """Send the signals a moment apart; the exit code."""
     for number in numbers:
         worker.signal(number)
         time.sleep(0.3)
     assert worker.process is not None
-    return worker.process.wait(timeout_s), time.monotonic() - began
+    return worker.process.wait(PATIENCE_S / 2)
 
 
 @pytest.fixture
@@ -66,10 +67,9 @@ def test_sighup_drains_like_sigterm_also_with_a_page_open(settings: Settings) ->
         for number in numbers:
             with running(settings, kind, port) as worker:
                 page = f"http://127.0.0.1:{port}/{'api/events' if kind == 'feedback' else 'metrics'}"
-                with urllib.request.urlopen(page, timeout=10) as stream:
+                with urllib.request.urlopen(page, timeout=PATIENCE_S) as stream:
                     assert stream.readline()
-                    code, took_s = end(worker, number)
-                assert (code, took_s < LIMIT_S) == (0, True), (kind, number, took_s)
+                    assert end(worker, number) == 0, (kind, number)
                 stopped = worker.events("feedback.stopped" if kind == "feedback" else "relay.stopped")
                 assert [line.get("drained", True) for line in stopped] == [True] * (2 if kind == "relays" else 1)
 
@@ -80,11 +80,11 @@ def test_what_is_in_hand_is_finished(settings: Settings) -> None:
         with running(settings, "relay", port) as worker:
             asyncio.run(publish(settings, events))
             worker.wait_for("turn.committed")
-            assert end(worker, number)[0] == 0
+            assert end(worker, number) == 0
             assert not [line for line in worker.lines() if line["level"] in {"error", "warning"}
                         and str(line["event"]).startswith(("lane.", "drain."))]  # fmt: skip
     with running(settings, "relay", port):
-        account = asyncio.run(wait_until_accounted(settings, 2 * len(events), 60))
+        account = asyncio.run(wait_until_accounted(settings, 2 * len(events)))
     account.assert_proper(2 * len(events))
 
 
@@ -93,25 +93,23 @@ def test_silent_broker_delays_shutdown_at_most_drain_time(
     settings: Settings, own_broker: LocalKafka, kind: str
 ) -> None:
     port, events = neighbouring_ports(2), events_of(settings, Province.SICHUAN, 500)
-    with running(settings, kind, port) as worker:
+    with running(settings, kind, port, DRAIN_S) as worker:
         own_broker.freeze()
         try:
-            code, took_s = end(worker, signal.SIGTERM)
+            assert end(worker, signal.SIGTERM) == NOT_DRAINED
         finally:
             own_broker.thaw()
-        assert (code, took_s < 2 * LIMIT_S) == (NOT_DRAINED, True), took_s
     if kind == "relay":  # the same with a transaction in hand
-        with running(settings, kind, port) as worker:
+        with running(settings, kind, port, DRAIN_S) as worker:
             asyncio.run(publish(settings, events))
             worker.wait_for("turn.committed")
             own_broker.freeze()
             try:
-                code, took_s = end(worker, signal.SIGHUP)
+                assert end(worker, signal.SIGHUP) == NOT_DRAINED
             finally:
                 own_broker.thaw()
-            assert (code, took_s < 2 * LIMIT_S) == (NOT_DRAINED, True), took_s
         with running(settings, kind, port):
-            asyncio.run(wait_until_accounted(settings, len(events), 60)).assert_proper(len(events))
+            asyncio.run(wait_until_accounted(settings, len(events))).assert_proper(len(events))
 
 
 def test_a_second_sigterm_ends_at_once(settings: Settings, own_broker: LocalKafka) -> None:
@@ -123,9 +121,7 @@ def test_a_second_sigterm_ends_at_once(settings: Settings, own_broker: LocalKafk
     ):
         with running(settings, kind, port) as worker:
             own_broker.freeze()
-            try:
-                code, took_s = end(worker, *numbers)
+            try:  # the first alone would wait twice as long for the broker
+                assert end(worker, *numbers) != 0, (kind, numbers)
             finally:
                 own_broker.thaw()
-            assert code != 0
-            assert took_s < 2.5, (kind, numbers, took_s)

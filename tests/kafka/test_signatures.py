@@ -18,6 +18,7 @@ from gateway.core.province import Province
 from gateway.operate.simulate import Simulator
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import audit, publish, read_topics, wait_until_accounted, workers
+from tests.patience import PATIENCE_S
 from tests.signing import event_signed_by, make_own_key, settings_signing, settings_with
 
 EVENTS = 200
@@ -52,7 +53,7 @@ async def test_required_signatures_are_verified_in_order_and_proved_again(settin
             for raw in events:
                 key = json.loads(raw)["data"]["holder"]["ref"].encode()
                 await producer.send(topic, raw, key=key, partition=0)
-        account = await wait_until_accounted(settings, EVENTS, 60)
+        account = await wait_until_accounted(settings, EVENTS)
         account.assert_proper(EVENTS)
         assert account.outcome_count(VERIFIED_TYPE) == EVENTS * 2 // 5
         assert account.outcome_count(REJECTED_TYPE) == EVENTS * 3 // 5
@@ -76,7 +77,7 @@ def test_check_asks_for_signatures_as_the_settings_say(tmp_path: Path) -> None:
     lines = list(signed_events())[:5]
     done = subprocess.run(
         [sys.executable, "-m", "gateway", "check", "-", "--format", "json"], input=b"\n".join(lines),
-        env=os.environ | settings.as_environment(), capture_output=True, timeout=60, check=True,
+        env=os.environ | settings.as_environment(), capture_output=True, timeout=PATIENCE_S, check=True,
     )  # fmt: skip
     decided = [json.loads(line)["reasons"] for line in done.stdout.splitlines()]
     assert decided == [["SIGNATURE_INVALID"], ["SIGNATURE_KEY_UNKNOWN"], ["SIGNATURE_MISSING"], [], []]
@@ -89,7 +90,7 @@ async def test_records_are_signed_and_forgeries_are_found(settings: Settings, tm
     records = [simulator.next_event(int(time.time() * 1000)) for _ in range(EVENTS)]
     with workers(settings, 1):
         await publish(settings, records)
-        account = await wait_until_accounted(settings, EVENTS, 60)
+        account = await wait_until_accounted(settings, EVENTS)
     account.assert_proper(EVENTS)
     topics = settings.topic_names
     result = audit(settings, "--prove")
@@ -109,7 +110,7 @@ async def test_topics_rewritten_without_the_key_are_found(settings: Settings, tm
     records = [simulator.next_event(int(time.time() * 1000)) for _ in range(EVENTS)]
     with workers(settings, 1):
         await publish(settings, records)
-        await wait_until_accounted(settings, EVENTS, 60)
+        await wait_until_accounted(settings, EVENTS)
     assert audit(settings, "--prove")["ok"]
     found = audit(settings_of_auditor, expect=1)
     assert found["unsigned"] == found["entries"] + found["outputs"] > EVENTS // 2
@@ -126,7 +127,7 @@ async def test_topics_rewritten_without_the_key_are_found(settings: Settings, tm
 def what_a_refused_gateway_says(settings: Settings) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "gateway", "run"], env=os.environ | settings.as_environment(),
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert done.returncode == 78
     return done.stderr

@@ -74,12 +74,12 @@ async def test_lanes_go_on_when_nobody_reads_their_log(settings: Settings) -> No
         await asyncio.to_thread(until, port, readiness, lambda answer: answer[0] == 200)
         worker.process.stderr.close()
         await publish(settings, events[:20])
-        await wait_until_accounted(settings, 20, 60)
+        await wait_until_accounted(settings, 20)
         await publish(settings, events[20:])
-        (await wait_until_accounted(settings, 40, 60)).assert_proper(40)
+        (await wait_until_accounted(settings, 40)).assert_proper(40)
         assert health(port) == (200, {"status": "ok"})
         assert scrape(port)["gateway_log_lines_lost_total",] >= 2
-        assert worker.terminate(30) == 0
+        assert worker.terminate() == 0
 
 
 async def test_a_lane_whose_task_was_cancelled_restarts(settings: Settings) -> None:
@@ -88,14 +88,14 @@ async def test_a_lane_whose_task_was_cancelled_restarts(settings: Settings) -> N
     async with lane_of(settings, Province.SICHUAN) as lane:
         lane.start()
         await publish(settings, events_of(settings, Province.SICHUAN, 1))
-        await wait_until_accounted(settings, 1, 60)
+        await wait_until_accounted(settings, 1)
         (task,) = [each for each in asyncio.all_tasks() if each.get_name() == f"lane {lane.id}"]
         task.cancel()
         await asyncio.wait([task])
         assert lane.has_ended
         assert find_failure([lane], broker_answers=True) == f"lane {lane.id} has ended (CancelledError)"
         await publish(settings, events_of(settings, Province.SICHUAN, 1))
-        await wait_until_accounted(settings, 2, 60)
+        await wait_until_accounted(settings, 2)
         assert find_failure([lane], broker_answers=True) is None
 
 
@@ -127,7 +127,7 @@ async def test_a_missing_output_partition_stops_only_its_lanes(settings: Setting
         async with kafka.admin(settings) as admin:
             missing = {name: NewPartitions(3) for name in topics.all if name != topics.display(Province.SICHUAN)}
             await admin.create_partitions(missing)
-        (await wait_until_accounted(settings, len(events), 60)).assert_proper(len(events))
+        (await wait_until_accounted(settings, len(events))).assert_proper(len(events))
         until(port, readiness, lambda answer: answer[0] == 200 and len(answer[1]["lanes"]) == 6)
 
 
@@ -145,7 +145,7 @@ async def test_an_open_foreign_transaction_is_named_as_cause(settings: Settings)
             until(port, scrape, lambda samples: samples.get(cause, 0) > 2)
             assert readiness(port)[0] == 200  # for a minute that is a publisher's good right
             await producer.commit_transaction()
-        await wait_until_accounted(settings, 1, 60)
+        await wait_until_accounted(settings, 1)
         until(port, scrape, lambda samples: samples.get(("gateway_lane_stalled_seconds", "", "0", "sichuan"), 9) < 2)
 
 

@@ -23,6 +23,7 @@ from gateway.core.province import Province
 from gateway.operate.local_kafka import LocalKafka
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import publish, read_topics, simulate, wait_until_accounted, workers
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 # The terminal is the process's own, so that Ctrl-C reaches it as it does a person's.
@@ -55,7 +56,7 @@ class Terminal:
             timeout_s = 0
         self.seen = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self._bytes.decode("utf-8", "ignore"))
 
-    def wait_for(self, pattern: str, timeout_s: float = 60) -> str:
+    def wait_for(self, pattern: str, timeout_s: float = PATIENCE_S) -> str:
         """Until the newest picture has it."""
         deadline = time.monotonic() + timeout_s
         while not (found := re.search(pattern, self.newest)):
@@ -72,7 +73,7 @@ class Terminal:
     def press(self, key: bytes) -> int:
         """Press a key that ends it; the exit code. The terminal must be as it was."""
         os.write(self._ours, key)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while self.process.poll() is None:
             assert time.monotonic() < deadline
             self.read()
@@ -120,7 +121,7 @@ def test_top_shows_directions_and_rejections_until_quit(own_broker: LocalKafka) 
         for province in Province:
             top.wait_for(rf"{province.chinese} → {province.other.chinese} .* {published[province]} ")
         with workers(settings, 1):
-            asyncio.run(wait_until_accounted(settings, len(events), 60))
+            asyncio.run(wait_until_accounted(settings, len(events)))
             counts = asyncio.run(_outcomes(settings))
             for province in Province:
                 forwarded, rejected = (counts[province.value, each] for each in ("forward", "reject"))
@@ -143,6 +144,6 @@ def test_top_shows_directions_and_rejections_until_quit(own_broker: LocalKafka) 
         assert "Traceback" not in top.seen
         assert top.press(b"q") == 0
     with terminal(settings) as top:
-        assert top.process.wait(60) == 69
+        assert top.process.wait(PATIENCE_S) == 69
         top.read()
         assert "cannot reach Kafka" in top.seen

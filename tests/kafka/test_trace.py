@@ -17,6 +17,7 @@ from gateway.operate.simulate import Simulated
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import publish, read_topics, simulate, wait_until_accounted, with_short_sessions, workers
 from tests.kafka.row6 import CHINA, row_6_event
+from tests.patience import PATIENCE_S
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -49,8 +50,8 @@ def worked_off(settings: Settings) -> Settings:
             await publish(settings, records[:-2])
             await asyncio.sleep(0.05)  # so that the times at which they are received tell them apart
             await publish(settings, records[-2:])
-            await wait_until_accounted(settings, len(records), 60)
-            assert worker.terminate(10) == 0
+            await wait_until_accounted(settings, len(records))
+            assert worker.terminate() == 0
         await publish(settings, [permit(3, "late")])
 
     asyncio.run(work_off())
@@ -60,7 +61,7 @@ def worked_off(settings: Settings) -> Settings:
 def trace(settings: Settings, *options: str, expect: int = 0, output: str = "json") -> Any:
     done = subprocess.run(
         [sys.executable, "-m", "gateway", "trace", "--format", output, *options],
-        env=os.environ | settings.as_environment(), capture_output=True, text=True, timeout=60, check=False,
+        env=os.environ | settings.as_environment(), capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "sm3:00000000" not in done.stdout + done.stderr  # the holders' references
@@ -159,8 +160,8 @@ def test_an_input_that_is_gone_has_its_story(worked_off: Settings) -> None:
         with workers(worked_off, 1) as (worker,):
             worker.wait_for("input.log_changed")
             await publish(worked_off, [permit(1, "another"), again])
-            await wait_until_accounted(worked_off, accounted + 2, 60)
-            assert worker.terminate(10) == 0
+            await wait_until_accounted(worked_off, accounted + 2)
+            assert worker.terminate() == 0
 
     asyncio.run(recreate())
     forwarded, rejected, again = trace(worked_off, "forwarded")["occurrences"]

@@ -28,6 +28,7 @@ from gateway.operate.examples import display_event
 from gateway.operate.simulate import Simulated
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import audit, publish, read_topics, wait_until_accounted, workers
+from tests.patience import PATIENCE_S
 
 SAMPLED, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 UNSAMPLED, IN_EVENT = "1" * 32, "2" * 32
@@ -46,7 +47,7 @@ class Collector(ThreadingHTTPServer):
         return [span for each in self.requests for of in each.resource_spans
                 for scope in of.scope_spans for span in scope.spans]  # fmt: skip
 
-    def wait_for(self, number: int, timeout_s: float = 60) -> list[Span]:
+    def wait_for(self, number: int, timeout_s: float = PATIENCE_S) -> list[Span]:
         deadline = time.monotonic() + timeout_s
         while len(self.spans) < number:
             assert time.monotonic() < deadline, [span.name for span in self.spans]
@@ -156,8 +157,8 @@ def test_spans_cover_sampled_events_and_context_is_propagated(settings: Settings
             "GATEWAY_TRACING__ENDPOINT": f"http://127.0.0.1:{received.server_port}/",
         }
         with workers(settings, 1, **environment) as (worker,):
-            account = asyncio.run(wait_until_accounted(settings, len(records), 60))
-            assert worker.terminate(30) == 0  # what is left is sent before it ends
+            account = asyncio.run(wait_until_accounted(settings, len(records)))
+            assert worker.terminate() == 0  # what is left is sent before it ends
             assert not [line for line in worker.lines() if line["event"] == "tracing.failed"]
             # The log says no more than without: one line per rejection.
             assert not worker.events("record.forwarded")
@@ -223,8 +224,8 @@ def test_a_collector_that_is_not_there_holds_nobody_up(settings: Settings) -> No
         "GATEWAY_TRACING__EVENTS": "all",
     }  # fmt: skip
     with workers(settings, 1, **environment) as (worker,):
-        asyncio.run(wait_until_accounted(settings, 50, 60)).assert_proper(50)
-        assert worker.terminate(30) == 0
+        asyncio.run(wait_until_accounted(settings, 50)).assert_proper(50)
+        assert worker.terminate() == 0
         complaints = [line for line in worker.lines() if "opentelemetry" in str(line.get("logger"))]
         assert complaints  # it is said
         assert {line["level"] for line in complaints} <= {"warning", "error"}

@@ -26,6 +26,7 @@ from gateway.operate.secret_files import make_passwords
 from gateway.operate.simulate import Simulated
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import audit, publish, read_topics, simulate, wait_until_accounted, workers
+from tests.patience import PATIENCE_S
 
 PARTITIONS = 3
 EVENTS = 600
@@ -113,7 +114,7 @@ async def read(settings: Settings, *topics: str) -> Counter[tuple[object, ...]]:
 
 async def wait_for_copy(gateway: Settings, province: Settings, mirror: Mirror, *topics: str) -> None:
     """Until the province's copies are as long as the gateway's topics."""
-    wanted, deadline = (await read(gateway, *topics)).total(), time.monotonic() + 300
+    wanted, deadline = (await read(gateway, *topics)).total(), time.monotonic() + PATIENCE_S
     while (await read(province, *topics)).total() < wanted:
         assert time.monotonic() < deadline, mirror.words
         await asyncio.sleep(1)
@@ -138,11 +139,11 @@ async def test_mirrored_records_cross_once_and_both_audits_pass(tmp_path: Path) 
             await publish(gateway.acting_as(Role.SICHUAN), own[Province.SICHUAN])
             await publish(province, own[Province.CHONGQING][:half])
             with mirror.running() as process:
-                await wait_until_accounted(operator, len(own[Province.SICHUAN]) + half, 300)
+                await wait_until_accounted(operator, len(own[Province.SICHUAN]) + half)
                 process.kill()  # amid its work, as likely as not
             await publish(province, own[Province.CHONGQING][half:])
             with mirror.running():
-                account = await wait_until_accounted(operator, EVENTS, 300)
+                account = await wait_until_accounted(operator, EVENTS)
                 await wait_for_copy(operator, province, mirror, *outputs)
         # Nothing was lost, doubled or moved to another partition on the way in …
         account.assert_proper(EVENTS)

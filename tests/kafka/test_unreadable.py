@@ -42,6 +42,7 @@ from tests.batches import (
 )
 from tests.kafka.harness import audit, publish, read_topics, wait_until_accounted, with_short_sessions, workers
 from tests.kafka.test_trace import permit, trace
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def events(*numbers: int) -> list[tuple[bytes, bytes, list[tuple[str, bytes]]]]:
 def run(settings: Settings, *command: str, expect: int = 0) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "gateway", *command], env=os.environ | settings.as_environment(), capture_output=True,
-        text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
+        text=True, timeout=PATIENCE_S, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
@@ -131,12 +132,12 @@ async def test_records_of_all_codecs_are_read_or_dead_lettered(settings: Setting
     good, unreadable = await publish_in_every_codec(settings, lane)
     total = good + len(unreadable)
     with workers(settings, 1) as (worker,):
-        account = await wait_until_accounted(settings, total, 90)
+        account = await wait_until_accounted(settings, total)
         assert worker.process is not None
         assert peak_memory_of(worker.process.pid) < 300_000, "the bomb was unpacked"
         assert worker.events("lane.failed") == []
         assert {each["code"] for each in worker.events("record.dead_lettered")} == {"UNREADABLE_RECORD"}
-        assert worker.terminate(10) == 0
+        assert worker.terminate() == 0
     account.assert_proper(total)
     assert account.outcome_count(VERIFIED_TYPE) == good
     sent = [json.loads(each.value)["data"] async for each in read_topics(settings, [topics.deadletter])]
@@ -179,13 +180,13 @@ async def test_a_ledger_that_the_broker_compresses_is_read_again(settings: Setti
     sent = [permit(number, f"event-{number}") for number in range(200)]
     with workers(settings, 1) as (worker,):
         await publish(settings, sent)
-        await wait_until_accounted(settings, 200, 60)
-        assert worker.terminate(10) == 0
+        await wait_until_accounted(settings, 200)
+        assert worker.terminate() == 0
     with workers(settings, 1) as (worker,):
         await publish(settings, sent)
-        account = await wait_until_accounted(settings, 400, 60)
+        account = await wait_until_accounted(settings, 400)
         assert worker.events("lane.failed") == []
-        assert worker.terminate(10) == 0
+        assert worker.terminate() == 0
     assert (account.outcome_count(VERIFIED_TYPE), account.duplicates) == (200, 200)
     assert audit(settings, "--prove")["ok"]
 
@@ -195,14 +196,14 @@ async def test_an_unreadable_foreign_record_is_an_audit_finding(settings: Settin
     topics = settings.topic_names
     with workers(settings, 1) as (worker,):
         await publish(settings, [permit(1, "event")])
-        await wait_until_accounted(settings, 1, 60)
-        assert worker.terminate(10) == 0
+        await wait_until_accounted(settings, 1)
+        assert worker.terminate() == 0
     bad = with_bad_header(build([(b"key", b"value", [("zzzz", b"")])]))
     for topic in (topics.ledger, topics.deadletter, topics.verification(Province.CHONGQING)):
         await produce(settings, TopicPartition(topic, 0), bad)
     with workers(settings, 1) as (worker,):
         worker.wait_for("lane.opened", 2)
-        assert worker.terminate(10) == 0
+        assert worker.terminate() == 0
     found = audit(settings, expect=1)["findings"]
     details = {(each["topic"].removeprefix(settings.topic_prefix), each["detail"]) for each in found}
     assert details == {
@@ -292,7 +293,7 @@ async def produce_and_compact(settings: Settings, lane: TopicPartition, codec: s
     await produce(
         settings, lane, packed(build([(key, b"value", []) for key in KEYS]), codec), build([(b"c", b"x", [])])
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     while (found := await described(settings, lane, 0, 6)) != LEFT:
         assert time.monotonic() < deadline, found
         await asyncio.sleep(1)

@@ -17,6 +17,7 @@ from gateway.adapters.settings import Settings
 from gateway.errors import ConfigurationError
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import Worker, publish, simulate, wait_until_accounted, with_short_sessions
+from tests.patience import PATIENCE_S
 from tests.ports import neighbouring_ports
 
 
@@ -33,7 +34,7 @@ def two_workers(settings: Settings, **environment: str) -> Iterator[Worker]:
 
 
 def answers(port: int) -> bool:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=PATIENCE_S) as answer:
         return bool(answer.status == 200)
 
 
@@ -44,7 +45,7 @@ async def test_workers_share_lanes_restart_and_drain_together(settings: Settings
     with two_workers(settings, GATEWAY_WEB__ENABLED="true", GATEWAY_WEB__PORT=str(port)) as both:
         await asyncio.to_thread(both.wait_for, "relay.starting", 2)
         await publish(settings, records[:1500])
-        await wait_until_accounted(settings, 1500, 60)
+        await wait_until_accounted(settings, 1500)
         assert answers(port)
         assert answers(port + 1)
         pids = [int(str(line["pid"])) for line in both.events("relay.starting")]
@@ -55,7 +56,7 @@ async def test_workers_share_lanes_restart_and_drain_together(settings: Settings
         os.kill(pids[0], signal.SIGKILL)
         await publish(settings, records[1500:])
         await asyncio.to_thread(both.wait_for, "relay.starting", 3)
-        (await wait_until_accounted(settings, 3000, 60)).assert_proper(3000)
+        (await wait_until_accounted(settings, 3000)).assert_proper(3000)
         (ended,) = both.events("worker.ended")
         assert pids[0] in {line["pid"] for line in both.events("relay.starting") if line["process"] == ended["process"]}
         # Who has a lane shows in the one log of both: each line says which process wrote it.
@@ -70,7 +71,7 @@ async def test_workers_share_lanes_restart_and_drain_together(settings: Settings
 def test_a_configuration_error_ends_all_workers(settings: Settings) -> None:
     with two_workers(settings) as both:  # there are no topics
         assert both.process is not None
-        assert both.process.wait(60) == ConfigurationError.exit_code
+        assert both.process.wait(PATIENCE_S) == ConfigurationError.exit_code
         assert "gateway topics apply" in both.log.read_text(encoding="utf-8")
         assert not both.events("worker.ended")
 

@@ -36,6 +36,7 @@ from gateway.adapters import aiokafka_patches, fetch_patches
 from gateway.adapters.kafka import client_options
 from gateway.adapters.settings import load_settings, packaged_config
 from tests.batches import ATTRIBUTES, build, change, rows, seal, with_bad_header
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 NOWHERE = "127.0.0.1:1"
@@ -127,7 +128,7 @@ async def test_only_our_patch_closes_a_cancelled_bootstrap(is_patched: bool, mon
         async with half_silent_broker(asked) as port:
             client = AIOKafkaClient(bootstrap_servers=f"127.0.0.1:{port}")
             connecting = asyncio.create_task(client.bootstrap())
-            await asyncio.wait_for(asked.wait(), 10)
+            await asyncio.wait_for(asked.wait(), PATIENCE_S)
             connecting.cancel()
             await asyncio.wait([connecting])
             assert connecting.cancelled()

@@ -25,6 +25,7 @@ from gateway.adapters.settings import Settings
 from gateway.cli.main import app
 from gateway.contract.headers import CONTENT_TYPE
 from gateway.contract.outputs import Output, output_parts, outputs_digest
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -355,7 +356,7 @@ def test_bash_completes(typed: str, offered: str) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.stdout.split() == [offered]
@@ -363,7 +364,7 @@ def test_bash_completes(typed: str, offered: str) -> None:
 
 def test_the_wheel_is_typed(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=PATIENCE_S)
     (wheel,) = tmp_path.glob("*.whl")
     names = ZipFile(wheel).namelist()
     assert "gateway/py.typed" in names
@@ -383,7 +384,12 @@ def test_hooks_run_what_make_check_runs() -> None:
 
 def run_gateway(*arguments: str, expect: int = 0) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "gateway", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "gateway", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert done.returncode == expect, done.stderr
     return done.stdout

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 PARENT = """
 import os, time
 from gateway.operate.lane_pool import run_lanes
@@ -38,7 +40,7 @@ def test_processes_of_a_pool_end_with_their_parent(how: signal.Signals) -> None:
         assert all(map(runs, children))
         parent.send_signal(how)
         parent.wait()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while any(map(runs, children)):
             assert time.monotonic() < deadline, "they still wait for work"
             time.sleep(0.05)

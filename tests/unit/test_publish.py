@@ -21,6 +21,7 @@ from gateway.operate.publish import lines as publish_lines
 from gateway.operate.publish import load_mapping
 from gateway.operate.publish.checking import NotMappedError
 from gateway.operate.publish.lines import read_lines
+from tests.patience import PATIENCE_S
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "mapping"
 
@@ -132,7 +133,7 @@ def test_piped_lines_are_published_at_once_until_interrupted() -> None:
             process.stdin.flush()
             assert json.loads(process.stdout.readline())["id"] == f"e{number}"  # while the pipe stays open
         process.send_signal(signal.SIGINT)
-        assert process.wait(120) == 130
+        assert process.wait(PATIENCE_S) == 130
 
 
 async def test_lines_are_whole_whatever_the_chunks(tmp_path: Path) -> None:

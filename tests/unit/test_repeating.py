@@ -14,6 +14,7 @@ from gateway.adapters.metrics_server import serving_metrics
 from gateway.adapters.repeating import repeat_until, set_by_signals
 from gateway.adapters.settings import WebSettings
 from gateway.errors import ConfigurationError
+from tests.patience import PATIENCE_S
 
 
 async def test_a_signal_ends_the_task_that_runs() -> None:
@@ -30,7 +31,7 @@ async def test_a_signal_ends_the_task_that_runs() -> None:
             cancelled.append(True)
             raise
 
-    await asyncio.wait_for(repeat_until(set_by_signals(signal.SIGTERM), work, 0.05), 10)
+    await asyncio.wait_for(repeat_until(set_by_signals(signal.SIGTERM), work, 0.05), PATIENCE_S)
     asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
     assert (len(done), cancelled) == (3, [True])
     assert done[1] - done[0] >= 0.05
@@ -46,7 +47,7 @@ async def test_a_pause_is_counted_from_start_or_end(*, counts_pauses: bool, leas
         if len(began) == 2:
             stopping.set()
 
-    await asyncio.wait_for(repeat_until(stopping, work, 0.3, counts_pauses=counts_pauses), 10)
+    await asyncio.wait_for(repeat_until(stopping, work, 0.3, counts_pauses=counts_pauses), PATIENCE_S)
     assert began[1] - began[0] >= least_s - 0.01
     assert counts_pauses or began[1] - began[0] < 0.5
 
@@ -56,7 +57,7 @@ async def test_what_the_task_raises_ends_it() -> None:
         raise ValueError("a defect")
 
     with pytest.raises(ValueError, match="a defect"):
-        await asyncio.wait_for(repeat_until(asyncio.Event(), work, 60), 10)
+        await asyncio.wait_for(repeat_until(asyncio.Event(), work, 60), PATIENCE_S)
 
 
 def test_metrics_are_served_as_long_as_it_lasts() -> None:
@@ -68,7 +69,7 @@ def test_metrics_are_served_as_long_as_it_lasts() -> None:
     web = WebSettings(enabled=True, host="127.0.0.1", port=port)
     for _ in range(2):  # the port is free again after each
         with serving_metrics(web, registry):
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_S) as answer:
                 assert b"gateway_tests_total 1.0" in answer.read()
             with pytest.raises(ConfigurationError, match=rf"127\.0\.0\.1:{port}"), serving_metrics(web, registry):
                 pytest.fail("two listen at one port")

@@ -13,6 +13,7 @@ import pytest
 
 from gateway.adapters.tables import Column, columns_that_fit, print_table
 from gateway.core.words import count_of
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = (
@@ -48,7 +49,9 @@ def drawn(width: int) -> list[str]:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
     environment |= {"TERM": "xterm", "NO_COLOR": "1"}
-    subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, stdout=theirs, check=True, env=environment, timeout=60)
+    subprocess.run(
+        [sys.executable, "-c", PROGRAM], cwd=ROOT, stdout=theirs, check=True, env=environment, timeout=PATIENCE_S
+    )
     text = os.read(ours, 65536).decode()
     os.close(ours)
     os.close(theirs)

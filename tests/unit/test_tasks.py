@@ -3,6 +3,7 @@
 import asyncio
 
 from gateway.adapters.tasks import end_tasks
+from tests.patience import PATIENCE_S
 
 
 async def test_a_task_that_swallows_its_cancellation_is_ended() -> None:
@@ -20,5 +21,5 @@ async def test_a_task_that_swallows_its_cancellation_is_ended() -> None:
 
     task = asyncio.create_task(work())
     await asyncio.sleep(0)
-    await asyncio.wait_for(end_tasks(task), 10)
+    await asyncio.wait_for(end_tasks(task), PATIENCE_S)
     assert (task.cancelled(), swallowed) == (True, 2)

@@ -17,6 +17,7 @@ from gateway.core.province import Province
 from gateway.feedback.page.live import Bucket
 from gateway.operate.top import read_keys
 from gateway.operate.top_view import Picture, draw
+from tests.patience import PATIENCE_S
 
 
 def drawn(picture: Picture, width: int) -> list[str]:
@@ -85,5 +86,5 @@ async def test_keys_pressed_before_the_start_still_count(monkeypatch: pytest.Mon
     with os.fdopen(theirs, encoding="ascii") as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
         with read_keys(pressed.set):
-            await asyncio.wait_for(pressed.wait(), 5)
+            await asyncio.wait_for(pressed.wait(), PATIENCE_S)
     os.close(ours)

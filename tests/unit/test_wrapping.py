@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.adapters.wrapping import columns_of, lay_out
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -68,7 +69,9 @@ def test_every_way_to_a_terminal_wraps_alike() -> None:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
     environment |= {"TERM": "xterm", "NO_COLOR": "1"}
-    subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, stdout=theirs, check=True, env=environment, timeout=60)
+    subprocess.run(
+        [sys.executable, "-c", PROGRAM], cwd=ROOT, stdout=theirs, check=True, env=environment, timeout=PATIENCE_S
+    )
     text = os.read(ours, 65536).decode()
     os.close(ours)
     os.close(theirs)

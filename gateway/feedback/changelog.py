@@ -67,6 +67,11 @@ def position_key(partition: int) -> str:
     return f"{partition}/@"
 
 
+def partition_of(key: str) -> int:
+    """Return the changelog's partition that ``key`` names."""
+    return int(key.partition("/")[0])
+
+
 class ChangelogReader(Generic[T]):
     """Reads the records of one table's changelog; ``kind`` is the class of its shares."""
 
@@ -79,7 +84,7 @@ class ChangelogReader(Generic[T]):
         """Read a record; None if this version did not write it. Never raises."""
         try:
             key = (record.key or b"").decode()
-            if int(key.partition("/")[0]) != record.partition:
+            if partition_of(key) != record.partition:
                 return None
             if _POSITION.fullmatch(key):
                 return self._decode_position(record.value or b"")

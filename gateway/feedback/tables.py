@@ -17,7 +17,7 @@ from gateway.adapters.settings import Settings
 from gateway.adapters.waiting import WaitingLog
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.feedback.beginning import Beginning, ChangelogState, SourceLog, find_beginning, what_is_lost
-from gateway.feedback.changelog import Position, ReadTable, count_keys, encode, position_key
+from gateway.feedback.changelog import Position, ReadTable, count_keys, encode, partition_of, position_key
 from gateway.feedback.prepare import prepare_topics
 from gateway.feedback.state import read_table
 
@@ -74,7 +74,7 @@ class ShareTable(faust.Table[str, Any]):
 
     def partition_for_key(self, key: str) -> int:
         """Return the partition that the key names."""
-        return int(key.partition("/")[0])
+        return partition_of(key)
 
     def send_changelog(self, *args: Any, **kwargs: Any) -> Any:
         """Send as Faust does; keep the write's future for `written`."""
@@ -151,11 +151,25 @@ class ShareTable(faust.Table[str, Any]):
     def _hold(self, generation: int, found: ReadTable[Any], ends: dict[int, int]) -> None:
         if generation != self.app.consumer_generation_id:
             return
+        kept = {each: self._ends[each] for each in ends if self._has_lost(each, ends[each], found.positions.get(each))}
+        shares = {key: value for key, value in self.data.items() if partition_of(key) in kept}
+        shares |= {key: value for key, value in found.shares.items() if partition_of(key) not in kept}
         self.data.clear()
-        for key, value in found.shares.items():
+        for key, value in shares.items():
             self.data[key] = value
-        self._positions, self._ends = found.positions, ends
+        self._positions = found.positions | {each: self._positions[each] for each in kept}
+        self._ends = ends
         self.holds = generation
+        for each, known in kept.items():
+            self._write_again(each, ends[each], known)
+
+    def _has_lost(self, partition: int, end: int, found: Position | None) -> bool:
+        """Tell whether the changelog's ``partition`` was deleted or cut since this worker held it, and nobody has
+        written it again: then what is held here is all that is left of it."""
+        held = self._positions.get(partition)
+        if held is None or end >= self._ends.get(partition, 0):
+            return False
+        return found is None or any(found.next.get(topic, 0) < offset for topic, offset in held.next.items())
 
     def begin(self, sources: Mapping[TopicPartition, SourceLog]) -> dict[TopicPartition, int]:
         """Return where the counting of each source begins: where the changelog says; again from the log's
@@ -269,11 +283,11 @@ class ShareTable(faust.Table[str, Any]):
         before (``known``): somebody deleted it, or its log was cut back."""
         for each in known.keys() & self.known_ends().keys():
             if ends[each] < known[each]:
-                why = f"it ends at {ends[each]}, and was written up to {known[each]}"
-                self._say_lost(each.partition, why, "this worker writes it again, whole")
-                self._write_all(each.partition)
+                self._write_again(each.partition, ends[each], known[each])
 
-    def _write_all(self, partition: int) -> None:
+    def _write_again(self, partition: int, end: int, known: int) -> None:
+        why = f"it ends at {end}, and was written up to {known}"
+        self._say_lost(partition, why, "this worker writes it again, whole")
         self._ends[partition] = 0
         prefix = f"{partition}/"
         for key in [key for key in self.data if key.startswith(prefix)]:

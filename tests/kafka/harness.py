@@ -24,6 +24,9 @@ from gateway.errors import BrokerUnreachableError
 from gateway.operate.simulate import Simulated, Simulator
 from tests.patience import PATIENCE_S
 
+OPEN_S = 5.0
+"""How long to wait for the end of a transaction that may stay open."""
+
 
 class Worker:
     """One ``gateway run`` (or ``feedback run``) process with a log of its own."""
@@ -210,18 +213,26 @@ async def read_account(settings: Settings) -> Account:
 
 
 async def read_topics(settings: Settings, names: Iterable[str]) -> AsyncIterator[object]:
-    """Every committed record of the topics as they stand."""
+    """Every committed record of the topics as they stand.
+
+    A broker says that a transaction is committed before each partition has the marker of it: what stands behind the
+    last marker is waited for, as far as it is no transaction that somebody leaves open.
+    """
     partitions = await kafka.partitions_of(settings, list(names))
+    async with kafka.consumer(settings, isolation_level="read_uncommitted") as consumer:
+        written = await consumer.end_offsets(partitions)
     async with kafka.consumer(settings) as consumer:
         consumer.assign(partitions)
         await consumer.seek_to_beginning()
         ends = await consumer.end_offsets(partitions)
-        unread = {partition for partition in partitions if ends[partition] > 0}
+        given_up = time.monotonic() + OPEN_S
+        unread = {partition for partition in partitions if written[partition] > 0}
         while unread:
             for batch in (await consumer.getmany(*unread, timeout_ms=500)).values():
                 for record in batch:
                     yield record
-            unread = {partition for partition in unread if await consumer.position(partition) < ends[partition]}
+            awaited = written if time.monotonic() < given_up else ends
+            unread = {partition for partition in unread if await consumer.position(partition) < awaited[partition]}
 
 
 async def wait_until_accounted(

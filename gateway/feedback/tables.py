@@ -164,8 +164,8 @@ class ShareTable(faust.Table[str, Any]):
             self._write_again(each, ends[each], known)
 
     def _has_lost(self, partition: int, end: int, found: Position | None) -> bool:
-        """Tell whether the changelog's ``partition`` was deleted or cut since this worker held it, and nobody has
-        written it again: then what is held here is all that is left of it."""
+        """Tell whether the changelog's ``partition`` was deleted or cut since this worker held it, and
+        nobody has written it again: then what is held here is all that is left of it."""
         held = self._positions.get(partition)
         if held is None or end >= self._ends.get(partition, 0):
             return False

@@ -168,7 +168,10 @@ UNSEEN = """
 
 
 def wait_for_a_stream(page: Page) -> None:
-    """Until the page has opened one. (Playwright's own waiting evaluates text, which the page's policy refuses.)"""
+    """Until the page has opened one.
+
+    Playwright's own waiting evaluates text, which the page's policy refuses.
+    """
     deadline = time.monotonic() + PATIENCE_S
     while not page.evaluate("window.source !== undefined"):
         assert time.monotonic() < deadline

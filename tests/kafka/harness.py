@@ -215,8 +215,8 @@ async def read_account(settings: Settings) -> Account:
 async def read_topics(settings: Settings, names: Iterable[str]) -> AsyncIterator[object]:
     """Every committed record of the topics as they stand.
 
-    A broker says that a transaction is committed before each partition has the marker of it: what stands behind the
-    last marker is waited for, as far as it is no transaction that somebody leaves open.
+    A broker says that a transaction is committed before each partition has the marker of it: what stands
+    behind the last marker is waited for, as far as it is no transaction that somebody leaves open.
     """
     partitions = await kafka.partitions_of(settings, list(names))
     async with kafka.consumer(settings, isolation_level="read_uncommitted") as consumer:

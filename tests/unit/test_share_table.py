@@ -1,5 +1,5 @@
-"""A table's changelog was deleted or cut, and the group shares its partitions out again before this worker has
-written it anew."""
+"""A table's changelog was deleted or cut, and the group shares its partitions out again before this worker
+has written it anew."""
 
 from typing import Any
 

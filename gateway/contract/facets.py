@@ -1,6 +1,5 @@
 """What a ledger entry counts by: outcome, row, channel, scenario, region and primary reason."""
 
-from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.core.decision import Decision, Duplicate, Forward, Outcome, Reject
@@ -41,10 +40,6 @@ def facets_of_repeated(region: str) -> Facets:
 
 
 def _facets_of_listing(outcome: str, listing: Listing, reason: str | None) -> Facets:
-    return (_remembered_facets if listing.shown.recurs else _make_facets)(outcome, listing, reason)
-
-
-def _make_facets(outcome: str, listing: Listing, reason: str | None) -> Facets:
     region = listing.shown.region_code
     if not isinstance(listing, Listed):
         return Facets(outcome, None, None, None, None, region, reason)
@@ -57,6 +52,3 @@ def _make_facets(outcome: str, listing: Listing, reason: str | None) -> Facets:
         region,
         reason,
     )
-
-
-_remembered_facets = lru_cache(maxsize=32_768)(_make_facets)

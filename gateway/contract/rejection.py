@@ -1,7 +1,6 @@
 """The rejection: sent back to the province that published, it says why its event was not forwarded, and who
 can put it right."""
 
-from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -102,41 +101,20 @@ def build_rejection(decision: Reject) -> bytes:
     return build_record(REJECTED_TYPE, record_id(decision.digest), proof.received, data, reading.carried)
 
 
-# Parts that recur in very many records are encoded once and remembered, unless they are long: a nested
-# msgspec.Raw is copied as it stands.
-
-
-def _reason(reason: Reason) -> msgspec.Raw:
-    is_long = len(reason.field) + len(reason.found or "") > _LONG_REASON
-    return _encode_reason(reason) if is_long else _remembered_reason(reason)
-
-
-def _encode_reason(reason: Reason) -> msgspec.Raw:
-    return msgspec.Raw(
-        encode(
-            {
-                "code": reason.code.value,
-                "field": reason.field,
-                "found": reason.found,
-                "accepted": reason.accepted,
-                "message": {"zh": reason.zh, "en": reason.en},
-                "responsible_units": reason.units,
-            }
-        )
-    )
-
-
-_remembered_reason = lru_cache(maxsize=4096)(_encode_reason)
+def _reason(reason: Reason) -> dict[str, Any]:
+    return {
+        "code": reason.code.value,
+        "field": reason.field,
+        "found": reason.found,
+        "accepted": reason.accepted,
+        "message": {"zh": reason.zh, "en": reason.en},
+        "responsible_units": reason.units,
+    }
 
 
 def encode_nearest_row(listing: Listing | None) -> bytes:
     """Encode the row that lists the certificate or comes closest, and the event compared with it, as it
     stands behind ``NEAREST_ROW``."""
-    is_long = listing is not None and not listing.shown.recurs
-    return _encode_nearest_row(listing) if is_long else _remembered_nearest_row(listing)
-
-
-def _encode_nearest_row(listing: Listing | None) -> bytes:
     nearest: Any = listing if isinstance(listing, Listed) else listing and listing.nearest
     if listing is None or nearest is None:
         return b"null"
@@ -151,9 +129,6 @@ def _encode_nearest_row(listing: Listing | None) -> bytes:
             "checks": [_dimension(each) for each in nearest.comparison.all],
         }
     )
-
-
-_remembered_nearest_row = lru_cache(maxsize=4096)(_encode_nearest_row)
 
 
 def _dimension(dimension: Dimension) -> dict[str, Any]:

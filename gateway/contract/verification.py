@@ -1,7 +1,6 @@
 """The verification record: sent to the other province, it says that a certificate was shown there and is
 recognised."""
 
-from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -29,7 +28,7 @@ from gateway.contract.envelope import (
     record_id,
 )
 from gateway.core.decision import Forward
-from gateway.core.event import Wording
+from gateway.core.event import Display
 from gateway.core.recognition import Listed
 
 VERIFIED_TYPE = "cn.chuanyu.certificate.verified.v1"
@@ -167,32 +166,28 @@ def build_verification(decision: Forward) -> bytes:
             valid_until=certificate.valid_until,
         ),
         holder=SentHolder(holder.kind, holder.ref, holder.name_masked),
-        display=(_remembered_display if listing.shown.recurs else _display)(listing, reading.wording),
+        display=_display(listing, event.data.display),
         decision=proof,
     )
     return build_record(VERIFIED_TYPE, record_id(decision.digest), proof.received, data, reading.carried)
 
 
-def _display(listing: Listed, wording: Wording) -> msgspec.Raw:
+def _display(listing: Listed, display: Display) -> msgspec.Raw:
     """Encode where and to whom it was shown, with the list's own channel and scenario."""
-    shown, code = listing.shown, listing.comparison.scenario.canonical
+    code = listing.comparison.scenario.canonical
     return msgspec.Raw(
         encode(
             {
                 "channel": listing.comparison.channel.canonical,
                 "scenario": {"code": code, "text": listing.row.scenario_text(code)},
-                "matter_name": wording.matter_name,
-                "matter_code": wording.matter_code,
-                "region_code": shown.region_code,
-                "verifier_name": shown.verifier_name,
-                "verifier_code": wording.verifier_code,
+                "matter_name": display.matter_name,
+                "matter_code": display.matter_code,
+                "region_code": display.region_code,
+                "verifier_name": display.verifier_name,
+                "verifier_code": display.verifier_code,
             }
         )
     )
-
-
-# The same in very many records, and encoded once for them: a nested msgspec.Raw is copied as it stands.
-_remembered_display = lru_cache(maxsize=16_384)(_display)
 
 
 _decode = msgspec.json.Decoder(SentVerification).decode

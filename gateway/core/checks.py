@@ -3,7 +3,8 @@ words.
 
 A check returns what it found wrong, nothing where the event passes it. All checks are made and all findings
 reported. A check looks at one thing only: at the event's facts, at its signature's status, or at what the
-list says of it. What the last two find is the same for very many events, and is remembered.
+list says of it. What the last two find is the same for very many events, and the
+native kernel repeats it.
 """
 
 from collections.abc import Callable

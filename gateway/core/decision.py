@@ -13,7 +13,7 @@ from gateway import __version__
 from gateway.core.checks import Facts
 from gateway.core.dead_letter_codes import DeadLetterCode
 from gateway.core.digest import sha256
-from gateway.core.event import Identity, Reading, Valid
+from gateway.core.event import Identity, Reading, Valid, shown_of
 from gateway.core.province import SOURCES, Province
 from gateway.core.reasons import Code, Reason, find_reasons, reason_of
 from gateway.core.recognition import Listed, Listing, Recognition, RowRef
@@ -188,7 +188,7 @@ def _check(
 ) -> Forward | Reject:  # fmt: skip
     shown_on = china_date(reading.shown_at)
     list_digest = recognition.edition_on(shown_on).digest
-    listing = recognition.listing(shown_on, reading.wording.shown[province])
+    listing = recognition.listing(shown_on, shown_of(reading.event, province))
     facts = Facts(
         reading.event, province, reading.shown_at, shown_on, received_at * 1000, id_reused, signature, listing
     )

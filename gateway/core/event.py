@@ -1,8 +1,7 @@
 """A display event as the rules see it, and what reading a record came to. ``gateway.contract.display_event``
 reads them.
 
-Fields stand in alphabetical order, that of canonical JSON. Nothing here can be part of a reference cycle, so
-the garbage collector need not look for one (``gc=False``).
+Nothing here can be part of a reference cycle, so the garbage collector need not look for one (``gc=False``).
 """
 
 from collections.abc import Mapping
@@ -68,22 +67,13 @@ class Event(msgspec.Struct, kw_only=True, gc=False):
     type: str
 
 
-class Wording(msgspec.Struct, frozen=True, eq=False):
-    """The words of an event that recur in very many: all but its id, instants, holder and identifier.
-
-    ``is_valid`` says whether their shapes are the contract's, ``is_personal`` whether one holds a personal
-    number. ``shown`` is what the list has a say in, by the province that published: the same object each
-    time, so that lookups go by identity, unless the words are long.
-    """
-
-    is_valid: bool
-    is_personal: bool
-    shown: Mapping[Province, Shown]
-    type_code: str | None
-    issuer_code: str | None
-    verifier_code: str | None
-    matter_name: str | None
-    matter_code: str | None
+def shown_of(event: Event, province: Province) -> Shown:
+    """Return what the list has a say in, of an event that ``province`` published."""
+    certificate, display = event.data.certificate, event.data.display
+    return Shown(
+        province, certificate.type_name, certificate.issuer_name, display.channel, display.scenario,
+        display.region_code, display.verifier_name,
+    )  # fmt: skip
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
@@ -112,17 +102,20 @@ class Valid(msgspec.Struct, frozen=True, gc=False):
     """A record that holds an event which keeps the schema; ``shown_at`` is its time in microseconds since
     the epoch.
 
-    ``identity`` is what repetitions of it are recognised by. Two events with equal ``content_digest`` say
-    the same, in whatever mode and spelling they came: it is over the canonical form without nulls, media
-    type, signature and trace context, with ``time`` as an instant.
+    Two events with equal ``content_digest`` say the same, in whatever mode and spelling they came: it is
+    over the canonical form without nulls, media type, signature and trace context, with ``time`` as an
+    instant.
     """
 
-    identity: Identity
     event: Event
-    wording: Wording
     shown_at: int
     content_digest: str
     carried: Carried
+
+    @property
+    def identity(self) -> Identity:
+        """What repetitions of the event are recognised by."""
+        return Identity(self.event.source, self.event.id, self.event.data.holder.ref)
 
     @property
     def id(self) -> str:

@@ -3,7 +3,6 @@ ways."""
 
 import re
 import unicodedata
-from functools import lru_cache
 
 # Quotation marks of Chinese and Western typography, and what PDFs leave between characters (zero-width, BOM,
 # soft hyphen).
@@ -12,25 +11,15 @@ _APP_SUFFIX = re.compile(r"(?:APP|移动端|客户端)$", re.IGNORECASE)
 _STATE_PREFIX = "中华人民共和国"
 
 
-_REMEMBERED_LENGTH = 100
-
-
 def normalise(name: str) -> str:
     """Return ``name`` as it is compared: NFKC, without spaces, quotes and a trailing APP/移动端/客户端.
 
     A name that is nothing but such a suffix keeps it.
     """
-    return _remembered(name) if len(name) <= _REMEMBERED_LENGTH else _normalise(name)
-
-
-def _normalise(name: str) -> str:
     text = _DROPPED.sub("", unicodedata.normalize("NFKC", name))
     while (shorter := _APP_SUFFIX.sub("", text)) != text and shorter:
         text = shorter
     return text
-
-
-_remembered = lru_cache(maxsize=16_384)(_normalise)
 
 
 def normalise_certificate(name: str) -> str:

@@ -91,7 +91,7 @@ def holds_personal_identifier(identifier: str) -> bool:
     match = SHAPE.fullmatch(identifier.removeprefix(OID))
     if match is None:
         return holds_personal_number(identifier)
-    return _is_personal_issuer(match["issuer"]) or holds_personal_number(match["serial"])
+    return holds_personal_code(match["issuer"]) or holds_personal_number(match["serial"])
 
 
 def is_credit_code(text: str) -> bool:
@@ -102,9 +102,6 @@ def is_credit_code(text: str) -> bool:
 def is_masked(name: str) -> bool:
     """Tell whether ``name`` carries a mask character (``*``, ``＊``, ``某``, ``○``)."""
     return not _MASKS.isdisjoint(name)
-
-
-_is_personal_issuer = lru_cache(maxsize=4096)(holds_personal_code)  # few issuers, of many certificates
 
 
 def _found_folded(text: str) -> bool:

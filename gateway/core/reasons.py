@@ -9,7 +9,6 @@ page's filters and the reference all follow from this table: a new check is a fu
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 
 import msgspec
 
@@ -47,7 +46,8 @@ class SignatureCheck:
 
 @dataclass(frozen=True, slots=True)
 class ListingCheck:
-    """A check of what the list says; it must look at nothing else, because its answer is remembered."""
+    """A check of what the list says; it must look at nothing else, because the native kernel repeats its
+    answer."""
 
     find: Callable[[Listing], Findings]
 
@@ -270,8 +270,7 @@ _RANK = {code: rank for rank, code in enumerate(Code)}
 
 def find_reasons(facts: Facts) -> Reasons:
     """Make all checks; return what they find, the primary reason first."""
-    in_listing = _found_in_recurring_listing if facts.listing.shown.recurs else _found_in_listing
-    reasons = in_listing(facts.listing) + _found_in_signature(facts.signature, facts.province)
+    reasons = _found_in_listing(facts.listing) + _found_in_signature(facts.signature, facts.province)
     for code, find in _EVENT_CHECKS:
         if findings := find(facts):
             reasons += tuple(reason_of(code, each, facts.province, _row_of(facts.listing)) for each in findings)
@@ -293,7 +292,6 @@ def _row_of(listing: Listing) -> RowIndex | None:
     return listing.row if isinstance(listing, Listed) else None
 
 
-@lru_cache(maxsize=2 * len(SignatureStatus))
 def _found_in_signature(status: SignatureStatus, province: Province) -> Reasons:
     return tuple(reason_of(code, each, province) for code, find in _SIGNATURE_CHECKS for each in find(status))
 
@@ -303,10 +301,6 @@ def _found_in_listing(listing: Listing) -> Reasons:
     return tuple(reason_of(code, each, province, row) for code, find in _LISTING_CHECKS for each in find(listing))
 
 
-_found_in_recurring_listing = lru_cache(maxsize=32_768)(_found_in_listing)
-
-
-@lru_cache(maxsize=4096)
 def recipients_of(recipient: Recipient, province: Province | None, row: RowIndex | None) -> tuple[str, ...]:
     """Return the recipients of a reason: the row's issuers where they are resolved, else the centres."""
     if recipient is Recipient.PLATFORM:

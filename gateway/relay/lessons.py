@@ -9,7 +9,7 @@ from typing import TypeGuard
 import msgspec
 
 from gateway.core.decision import Decision, Forward, Reject
-from gateway.core.event import Identity, Valid
+from gateway.core.event import Valid
 from gateway.core.province import Province
 from gateway.core.reasons import Code, EventCheck, Reason
 from gateway.core.recognition import Listed, Recognition, RowIndex
@@ -110,21 +110,19 @@ def mark(decision: Forward | Reject) -> Forward | Reject:
         raise TypeError("only what the list was asked about is repeated")
     event, data = reading.event, reading.event.data
     certificate = replace(data.certificate, **MARKS.certificate)
+    display = replace(data.display, **MARKS.display)
     holder = replace(data.holder, ref=MARKS.own["ref"], name_masked=MARKS.own["name_masked"])
     twin = replace(
-        event, id=MARKS.own["id"], time=MARKS.own["time"], data=replace(data, certificate=certificate, holder=holder)
-    )
+        event, id=MARKS.own["id"], time=MARKS.own["time"],
+        data=replace(data, certificate=certificate, display=display, holder=holder),
+    )  # fmt: skip
     digests = {name: f"sha256:{mark}" for name, mark in MARKS.digests.items()}
     found = {"reasons": tuple(map(_marked_reason, decision.reasons))} if isinstance(decision, Reject) else {}
     return replace(
         decision,
         **found,
         received_at=MARKS.received, input_digest=digests["input"], digest=digests["decision"],
-        listing=replace(listing, shown=listing.shown._replace(recurs=False)),  # nobody else's to remember
-        reading=replace(
-            reading, identity=Identity(event.source, twin.id, holder.ref), content_digest=digests["content"],
-            carried={MARKS.carried: 0}, event=twin, wording=replace(reading.wording, **MARKS.display),
-        ),
+        reading=replace(reading, content_digest=digests["content"], carried={MARKS.carried: 0}, event=twin),
     )  # fmt: skip
 
 

@@ -1,5 +1,4 @@
-"""Reads a Kafka record's bytes: a display event, or what is wrong with it. The plain reader; ``fast_reader``
-is its twin."""
+"""Reads a Kafka record's bytes: a display event, or what is wrong with it."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -7,6 +6,7 @@ from itertools import islice
 from types import EllipsisType
 from typing import Any
 
+import msgspec
 from pydantic import ValidationError
 
 from gateway.contract.data_encoding import DATA_BASE64, DATACONTENTTYPE, JSON_TYPE, decode_base64, same_media_type
@@ -15,14 +15,6 @@ from gateway.contract.display_event.extensions import (
     carried_if_valid,
     content_of,
     problem_of,
-)
-from gateway.contract.display_event.fast_reader import (
-    holds_personal,
-    identity_of,
-    read_event_fast,
-    to_event,
-    to_event_fast,
-    wording_of,
 )
 from gateway.contract.display_event.model import DATE, MAX_EVENT_BYTES, MAX_ID_LENGTH, DisplayEvent
 from gateway.contract.headers import (
@@ -37,7 +29,7 @@ from gateway.contract.strict_json import Document, NotJsonError, read
 from gateway.core.digest import canonical, sha256
 from gateway.core.event import Event, Found, Invalid, Reading, UnreadableError, Valid
 from gateway.core.privacy import holds_personal_code, holds_personal_identifier, holds_personal_number
-from gateway.core.times import RFC3339, parse_instant
+from gateway.core.times import RFC3339
 
 _CONTEXT = frozenset({*DisplayEvent.model_fields, DATA_BASE64})
 _DATA = ("data", DATA_BASE64)
@@ -97,7 +89,7 @@ _HOLDS_PERSONAL: Mapping[tuple[str | int, ...], Callable[[str], bool]] = {
     ("data", "display", "verifier_code"): holds_personal_code,
 }
 """How a field is looked at in which not everything that looks like a person's number is one; as
-``holds_personal`` does."""
+``_holds_personal`` does."""
 _MISNAMED = "attributes in headers are not read where their names do not begin with ce_, in lower case"
 _OTHER_PROBLEM = ("取值不符合约定", "does not match the schema")
 
@@ -109,18 +101,12 @@ def read_event(raw: bytes, headers: Headers = (), *, key: bytes | EllipsisType |
     """
     if _size(raw, headers, key) > MAX_EVENT_BYTES:
         raise UnreadableError("TOO_LARGE", f"larger than {MAX_EVENT_BYTES} bytes")
-    in_binary_mode = bool(headers) and is_binary(headers)
-    # Nearly every event is as it should be, and the fast reader knows; whatever else there is takes the
-    # plain one.
-    fast = None if in_binary_mode else read_event_fast(raw)
-    if fast is not None and (key is ... or key == fast.event.data.holder.ref.encode()):
-        return fast
     try:
-        return read_event_plainly(raw, headers if in_binary_mode else (), key=key)
-    except UnreadableError as error:
-        if headers and has_misnamed_attributes(headers):
-            raise UnreadableError(error.code, f"{error}; {_MISNAMED}") from None
-        raise
+        document = _read_binary(raw, headers) if headers and is_binary(headers) else _read_structured(raw)
+        return _read_document(document, key)
+    except (NotJsonError, UnreadableError) as error:
+        more = f"; {_MISNAMED}" if headers and has_misnamed_attributes(headers) else ""
+        raise UnreadableError(error.code, f"{error}{more}") from None
 
 
 def _size(raw: bytes, headers: Headers, key: bytes | EllipsisType | None) -> int:
@@ -131,13 +117,7 @@ def _size(raw: bytes, headers: Headers, key: bytes | EllipsisType | None) -> int
     return size + sum(len(name.encode("utf-8", "surrogatepass")) + len(value or b"") for name, value in headers)
 
 
-def read_event_plainly(raw: bytes, headers: Headers = (), *, key: bytes | EllipsisType | None = ...) -> Reading:
-    """Read one record as ``read_event`` does, by the models alone; ``headers`` only where it is in binary
-    mode."""
-    try:
-        document = _read_binary(raw, headers) if headers else _read_structured(raw)
-    except NotJsonError as error:
-        raise UnreadableError(error.code, str(error)) from None
+def _read_document(document: Document, key: bytes | EllipsisType | None) -> Reading:
     attributes = document.value
     if not isinstance(attributes, dict):
         raise UnreadableError("NOT_A_CLOUDEVENT", "the JSON text is not an object")
@@ -147,13 +127,14 @@ def read_event_plainly(raw: bytes, headers: Headers = (), *, key: bytes | Ellips
     if not _is_repeatable(source):
         raise _unreadable("source")
     extensions = {name: attributes[name] for name in attributes.keys() - _CONTEXT}
-    content_digest = sha256(canonical(content_of(attributes)))
-    event, broken = _validate(attributes, document)
-    if event is not None and (key is ... or key == event.data.holder.ref.encode()):
-        carried, wording = carried_if_valid(extensions), wording_of(event)
-        if carried is not None and not holds_personal(event, wording):
-            shown_at = parse_instant(event.time) or 0
-            return Valid(identity_of(event), event, wording, shown_at, content_digest, carried)
+    content = content_of(attributes)
+    content_digest = sha256(canonical(content))
+    broken = _find_broken(attributes)
+    if broken is None and not document.flaws:
+        event, carried = msgspec.convert(attributes, Event), carried_if_valid(extensions)
+        is_its_key = key is ... or key == event.data.holder.ref.encode()
+        if is_its_key and carried is not None and not _holds_personal(event):
+            return Valid(event, content["time"], content_digest, carried)
     problems = _problems(attributes, document, key, broken)
     return Invalid(event_id, source, content_digest, carried_although_invalid(extensions), problems)
 
@@ -242,17 +223,30 @@ def _is_repeatable(text: str) -> bool:
     return len(text) <= MAX_ID_LENGTH and text.isprintable() and not holds_personal_number(text)
 
 
-def _validate(attributes: dict[str, Any], document: Document) -> tuple[Event | None, ValidationError | None]:
-    """Make the event of a document without flaws, if the models find none either; else say what they
-    find."""
-    event = None if document.flaws else to_event_fast(attributes)
-    if event is not None:
-        return event, None
+def _find_broken(attributes: dict[str, Any]) -> ValidationError | None:
+    """Return what the model says against the event, if anything."""
     try:
         DisplayEvent.model_validate(attributes)
     except ValidationError as error:
-        return None, error
-    return None if document.flaws else to_event(attributes), None
+        return error
+    return None
+
+
+def _holds_personal(event: Event) -> bool:
+    """Tell whether a string of an event that keeps the schema holds a personal number, of those that have
+    room for one; the others' shapes leave none."""
+    certificate, holder, display = event.data.certificate, event.data.holder, event.data.display
+    texts = (
+        event.id, certificate.type_name, certificate.issuer_name, holder.name_masked, display.channel,
+        display.scenario, display.verifier_name, display.matter_name, display.matter_code,
+    )  # fmt: skip
+    return (
+        any(text is not None and holds_personal_number(text) for text in texts)
+        or any(
+            code is not None and holds_personal_code(code) for code in (certificate.issuer_code, display.verifier_code)
+        )
+        or (certificate.identifier is not None and holds_personal_identifier(certificate.identifier))
+    )
 
 
 def _problems(

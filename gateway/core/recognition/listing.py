@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,15 +12,9 @@ from gateway.core.province import Province
 from gateway.core.recognition.document import Cell, Provenance, Scenario, Scope
 from gateway.core.recognition.editions import ListedRow
 
-_REMEMBERED = 16_384
-
 
 class Shown(NamedTuple):
-    """Of a display event, all that the list has a say in.
-
-    ``recurs`` says whether its words are short, as those are that recur. What follows from long ones is not
-    remembered: a number of remembered things is then a number of bytes too.
-    """
+    """Of a display event, all that the list has a say in."""
 
     province: Province
     type_name: str
@@ -30,7 +23,6 @@ class Shown(NamedTuple):
     scenario: str
     region_code: str
     verifier_name: str | None
-    recurs: bool = True
 
 
 class Match(StrEnum):
@@ -121,12 +113,11 @@ class RowIndex:
     def compare(self, shown: Shown) -> Comparison:
         """Compare ``shown`` with this row."""
         origin, place = shown.province, shown.province.other
-        kind = _Remembering if shown.recurs else RowIndex
         return _comparison(
-            kind.compare_certificate(self, shown.type_name),
-            kind.compare_issuer(self, origin, shown.issuer_name),
-            kind.compare_channel(self, shown.channel),
-            kind.compare_scenario(self, shown.scenario),
+            self.compare_certificate(shown.type_name),
+            self.compare_issuer(origin, shown.issuer_name),
+            self.compare_channel(shown.channel),
+            self.compare_scenario(shown.scenario),
             self._compare_scope(shown, self.listed.row.scope.of(place), place),
         )
 
@@ -178,19 +169,6 @@ class RowIndex:
         if scope.units:
             return normalise(shown.verifier_name) in {normalise(unit) for unit in scope.units}
         return self.listed.rules[scope.rule or ""].admits(shown.verifier_name)
-
-
-class _Remembering:
-    """``RowIndex``'s comparisons, remembered.
-
-    Whole displays are many where the list is long; a row's certificates, issuers, channels and scenarios are
-    few.
-    """
-
-    compare_certificate = staticmethod(lru_cache(maxsize=_REMEMBERED)(RowIndex.compare_certificate))
-    compare_issuer = staticmethod(lru_cache(maxsize=_REMEMBERED)(RowIndex.compare_issuer))
-    compare_channel = staticmethod(lru_cache(maxsize=_REMEMBERED)(RowIndex.compare_channel))
-    compare_scenario = staticmethod(lru_cache(maxsize=_REMEMBERED)(RowIndex.compare_scenario))
 
 
 def _comparison(

@@ -13,6 +13,8 @@ from gateway.core.recognition.editions import Edition, compile_editions, edition
 from gateway.core.recognition.listing import Comparison, NearestRow, RowIndex, Shown
 
 _REMEMBERED = 32_768
+_SHORT_WORDS = 512
+"""Characters of a display's words, altogether; most have less than 100."""
 
 
 class Listed(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -60,7 +62,9 @@ class Recognition:
 
     def listing(self, date: str, shown: Shown) -> Listing:
         """Return what the list says of ``shown`` on ``date`` (YYYY-MM-DD, UTC+8)."""
-        return self._remembered_listing(date, shown) if shown.recurs else self._listing(date, shown)
+        # Short words are those that recur; so many of long ones would take too much memory.
+        is_short = sum([len(word) for word in shown if word]) <= _SHORT_WORDS
+        return self._remembered_listing(date, shown) if is_short else self._listing(date, shown)
 
     def _edition_on(self, date: str) -> Edition:
         """Return the edition in force on ``date`` (YYYY-MM-DD, UTC+8)."""

@@ -37,7 +37,7 @@ _FOUND = {"time": "time", "certificate.valid_from": "valid_from", "certificate.v
 Template = tuple[list[bytes], list[str]]
 """Texts, and the names of the values between them."""
 Lesson = tuple[int, list[bytes], int, int, bytes, int | None, Template | None]
-"""What the kernel is taught; ``kernel/src/rules.rs`` says what it is made of."""
+"""What the kernel is taught; ``kernel/src/learnt.rs`` says what it is made of."""
 Group = tuple[Province | None, str | None, SignatureStatus, RowIndex | None, bool, tuple[Reason, ...]]
 """What events of several words have in common that become the same, but for a part of their own."""
 

@@ -1,7 +1,7 @@
 //! One event out of its bytes, if it is plainly one. None is no verdict: the reference is asked.
 
 use crate::json::{Reader, Value};
-use crate::rules::Words;
+use crate::learnt::Words;
 use crate::shapes::{self, Day, Instant};
 
 // Names in alphabetical order, that of canonical JSON.

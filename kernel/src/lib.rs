@@ -11,7 +11,7 @@ mod json;
 mod lines;
 mod outputs;
 mod partitions;
-mod rules;
+mod learnt;
 mod shapes;
 mod template;
 mod turn;
@@ -23,7 +23,7 @@ use pyo3::types::{PyBytes, PyTuple};
 
 use digests::Algorithm;
 use lines::{Printed, Terms};
-use rules::{Lesson, Rules};
+use learnt::{Lesson, Learnt};
 use turn::{Counted, Input, Lane, Stop, Turns};
 
 /// Of what Python and this say to each other; `gateway.adapters.native` has it too. Raise both whenever that changes.
@@ -168,17 +168,17 @@ impl Kernel {
         longest_key: usize,
     ) -> Self {
         let content_type = (content_type.0.into_bytes(), content_type.1);
-        let (rules, origin, epoch) = (Rules::default(), origin.into_bytes(), epoch.into_bytes());
-        Kernel { turns: Turns { rules, content_type, origin, epoch, future_after, stale_after, max_batch }, longest_key }
+        let (learnt, origin, epoch) = (Learnt::default(), origin.into_bytes(), epoch.into_bytes());
+        Kernel { turns: Turns { learnt, content_type, origin, epoch, future_after, stale_after, max_batch }, longest_key }
     }
 
     /// Forget what was learnt: the list is another one, whose editions begin on these days (since 1970-01-01).
     fn clear(&mut self, editions: Vec<i64>) {
-        self.turns.rules.clear(editions);
+        self.turns.learnt.clear(editions);
     }
 
     fn __len__(&self) -> usize {
-        self.turns.rules.len()
+        self.turns.learnt.len()
     }
 
     /// Take a turn. Of each record `signatures` has a number, and `traces` the trace context's headers, or None where the
@@ -263,7 +263,7 @@ impl Kernel {
         let terms = Terms { provinces: &provinces, province, received, signature };
         let raw: Vec<&[u8]> = lines.iter().map(|line| line.as_bytes()).collect();
         let (mut printed, mut next) = (Printed::default(), 0);
-        self.turns.rules.begin_turn();
+        self.turns.learnt.begin_turn();
         loop {
             let (turns, mut guard) = (&mut self.turns, horizon.borrow_mut());
             let inner = &mut guard.inner;

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use crate::event::{Event, Key};
 use crate::horizon::Horizon;
-use crate::rules::{Found, Lesson, Unmet, Words};
+use crate::learnt::{Found, Lesson, Unmet, Words};
 use crate::turn::{LATEST, Stop, Turns, key_of_event};
 
 /// On what terms events are looked at.
@@ -46,7 +46,7 @@ impl Turns {
             }
             let unmet = self.unmet(&event, &source.1, received);
             self.note_words(source.0, terms.signature, &event, &mut words);
-            match self.rules.find(&words, unmet, false) {
+            match self.learnt.find(&words, unmet, false) {
                 Found::Ask(is_fresh) => return Some(Stop { index, wanted: is_fresh.then_some((words, unmet)) }),
                 Found::Repeated(_) => return Some(Stop { index, wanted: None }),
                 Found::Forward(filling) => {
@@ -65,10 +65,10 @@ impl Turns {
         None
     }
 
-    /// Have the rules learn what `wanted` lead to, which the event in `raw` had, of which `expected` was printed.
+    /// Have it learnt what `wanted` lead to, which the event in `raw` had, of which `expected` was printed.
     pub fn learn_line(&mut self, terms: &Terms, wanted: (Words, Unmet), lesson: Option<Lesson>, raw: &[u8], expected: &[u8]) {
         let (words, unmet) = wanted;
-        self.rules.learn(words, unmet, lesson, |filling| {
+        self.learnt.learn(words, unmet, lesson, |filling| {
             let mut text = Vec::new();
             terms.read(raw).is_some_and(|(event, ..)| {
                 filling.print(&event, &mut text);

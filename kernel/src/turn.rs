@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use crate::event::{Event, Key};
 use crate::horizon::{self, Horizon, digest_in, key_of};
 use crate::outputs::{Header, Outputs};
-use crate::rules::{
-    EXPIRED, FUTURE, Found, ID_KNOWN, IDENTIFIER, Lesson, NOT_YET_VALID, OTHER_SOURCE, Rules, STALE, Unmet, Words, hex64,
+use crate::learnt::{
+    EXPIRED, FUTURE, Found, ID_KNOWN, IDENTIFIER, Lesson, NOT_YET_VALID, OTHER_SOURCE, Learnt, STALE, Unmet, Words, hex64,
 };
 use crate::shapes::{china_day, format_milliseconds};
 
@@ -109,7 +109,7 @@ impl State {
 
 /// Takes turns by what was learnt.
 pub struct Turns {
-    pub rules: Rules,
+    pub learnt: Learnt,
     pub content_type: (Vec<u8>, Vec<u8>),
     pub origin: Vec<u8>,
     pub epoch: Vec<u8>,
@@ -120,7 +120,7 @@ pub struct Turns {
 
 impl Turns {
     pub fn start(&mut self) -> State {
-        self.rules.begin_turn();
+        self.learnt.begin_turn();
         State::new(self.max_batch)
     }
 
@@ -137,7 +137,7 @@ impl Turns {
             let is_repeated = remembered.iter().any(|each| content_digest.starts_with(digest_in(each)));
             let unmet = self.unmet(&event, lane.source, input.timestamp) | if remembered.is_empty() { 0 } else { ID_KNOWN };
             self.note_words(lane.province, input.signature, &event, &mut words);
-            let (topic, filling, rejection) = match self.rules.find(&words, unmet, is_repeated) {
+            let (topic, filling, rejection) = match self.learnt.find(&words, unmet, is_repeated) {
                 Found::Ask(is_fresh) => return Some(Stop { index, wanted: is_fresh.then_some((words, unmet)) }),
                 Found::Repeated(facets) => {
                     state.count((facets, None), index);
@@ -170,7 +170,7 @@ impl Turns {
     pub fn note_words(&self, province: u8, signature: u8, event: &Event, words: &mut Words) {
         words.all.clear();
         words.all.extend_from_slice(&[province, signature]);
-        words.all.extend_from_slice(&self.rules.edition_on(china_day(event.time)).to_le_bytes());
+        words.all.extend_from_slice(&self.learnt.edition_on(china_day(event.time)).to_le_bytes());
         event.words(words);
     }
 
@@ -214,10 +214,10 @@ impl Turns {
         outputs.push(topic, input.key, value, &headers);
     }
 
-    /// Have the rules learn what `wanted` lead to, which the record `input` had, and became `expected`.
+    /// Have it learnt what `wanted` lead to, which the record `input` had, and became `expected`.
     pub fn learn(&mut self, wanted: (Words, Unmet), lesson: Option<Lesson>, input: &Input, expected: &[u8]) {
         let (words, unmet) = wanted;
-        self.rules.learn(words, unmet, lesson, |filling| {
+        self.learnt.learn(words, unmet, lesson, |filling| {
             let Some((raw, event)) = read(input) else { return false };
             let (mut content, mut value) = (Vec::new(), Vec::new());
             event.content(&mut content);

@@ -119,7 +119,7 @@ impl Filling<'_> {
 }
 
 #[derive(Default)]
-pub struct Rules {
+pub struct Learnt {
     /// By all words; None where the reference is always to be asked.
     forwards: Map<Vec<u8>, Option<Forward>>,
     /// By the words that a rejection depends on.
@@ -135,9 +135,9 @@ pub struct Rules {
     editions: Vec<Day>,
 }
 
-impl Rules {
+impl Learnt {
     pub fn clear(&mut self, editions: Vec<Day>) {
-        *self = Rules { editions, ..Rules::default() };
+        *self = Learnt { editions, ..Learnt::default() };
     }
 
     /// How many entries the largest table has.

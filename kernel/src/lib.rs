@@ -8,10 +8,10 @@ mod digests;
 mod event;
 mod horizon;
 mod json;
+mod learnt;
 mod lines;
 mod outputs;
 mod partitions;
-mod learnt;
 mod shapes;
 mod template;
 mod turn;
@@ -22,8 +22,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use digests::Algorithm;
+use learnt::{Learnt, Lesson};
 use lines::{Printed, Terms};
-use learnt::{Lesson, Learnt};
 use turn::{Counted, Input, Lane, Stop, Turns};
 
 /// Of what Python and this say to each other; `gateway.adapters.native` has it too. Raise both whenever that changes.

@@ -6,10 +6,10 @@ use sha2::{Digest, Sha256};
 
 use crate::event::{Event, Key};
 use crate::horizon::{self, Horizon, digest_in, key_of};
-use crate::outputs::{Header, Outputs};
 use crate::learnt::{
-    EXPIRED, FUTURE, Found, ID_KNOWN, IDENTIFIER, Lesson, NOT_YET_VALID, OTHER_SOURCE, Learnt, STALE, Unmet, Words, hex64,
+    EXPIRED, FUTURE, Found, ID_KNOWN, IDENTIFIER, Learnt, Lesson, NOT_YET_VALID, OTHER_SOURCE, STALE, Unmet, Words, hex64,
 };
+use crate::outputs::{Header, Outputs};
 use crate::shapes::{china_day, format_milliseconds};
 
 /// Milliseconds; beyond the year 8307 nobody's clock is right.

@@ -101,11 +101,6 @@ def build_output(
     return Output(topic, key, value, (CONTENT_TYPE, origin_header, *trace))
 
 
-def carried_by(decision: Decision) -> Carried:
-    """Return the event's extension attributes that go out again."""
-    return _NOTHING_CARRIED if isinstance(decision, DeadLetter) else decision.reading.carried
-
-
 def _safe_key(key: bytes | None) -> bytes | None:
     """Return the key if it is a holder's reference, else its digest: what else stands there could be
     anybody's name."""

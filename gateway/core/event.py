@@ -85,6 +85,15 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     holder: str
 
 
+class Names(NamedTuple):
+    """What an event is known by where it is spoken of: its id and source, and the trace context that goes
+    out with it."""
+
+    id: str
+    source: str
+    trace_context: Carried
+
+
 class Found(NamedTuple):
     """What a check found wrong: the field, its value where that is never personal, and what would have been
     accepted.

@@ -9,6 +9,7 @@ from gateway.contract.ledger_entry import take_account
 from gateway.contract.outputs import InputRecord
 from gateway.contract.topics import LaneId
 from gateway.core.decision import codes_of
+from gateway.core.event import Names
 from gateway.core.reasons import Code
 from gateway.core.recognition import Recognition
 from gateway.errors import KernelDiffersError
@@ -71,5 +72,5 @@ class VerifiedTurns:
         }
 
 
-def _reported_by(turn: DecidedTurn) -> list[tuple[int, str, tuple[Code, ...]]]:
-    return [(each.record.offset, each.alike.outcome, codes_of(each.alike)) for each in turn.reported]
+def _reported_by(turn: DecidedTurn) -> list[tuple[int, str, tuple[Code, ...], Names | None]]:
+    return [(each.record.offset, each.alike.outcome, codes_of(each.alike), each.names) for each in turn.reported]

@@ -15,12 +15,10 @@ from functools import partial
 from operator import itemgetter
 from typing import Any, cast
 
-import msgspec
 import structlog
 
 from gateway.adapters.logs import PARTITION, TOPIC
-from gateway.adapters.unreadable import input_digest_of
-from gateway.contract.display_event import read_event
+from gateway.contract.display_event import read_names
 from gateway.contract.facets import Facets, facets_of, facets_of_repeated
 from gateway.contract.headers import CONTENT_TYPE, EPOCH_HEADER, ORIGIN_HEADER, Headers, trace_headers
 from gateway.contract.ledger_entry import UNKNOWN_LOG, Account, EntrySpan, InputLog
@@ -29,8 +27,8 @@ from gateway.contract.rejection import NEAREST_ROW, build_rejection, encode_near
 from gateway.contract.topics import LaneId, Topics
 from gateway.contract.verification import build_verification
 from gateway.core.checks import FUTURE_TOLERANCE, STALE_AFTER
-from gateway.core.decision import Decision, Forward, Outcome, Reject, decide_again, ground_of
-from gateway.core.event import Valid
+from gateway.core.decision import Decision, Forward, Outcome, Reject, ground_of
+from gateway.core.event import Names, Valid
 from gateway.core.recognition import Recognition
 from gateway.core.signature import SignatureStatus
 from gateway.relay.deciding import decide_record
@@ -129,9 +127,7 @@ class KernelTurns:
         )  # fmt: skip
         outputs_digest, inputs_digest, last_input = [f"{self._algorithm}:{digest.hex()}" for digest in digests]
         account = Account(len(records), inputs_digest, last_input, outputs, outputs_digest)
-        reported += [
-            (index, Repeated(records[index], self._rejections[number], recognition)) for index, number in rejected
-        ]
+        reported += [(index, Repeated(records[index], self._rejections[number])) for index, number in rejected]
         reported.sort(key=itemgetter(0))
         return DecidedTurn(
             EntrySpan(lane, log, records[0].offset, records[-1].offset, records[-1].timestamp),
@@ -206,17 +202,13 @@ def _trace_of(headers: Headers) -> Sequence[tuple[str, bytes]] | None:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """An event that was rejected like another one, as ``alike`` says; its own decision is made when
-    somebody asks for it."""
+    """An event that was rejected like another one: in the same row, for the same reasons, as ``alike``
+    says."""
 
     record: InputRecord
     alike: Reject
-    recognition: Recognition
 
     @property
-    def decision(self) -> Decision:
-        """The decision about this record."""
-        record = self.record
-        reading = read_event(record.value or b"", record.headers, key=record.key)
-        own = {"reading": reading, "received_at": record.timestamp, "input_digest": input_digest_of(record)}
-        return decide_again(msgspec.structs.replace(self.alike, **own), self.recognition)
+    def names(self) -> Names:
+        """What the event is known by."""
+        return read_names(self.record.value or b"")

@@ -46,7 +46,7 @@ class TurnLog:
                     )
             else:
                 event = "record.forwarded" if isinstance(decision, Forward) else "record.duplicate"
-                log.info(event, **_row(decision), **_identity(decision), **_place(lane, decided))
+                log.info(event, **_row(decision), **_identity(decided), **_place(lane, decided))
         if lost := sum(count for facets, count in turn.counts.items() if facets.outcome == Outcome.LOST):
             place = {TOPIC: lane.topic, PARTITION: lane.partition}
             log.error(
@@ -109,7 +109,7 @@ def _log_rejection(lane: LaneId, decided: Reported, decision: Reject) -> None:
         reason=primary.zh,
         **_row(decision),
         responsible_units=list(decision.units),
-        **_identity(decided.decision),
+        **_identity(decided),
         **_place(lane, decided),
     )
 
@@ -119,11 +119,10 @@ def _row(decision: Decision) -> dict[str, int | None]:
     return {"batch": None, "row": None} if ref is None else ref._asdict()
 
 
-def _identity(decision: Decision) -> dict[str, str | None]:
-    if isinstance(decision, DeadLetter):
+def _identity(decided: Reported) -> dict[str, str | None]:
+    if (names := decided.names) is None:
         return {}
-    reading = decision.reading
-    return {"event_id": reading.id, "source": reading.source, "trace_id": trace_id(reading.carried)}
+    return {"event_id": names.id, "source": names.source, "trace_id": trace_id(names.trace_context)}
 
 
 def _place(lane: LaneId, decided: Reported) -> dict[str, str | int]:

@@ -30,7 +30,7 @@ from gateway.adapters.logs import OFFSET, PARTITION, TOPIC
 from gateway.adapters.settings import Settings
 from gateway.contract.display_event import EVENT_TYPE
 from gateway.contract.headers import trace_headers
-from gateway.contract.outputs import carried_by, destinations_of
+from gateway.contract.outputs import destinations_of
 from gateway.contract.topics import LaneId
 from gateway.core.decision import DeadLetter, Decision, Forward, Reject, codes_of, row_of
 from gateway.core.event import Valid
@@ -114,19 +114,19 @@ class TracedTurns:
         destinations = destinations_of(lane, self._topics)
         for decided, context in zip(turn.reported, contexts, strict=True):
             if self._settings.tracing.events == "all" or (context is not None and context.trace_flags.sampled):
-                destination = destinations.get(decided.decision.outcome)
+                destination = destinations.get(decided.alike.outcome)
                 self._trace_event(decided, context, place, destination, root, window)
 
     def _trace_event(
         self, decided: Reported, context: SpanContext | None, place: Mapping[str, Any], destination: str | None,
         turn: Span, window: _Window,
     ) -> None:  # fmt: skip
-        record, decision = decided.record, decided.decision
+        record, decision = decided.record, decided.alike
         parent = _ROOT if context is None else set_span_in_context(NonRecordingSpan(context), _ROOT)
         received = min(record.timestamp * _MS, window.deciding)  # the broker's clock may be ahead of ours
         consume = self._start(
             "consume", str(place[TOPIC]), SpanKind.CONSUMER, parent, received,
-            {**place, OFFSET: record.offset, **_identity(decision)}, [Link(turn.get_span_context())],
+            {**place, OFFSET: record.offset, **_identity(decided)}, [Link(turn.get_span_context())],
         )  # fmt: skip
         inside = set_span_in_context(consume, _ROOT)
         self._start("decide", "", SpanKind.INTERNAL, inside, window.deciding, _about(decision)).end(window.sending)
@@ -149,7 +149,8 @@ class TracedTurns:
 
 def _context_of(decided: Reported) -> SpanContext | None:
     """Read the trace context that the record carries on."""
-    headers = trace_headers(decided.record.headers, carried_by(decided.decision))
+    names = decided.names
+    headers = trace_headers(decided.record.headers, {} if names is None else names.trace_context)
     if not headers:
         return None
     carrier = {name: value.decode("ascii") for name, value in headers}
@@ -158,15 +159,15 @@ def _context_of(decided: Reported) -> SpanContext | None:
 
 
 def _to_report(reported: Iterable[Reported]) -> Iterable[Reported]:
-    return (decided for decided in reported if decided.decision.outcome in REPORTED)
+    return (decided for decided in reported if decided.alike.outcome in REPORTED)
 
 
-def _identity(decision: Decision) -> dict[str, str]:
-    if isinstance(decision, DeadLetter):
+def _identity(decided: Reported) -> dict[str, str]:
+    decision, names = decided.alike, decided.names
+    if names is None or isinstance(decision, DeadLetter):
         return {}
-    reading = decision.reading
-    about = {"cloudevents.event_id": reading.id, "cloudevents.event_source": reading.source}
-    return {**about, "cloudevents.event_type": EVENT_TYPE} if isinstance(reading, Valid) else about
+    about = {"cloudevents.event_id": names.id, "cloudevents.event_source": names.source}
+    return {**about, "cloudevents.event_type": EVENT_TYPE} if isinstance(decision.reading, Valid) else about
 
 
 def _about(decision: Decision) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from gateway.contract.display_event import names_of
 from gateway.contract.facets import Facets, facets_of
 from gateway.contract.headers import CONTENT_TYPE, REMEMBERED_HEADER
 from gateway.contract.ledger_entry import (
@@ -19,7 +20,8 @@ from gateway.contract.ledger_entry import (
 )
 from gateway.contract.outputs import InputRecord, Output, build_output, digest
 from gateway.contract.topics import LaneId, Topics
-from gateway.core.decision import Decision, Outcome
+from gateway.core.decision import DeadLetter, Decision, Outcome
+from gateway.core.event import Names
 from gateway.core.recognition import Recognition
 from gateway.core.signature import SignatureStatus
 from gateway.relay.continuity import Link, Standing
@@ -46,18 +48,23 @@ class Decided(NamedTuple):
         """A decision of the same outcome, for the same reasons: here the decision itself."""
         return self.decision
 
+    @property
+    def names(self) -> Names | None:
+        """What the event is known by; None where none can be read."""
+        return None if isinstance(self.decision, DeadLetter) else names_of(self.decision.reading)
+
 
 class Reported(Protocol):
-    """A ``Decided``, or one whose decision is only made when it is asked for."""
+    """A ``Decided``, or a record of which is known that it became what another one did."""
 
     @property
     def record(self) -> InputRecord: ...  # noqa: D102
 
     @property
-    def decision(self) -> Decision: ...  # noqa: D102
+    def alike(self) -> Decision: ...  # noqa: D102
 
     @property
-    def alike(self) -> Decision: ...  # noqa: D102
+    def names(self) -> Names | None: ...  # noqa: D102
 
 
 class Packed(NamedTuple):

@@ -103,7 +103,7 @@ def test_rejections_by_the_list_alone_are_repeated(monkeypatch: pytest.MonkeyPat
     one, _, three, four = both.kernel.last.reported
     assert (type(one), type(three)) == (Decided, Repeated)
     expected = decide_turn(LANES[SICHUAN], wrong, LIST, BothWays().horizons[SICHUAN], topics=TOPICS).reported
-    assert [each.decision for each in (three, four)] == [each.decision for each in expected[2:]]
+    assert [each.names for each in (three, four)] == [each.names for each in expected[2:]]
     assert three.alike.reasons[0].code is Code.CHANNEL_NOT_RECOGNISED  # type: ignore[union-attr]
 
 

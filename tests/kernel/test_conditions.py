@@ -90,12 +90,12 @@ def test_a_condition_is_repeated_for_other_words(codes: tuple[Code, ...], monkey
     wrong = [lane.event(change, _set("display", "channel", channel)) for channel in (*channels, *channels)]
     horizon = BothWays().horizons[SICHUAN]
     expected = decide_turn(LANES[SICHUAN], wrong, LIST, horizon, topics=TOPICS).reported
-    assert [each.decision.codes for each in expected] == [codes] * 4  # type: ignore[union-attr]
+    assert [each.alike.codes for each in expected] == [codes] * 4  # type: ignore[union-attr]
     lane.take(*wrong)
     assert set(offsets) <= {wrong[0].offset, wrong[1].offset}
     repeated = lane.both.kernel.last.reported[2:]
     assert [type(each) for each in repeated] == [Repeated, Repeated]
-    assert [each.decision for each in repeated] == [each.decision for each in expected[2:]]
+    assert [each.names for each in repeated] == [each.names for each in expected[2:]]
 
 
 def test_repetitions_and_reused_ids_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:

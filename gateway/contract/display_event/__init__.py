@@ -2,6 +2,6 @@
 it."""
 
 from gateway.contract.display_event.model import EVENT_TYPE, DisplayEvent
-from gateway.contract.display_event.reader import as_repeated, read_event
+from gateway.contract.display_event.reader import as_repeated, names_of, read_event, read_names
 
-__all__ = ["EVENT_TYPE", "DisplayEvent", "as_repeated", "read_event"]
+__all__ = ["EVENT_TYPE", "DisplayEvent", "as_repeated", "names_of", "read_event", "read_names"]

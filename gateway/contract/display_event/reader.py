@@ -16,10 +16,11 @@ from gateway.contract.display_event.extensions import (
     content_of,
     problem_of,
 )
-from gateway.contract.display_event.model import DATE, MAX_EVENT_BYTES, MAX_ID_LENGTH, DisplayEvent
+from gateway.contract.display_event.model import DATE, MAX_EVENT_BYTES, MAX_ID_LENGTH, TRACE_CONTEXT, DisplayEvent
 from gateway.contract.headers import (
     CONTENT_TYPE,
     TRACEPARENT,
+    TRACESTATE,
     Headers,
     has_misnamed_attributes,
     is_binary,
@@ -27,7 +28,7 @@ from gateway.contract.headers import (
 )
 from gateway.contract.strict_json import Document, NotJsonError, read
 from gateway.core.digest import canonical, sha256
-from gateway.core.event import Event, Found, Invalid, Reading, UnreadableError, Valid
+from gateway.core.event import Event, Found, Invalid, Names, Reading, UnreadableError, Valid
 from gateway.core.privacy import holds_personal_code, holds_personal_identifier, holds_personal_number
 from gateway.core.times import RFC3339
 
@@ -107,6 +108,30 @@ def read_event(raw: bytes, headers: Headers = (), *, key: bytes | EllipsisType |
     except (NotJsonError, UnreadableError) as error:
         more = f"; {_MISNAMED}" if headers and has_misnamed_attributes(headers) else ""
         raise UnreadableError(error.code, f"{error}{more}") from None
+
+
+class _Named(msgspec.Struct):
+    id: str
+    source: str
+    traceparent: str | None = None
+    tracestate: str | None = None
+
+
+_decode_named = msgspec.json.Decoder(_Named).decode
+
+
+def read_names(raw: bytes) -> Names:
+    """Read of an event what it is known by, at a twentieth of what ``read_event`` costs. It must be one in
+    structured mode that is known to be valid."""
+    named = _decode_named(raw)
+    context = {TRACEPARENT: named.traceparent, TRACESTATE: named.tracestate}
+    return Names(named.id, named.source, carried_if_valid(context) or {})
+
+
+def names_of(reading: Reading) -> Names:
+    """Return what the event of ``reading`` is known by."""
+    context = {name: value for name, value in reading.carried.items() if name in TRACE_CONTEXT}
+    return Names(reading.id, reading.source, context)
 
 
 def _size(raw: bytes, headers: Headers, key: bytes | EllipsisType | None) -> int:

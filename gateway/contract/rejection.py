@@ -27,8 +27,6 @@ from gateway.core.recognition import Dimension, Listed, Listing, Match
 REJECTED_TYPE = "cn.chuanyu.certificate.rejected.v1"
 NEAREST_ROW = b'"nearest_row":'
 """What stands before it in a rejection."""
-_LONG_REASON = 200
-"""Characters of field and value; encoded reasons that have more are not remembered."""
 
 
 class ReasonItem(Part):

@@ -168,20 +168,6 @@ def decide(
     )
 
 
-def decide_again(decision: Decision, recognition: Recognition) -> Decision:
-    """Decide the same record under another list, without reading it again.
-
-    Where no list was asked (dead letters, duplicates, events that break the schema) the answer is
-    ``decision`` itself.
-    """
-    if not isinstance(decision, Forward | Reject) or not isinstance(decision.reading, Valid) or not decision.province:
-        return decision
-    return _check(
-        decision.reading, decision.province, decision.received_at, recognition, decision.input_digest,
-        id_reused=isinstance(decision, Reject) and Code.ID_REUSED in decision.codes, signature=decision.signature,
-    )  # fmt: skip
-
-
 def _check(
     reading: Valid, province: Province, received_at: int, recognition: Recognition, input_digest: str,
     *, id_reused: bool, signature: SignatureStatus,

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.adapters.list_files import load_recognition
 from gateway.contract.topics import LaneId
-from gateway.core.decision import NOTHING_FORWARDED, Decision, Forward, codes_of, decide_again, row_of
+from gateway.core.decision import NOTHING_FORWARDED, Decision, Forward, codes_of, row_of
 from gateway.core.province import Province
 from gateway.core.recognition import Recognition, RowRef
 from gateway.decide import decide_bytes
@@ -87,17 +87,6 @@ def replayed(
     for first in range(0, len(records), 100):
         replay.take(records[first : first + 100], start)
     return replay.tally
-
-
-def test_deciding_again_equals_deciding_from_the_bytes(before: Recognition, after: Recognition) -> None:
-    for each in history(before, 3000):
-        again, from_bytes = decide_again(decide_alone(each, before), after), decide_alone(each, after)
-        assert (again.digest, again.outcome, row_of(again)) == (
-            from_bytes.digest,
-            from_bytes.outcome,
-            row_of(from_bytes),
-        )
-        assert getattr(again, "reasons", ()) == getattr(from_bytes, "reasons", ())
 
 
 def test_replay_counts_each_event_and_each_change_once(before: Recognition, after: Recognition) -> None:

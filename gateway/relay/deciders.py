@@ -3,20 +3,21 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from gateway.adapters.native import find_kernel
 from gateway.adapters.settings import Settings
 from gateway.contract.ledger_entry import take_account
 from gateway.contract.outputs import InputRecord
 from gateway.contract.topics import LaneId
-from gateway.core.decision import codes_of
-from gateway.core.event import Names
-from gateway.core.reasons import Code
+from gateway.core.decision import Reject
 from gateway.core.recognition import Recognition
 from gateway.errors import KernelDiffersError
 from gateway.relay.horizon import Horizon
 from gateway.relay.horizons import BothHorizons
 from gateway.relay.kernel import KernelTurns
-from gateway.relay.turn import DecidedTurn, decide_turn
+from gateway.relay.reporting import describe_rejection
+from gateway.relay.turn import DecidedTurn, Reported, decide_turn
 
 Decide = Callable[..., DecidedTurn]
 """As ``gateway.relay.turn.decide_turn``."""
@@ -72,5 +73,14 @@ class VerifiedTurns:
         }
 
 
-def _reported_by(turn: DecidedTurn) -> list[tuple[int, str, tuple[Code, ...], Names | None]]:
-    return [(each.record.offset, each.alike.outcome, codes_of(each.alike), each.names) for each in turn.reported]
+def _reported_by(turn: DecidedTurn) -> list[tuple[int, str, Any]]:
+    return [(each.record.offset, each.alike.outcome, _said_of(each)) for each in turn.reported]
+
+
+def _said_of(each: Reported) -> dict[str, Any] | None:
+    """Return what the log says of a rejection; None where it can say nothing, as the record is none that the
+    kernel should repeat, and of anything else."""
+    try:
+        return describe_rejection(each, each.alike) if isinstance(each.alike, Reject) else None
+    except (msgspec.MsgspecError, ValueError):
+        return None

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any
 
 import structlog
 
@@ -172,7 +172,7 @@ class KernelTurns:
             rejection = self._cases.get((group, unmet))
             if rejection is None:
                 rejection = self._cases[group, unmet] = len(self._rejections)
-                self._rejections.append(cast("Reject", decision))
+                self._rejections.append(marked)  # which holds nothing of the event's own
                 record = build_rejection(marked)
                 template = MARKS.split(record.replace(NEAREST_ROW + part, NEAREST_ROW + MARKS.part.encode(), 1))
         facets = self._number(facets_of(decision)._replace(outcome=Outcome.FORWARD, reason=None))

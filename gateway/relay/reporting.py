@@ -2,6 +2,7 @@
 metrics."""
 
 from collections import Counter
+from typing import Any
 
 import structlog
 
@@ -38,7 +39,7 @@ class TurnLog:
             decision = decided.alike
             if isinstance(decision, Reject):
                 if self._budget.admits(LineKind(_REJECTED, lane.province.value, decision.reasons[0].code.value)):
-                    _log_rejection(lane, decided, decision)
+                    log.warning(_REJECTED, **describe_rejection(decided, decision), **_place(lane, decided))
             elif isinstance(decision, DeadLetter):
                 if self._budget.admits(LineKind(_DEAD_LETTERED, lane.province.value, decision.code.value)):
                     log.warning(
@@ -99,19 +100,19 @@ class TurnLog:
         self._metrics.count_lane_end(lane.province.value)
 
 
-def _log_rejection(lane: LaneId, decided: Reported, decision: Reject) -> None:
+def describe_rejection(decided: Reported, decision: Reject) -> dict[str, Any]:
+    """Return what the log says of a rejection: code, field and reason, row, units, and what the event is
+    known by."""
     primary = decision.reasons[0]
-    log.warning(
-        _REJECTED,
-        code=primary.code.value,
-        codes=[code.value for code in decision.codes],
-        field=primary.field,
-        reason=primary.zh,
+    return {
+        "code": primary.code.value,
+        "codes": [code.value for code in decision.codes],
+        "field": primary.field,
+        "reason": primary.zh,
         **_row(decision),
-        responsible_units=list(decision.units),
+        "responsible_units": list(decision.units),
         **_identity(decided),
-        **_place(lane, decided),
-    )
+    }
 
 
 def _row(decision: Decision) -> dict[str, int | None]:

@@ -1,8 +1,8 @@
 //! A lane's turn, fast where it is plain: JSON in, Kafka batches out, and nothing that anybody would have to decide.
 //!
-//! What an event's words lead to, the reference in Python decides, the first times that they come. Where it forwards, its
-//! answer is a template from then on, to be filled with the event's own values. Everything else the reference does: what is
-//! not plainly an event of the contract, what it rejects, and what was forwarded before.
+//! What an event's words lead to, the reference in Python decides, the first times that they come. Its answer is a template
+//! from then on, to be filled with the event's own values, of what is forwarded and of what is rejected; what was forwarded
+//! before is counted. Everything else the reference does: what is not plainly an event of the contract.
 
 mod digests;
 mod event;

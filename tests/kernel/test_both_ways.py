@@ -2,10 +2,12 @@
 
 import dataclasses
 import datetime
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
 import gateway_kernel
+import msgspec
 import pytest
 
 from gateway.adapters.list_files import load_recognition
@@ -155,6 +157,28 @@ def test_where_they_differ_nothing_is_decided() -> None:
         KernelDiffersError, match=r"differs in outputs_digest, offsets 0 to 19; set relay\.kernel to off"
     ):
         VerifiedTurns(Other(gateway_kernel, "sm3"), "sm3").decide(LANES[SICHUAN], records, LIST, horizon, topics=TOPICS)
+
+
+def test_a_rejection_named_wrongly_is_a_difference() -> None:
+    """Also where the record that is taken for it is no event at all."""
+
+    class Other(KernelTurns):
+        def decide(self, *arguments: Any, **options: Any) -> DecidedTurn:
+            turn = super().decide(*arguments, **options)
+            return dataclasses.replace(turn, reported=tuple(map(change, turn.reported)))
+
+    records = simulated(400, 8, reject_share=0.9, duplicate_share=0, garbage_share=0, binary_share=0)
+    changes: list[Callable[[Any], Any]] = [
+        lambda each: Repeated(dataclasses.replace(each.record, value=b"no event"), each.alike),
+        lambda each: Repeated(each.record, msgspec.structs.replace(each.alike, listing=None)),
+    ]
+    for change_one in changes:
+        change = lambda each, of=change_one: of(each) if isinstance(each, Repeated) else each  # noqa: E731
+        horizon = BothHorizons(10**9, 1000, gateway_kernel.Horizon(10**9, 1000))
+        with pytest.raises(KernelDiffersError, match=r"differs in reported, offsets"):
+            VerifiedTurns(Other(gateway_kernel, "sm3"), "sm3").decide(
+                LANES[SICHUAN], records, LIST, horizon, topics=TOPICS
+            )
 
 
 def test_turns_that_report_everything_are_the_references() -> None:

@@ -3,6 +3,7 @@
 Once words are known, and once any event of their group was rejected so, the reference is no longer asked.
 """
 
+import dataclasses
 import datetime
 import json
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from aiokafka.structs import ConsumerRecord
 
+from gateway.contract.display_event import names_of, read_event
 from gateway.core.decision import Outcome
 from gateway.core.province import Province
 from gateway.core.reasons import Code, EventCheck
@@ -160,3 +162,29 @@ def test_a_check_not_mirrored_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -
     wrong = [lane.event(CHANGES[Code.CERTIFICATE_EXPIRED,]) for _ in range(4)]
     lane.take(*wrong)
     assert offsets == [each.offset for each in wrong]
+
+
+def test_of_a_repeated_rejection_the_log_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However its names are written; and what is kept of the first one is nobody's."""
+    lane = Lane()
+    wrong = _both(_set("display", "channel", "无此渠道"), _set("", "note", "x" * 1000))
+    lane.take(*[lane.event(wrong) for _ in range(3)])
+    offsets = asked(lane.both, monkeypatch)
+    parent, told = f"00-{'1' * 32}-{'2' * 16}-01", lane.event(wrong)
+    traced = _both(wrong, _set("", "traceparent", parent), _set("", "tracestate", "a=1"))
+    escaped = lane.event(traced)
+    names = ((b'"id"', b'"\\u0069d"'), (b'"source"', b'"sourc\\u0065"'), (b'"traceparent"', b'"trac\\u0065parent"'))
+    for name, written in names:
+        assert name in escaped.value
+        escaped = dataclasses.replace(escaped, value=escaped.value.replace(name, written, 1))
+    lane.take(told, escaped)
+    assert offsets == []
+    repeated = lane.both.kernel.last.reported
+    assert [type(each) for each in repeated] == [Repeated, Repeated]
+    for each in repeated:
+        assert each.names == names_of(read_event(each.record.value or b"", key=each.record.key))
+    assert repeated[1].names == (repeated[1].names.id, SICHUAN.source, {"traceparent": parent, "tracestate": "a=1"})
+    kept = str(lane.both.kernel._rejections)
+    event = json.loads(told.value)
+    for own in ("xxx", event["data"]["holder"]["ref"], event["data"]["holder"]["name_masked"]):
+        assert own not in kept

@@ -121,7 +121,7 @@ _decode_named = msgspec.json.Decoder(_Named).decode
 
 
 def read_names(raw: bytes) -> Names:
-    """Read of an event what it is known by, at a twentieth of what ``read_event`` costs. It must be one in
+    """Read of an event what it is known by, at a tenth of what ``read_event`` costs. It must be one in
     structured mode that is known to be valid."""
     named = _decode_named(raw)
     context = {TRACEPARENT: named.traceparent, TRACESTATE: named.tracestate}

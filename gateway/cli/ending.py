@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from gateway.adapters.error_details import describe, place_of, save_details
 from gateway.adapters.terminal import prepare, say
-from gateway.errors import GatewayError, InternalError
+from gateway.errors import BrokerUnreachableError, GatewayError, InternalError
 
 _INTERRUPTED = 130
 _READER_GONE = 141
@@ -78,9 +78,19 @@ def _output_failed(error: OSError, watch: "_OutputWatch") -> int:
     return _report(error)
 
 
+def _is_passing(error: BaseException) -> bool:
+    """Tell whether a broker says that it cannot do now what was asked, as one does that is starting, or has
+    just lost another."""
+    errors = sys.modules.get("aiokafka.errors")
+    return errors is not None and isinstance(error, errors.KafkaError) and error.retriable
+
+
 def _report(error: BaseException) -> int:
     """Say on stderr what to do about an error that was not foreseen; return its exit code."""
     kind, place = type(error).__name__, place_of(error)
+    if _is_passing(error) and not _is_debugging():
+        say(f"gateway: Kafka cannot do this now ({kind} at {place}). Run this again in a moment.", err=True)
+        return BrokerUnreachableError.exit_code
     if _is_debugging():
         traceback.print_exception(error)
         say(f"gateway: internal error: {kind} at {place}; what stands above may hold personal data", err=True)

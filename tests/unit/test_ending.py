@@ -36,6 +36,16 @@ def failing(error: str = "KeyError") -> str:
     return f"{FAIL.format(error=error)}\nimport gateway.operate.lists.show as show\nshow.show_list = fail"
 
 
+def test_a_busy_broker_is_no_internal_error(tmp_path: Path) -> None:
+    before = failing("__import__('aiokafka.errors').errors.{name}")
+    for name, code in (("NodeNotReadyError", 69), ("IllegalStateError", 70)):
+        done = run(before.format(name=name), "list", "show", folder=tmp_path)
+        said = done.stderr.decode()
+        assert (done.returncode, said.count("\n")) == (code, 1)
+        assert ("Kafka cannot do this now" in said) is (code == 69)
+        assert ("Run this again in a moment" in said) is (code == 69)
+
+
 def test_internal_errors_print_one_line_without_values(tmp_path: Path) -> None:
     done = run(failing(), "list", "show", "--row", "秘密", folder=tmp_path)
     said = done.stderr.decode()

@@ -161,7 +161,7 @@ class ShareTable(faust.Table[str, Any]):
         self._ends = ends
         self.holds = generation
         for each, known in kept.items():
-            self._write_again(each, ends[each], known)
+            self._restore_partition(each, ends[each], known)
 
     def _has_lost(self, partition: int, end: int, found: Position | None) -> bool:
         """Tell whether the changelog's ``partition`` was deleted or cut since this worker held it, and
@@ -283,9 +283,9 @@ class ShareTable(faust.Table[str, Any]):
         before (``known``): somebody deleted it, or its log was cut back."""
         for each in known.keys() & self.known_ends().keys():
             if ends[each] < known[each]:
-                self._write_again(each.partition, ends[each], known[each])
+                self._restore_partition(each.partition, ends[each], known[each])
 
-    def _write_again(self, partition: int, end: int, known: int) -> None:
+    def _restore_partition(self, partition: int, end: int, known: int) -> None:
         why = f"it ends at {end}, and was written up to {known}"
         self._say_lost(partition, why, "this worker writes it again, whole")
         self._ends[partition] = 0

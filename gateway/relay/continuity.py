@@ -146,8 +146,9 @@ async def continue_in(
         # Before the oldest link known, all was decided long ago: that is not lost.
         oldest = min([log.start, at, *(each.first_offset for each in valid)])
     else:
+        # Turns taken after the change and before it was noticed are of the new log: not by halves.
         change, oldest = LogChange.TOPIC_ID, 0
-        there = kept[: await _count_common(kept, is_still_there)]
+        there = kept[: await _count_first(kept, is_still_there)]
     begin = there[-1].last_offset + 1 if there else oldest
     other = InputLog(log.topic_id or standing.log.topic_id, epoch + 1)
     lost = Lost(begin, log.start - 1) if begin < log.start else None
@@ -175,3 +176,11 @@ async def _count_common(links: Sequence[Link], is_still_there: Callable[[Link], 
         else:
             missing = middle
     return there
+
+
+async def _count_first(links: Sequence[Link], is_still_there: Callable[[Link], Awaitable[bool]]) -> int:
+    """Count the links, from the oldest on, before the first that the log does not hold, one by one."""
+    for count, link in enumerate(links):
+        if not await is_still_there(link):
+            return count
+    return len(links)

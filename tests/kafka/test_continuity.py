@@ -59,25 +59,36 @@ async def test_records_deleted_during_fetching_are_entered_as_lost(one: Settings
     assert outcomes(await entries(one)) == {"forward": 15, "lost": 15}
 
 
-@pytest.mark.parametrize("running", [False, True])
-async def test_another_log_under_the_name_begins_an_epoch(one: Settings, notes: Notes, running: bool) -> None:
+@pytest.mark.parametrize(("noticed", "duplicates"), [("opening", 5), ("fetching", 5), ("late", 10)])
+async def test_another_log_under_the_name_begins_an_epoch(
+    one: Settings, notes: Notes, noticed: str, duplicates: int
+) -> None:
     topic = one.topic_names.display(Province.SICHUAN)
     await publish(one, events(0, 10))
     async with working(one, notes) as lane:
         await until(lane, 10)
-        if running:
+        if noticed == "fetching":
             await recreate_topic(one, topic)
+            await until(lane, 0)  # its position is beyond the new log's end
             await publish(one, events(5, 15))
             await until(lane, 15)
-    if not running:
+        elif noticed == "late":
+            lane.consumer.pause(lane.partition)
+            await recreate_topic(one, topic)
+            await publish(one, events(5, 15))
+            lane.consumer.resume(lane.partition)
+            await until(lane, 15)  # from 10, as if it were the old log; those five are read again
+    if noticed == "opening":
         await recreate_topic(one, topic)
         await publish(one, events(5, 15))
+    if noticed != "fetching":
+        assert "input.log_changed" not in notes.said
         async with working(one, notes) as lane:
             await until(lane, 15)
     assert "input.log_changed" in notes.said
-    assert await verified(one) == [f"id-{number}" for number in range(20)]
+    assert sorted(await verified(one)) == sorted(f"id-{number}" for number in range(20))
     found = await entries(one)
-    assert outcomes(found) == {"forward": 20, "duplicate": 5}
+    assert outcomes(found) == {"forward": 20, "duplicate": duplicates}
     assert {each.epoch for each in found} == {0, 1}
     assert len({each.topic_id for each in found}) == 2
     # The next opening finds it in order.

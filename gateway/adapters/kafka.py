@@ -1,7 +1,6 @@
 """Kafka clients made from settings: security in one place, and one error for a broker that does not
 answer."""
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -27,7 +26,6 @@ WHOLE_LOG = {"message.timestamp.type": "LogAppendTime", "cleanup.policy": "delet
 """How every topic is set: times are the broker's, and compaction would take what is still to be decided or
 proved."""
 
-_CREATION_TIMEOUT_S = 30
 _SET_ON_THE_TOPIC = 1  # DescribeConfigs' source DYNAMIC_TOPIC_CONFIG
 _LOGIN_TIMEOUT_MS = 5000
 _LOGIN_ERRORS = (
@@ -172,18 +170,6 @@ async def change_topic_config(admin: AIOKafkaAdminClient, topic: str, changes: M
             if code:
                 return str(message or errors.for_code(code).__name__)
     return None
-
-
-async def wait_until_led(admin: AIOKafkaAdminClient, names: list[str]) -> None:
-    """Wait until every partition has a leader: a moment after its creation a topic is not yet known
-    everywhere."""
-    async with asyncio.timeout(_CREATION_TIMEOUT_S):
-        while True:
-            described = await admin.describe_topics(names)
-            leaders = [each["leader"] for topic in described for each in topic["partitions"]]
-            if all(topic["partitions"] for topic in described) and leaders and min(leaders) >= 0:
-                return
-            await asyncio.sleep(0.1)
 
 
 @asynccontextmanager

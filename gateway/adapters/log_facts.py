@@ -1,9 +1,10 @@
 """What a broker says of a partition's log: the topic's id, the first offset kept, where committed records
-end, where it ends."""
+end, where it ends. And whether all brokers know of a topic yet."""
 
 # mypy: disable-error-code="misc"
 # Every class of aiokafka's is Any to mypy, and these are made to be derived from.
 
+import asyncio
 import base64
 from collections.abc import Sequence
 from io import BytesIO
@@ -24,9 +25,13 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
+from gateway.adapters.kafka_requests import broker_ids, raw_client
+from gateway.adapters.settings import Settings
+
 _UNCOMMITTED, _COMMITTED = 0, 1
 _EARLIEST, _LATEST = -2, -1
 _NO_ID = bytes(16)
+_CREATION_TIMEOUT_S = 30
 
 
 class _Uuid(AbstractType[bytes]):
@@ -92,13 +97,14 @@ class LogFacts(NamedTuple):
     """A partition's log: ``committed_end`` is the last stable offset, ``end`` the high watermark; all
     exclusive but ``start``.
 
-    ``topic_id`` as Kafka's tools print it.
+    ``topic_id`` as Kafka's tools print it; ``leader_epoch`` counts the changes of the partition's leader.
     """
 
     topic_id: str | None
     start: int
     committed_end: int
     end: int
+    leader_epoch: int
 
 
 async def describe_logs(client: AIOKafkaClient, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, LogFacts]:
@@ -107,20 +113,49 @@ async def describe_logs(client: AIOKafkaClient, partitions: Sequence[TopicPartit
     topics = sorted({partition.topic for partition in partitions})
     answer = await client.send(client.get_random_node(), _Metadata(topics))
     ids, leaders = dict[str, str | None](), dict[TopicPartition, int]()
-    for code, name, topic_id, _, found, *_ in answer.topics:
+    leader_epochs = dict[TopicPartition, int]()
+    for code, name, topic_id, _internal, found, *_tags in answer.topics:
         if code:
             continue
         ids[name] = None if topic_id == _NO_ID else base64.urlsafe_b64encode(topic_id).decode().rstrip("=")
-        leaders |= {TopicPartition(name, number): leader for error, number, leader, *_ in found if not error}
+        for error, number, leader, leader_epoch, *_others in found:
+            if not error:
+                partition = TopicPartition(name, number)
+                leaders[partition], leader_epochs[partition] = leader, leader_epoch
     wanted = [each for each in partitions if leaders.get(each, -1) >= 0]
     starts = await _list_offsets(client, wanted, leaders, _EARLIEST, _UNCOMMITTED)
     committed = await _list_offsets(client, wanted, leaders, _LATEST, _COMMITTED)
     ends = await _list_offsets(client, wanted, leaders, _LATEST, _UNCOMMITTED)
     return {
-        each: LogFacts(ids[each.topic], starts[each], committed[each], ends[each])
+        each: LogFacts(ids[each.topic], starts[each], committed[each], ends[each], leader_epochs[each])
         for each in wanted
         if each in starts and each in committed and each in ends
     }
+
+
+async def wait_until_known(settings: Settings, topics: Sequence[str], *, at_least: int = 1) -> None:
+    """Wait until every broker names a leader of each partition of ``topics``, of ``at_least`` so many each.
+
+    A moment after a topic's creation some brokers say that there is none. One that does not answer is not
+    waited for. Raises TimeoutError after half a minute.
+    """
+    async with raw_client(settings) as client, asyncio.timeout(_CREATION_TIMEOUT_S):
+        for broker in broker_ids(client):
+            while True:
+                if await _is_known(client, broker, topics, at_least):
+                    break
+                await asyncio.sleep(0.1)
+
+
+async def _is_known(client: AIOKafkaClient, broker: int, topics: Sequence[str], at_least: int) -> bool:
+    try:
+        answer = await client.send(broker, _Metadata(topics))
+    except errors.KafkaError:
+        return True
+    return all(
+        not code and len(found) >= at_least and not any(error or leader < 0 for error, _, leader, *_ in found)
+        for code, _, _, _, found, *_ in answer.topics
+    )
 
 
 async def _list_offsets(

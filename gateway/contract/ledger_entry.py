@@ -80,9 +80,12 @@ class LedgerData(Part):
     remembered_digest: Digest | None = Field(
         description="Over the header chuanyu-remembered; null where the entry goes without it."
     )
-    previous: Digest | None = Field(description="Digest of the lane's previous entry; null for its first.")
+    previous: Digest | None = Field(
+        description="Digest of the lane's previous entry; null for its first, and where that entry is lost."
+    )
     previous_time: str | None = Field(
-        description="The latest time at which an input of an entry before this one was received; null where not known."
+        description="The latest time at which an input of an entry before this one was received; null for the lane's "
+        "first, and where not known."
     )
     redriven: list[int] | None = Field(
         None, description="Input offsets put through again by `gateway redrive`; null for a lane's own turn."
@@ -114,10 +117,10 @@ class Previous(NamedTuple):
     """The lane's entry before: its digest, and the latest time at which an input was received up to it, in
     milliseconds.
 
-    Of a lane that knows none the time is None.
+    The digest is None where nobody has that entry any more, the time where it is not known.
     """
 
-    digest: str
+    digest: str | None
     received_at: int | None
 
 
@@ -222,6 +225,11 @@ class Entry(msgspec.Struct, frozen=True):
     def log(self) -> InputLog:
         """The log that its offsets are of."""
         return InputLog(self.topic_id, self.epoch)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether its lane had no entry before it."""
+        return self.previous is None and self.previous_time is None
 
     @property
     def is_of_a_turn(self) -> bool:
@@ -377,6 +385,6 @@ def build_accounted_entry(
 
 def entry_id(span: EntrySpan, previous: Previous | None) -> str:
     """Make the id of the entry for ``span`` that follows ``previous``; known before its outputs are."""
-    lane, link = span.lane, previous.digest if previous is not None else None
+    lane, link = span.lane, (previous.digest or previous.received_at) if previous is not None else None
     identity = f"{lane.topic} {lane.partition} {span.first_offset} {span.last_offset} {link}"
     return sha256(identity.encode()).partition(":")[2][:32]

@@ -6,6 +6,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from gateway.adapters import kafka
+from gateway.adapters.log_facts import wait_until_known
 from gateway.adapters.settings import Settings
 from gateway.errors import ConfigurationError, GatewayError, TopicsDifferError
 from gateway.feedback.state import FeedbackTopics
@@ -40,7 +41,7 @@ async def prepare_topics(settings: Settings) -> None:
             if described[name] < partitions:
                 await _widen(admin, name, described[name], partitions)
         await _compact(admin, found)
-        await kafka.wait_until_led(admin, list(names.changelogs))
+        await wait_until_known(settings, names.changelogs, at_least=partitions)
     if min(counts.values()) < partitions:
         raise TopicsDifferError(", ".join(f"{name} {count}" for name, count in counts.items()))
 

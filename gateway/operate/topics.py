@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from gateway.adapters import kafka
+from gateway.adapters.log_facts import wait_until_known
 from gateway.adapters.settings import Settings
 from gateway.core.words import count_of
 from gateway.errors import ConfigurationError, GatewayError
@@ -67,7 +68,7 @@ async def apply_topics(settings: Settings) -> list[TopicPlan]:
         missing = [plan.name for plan in plans if plan.action == "create"]
         if missing:
             await _create(admin, settings, missing)
-            await kafka.wait_until_led(admin, missing)
+            await wait_until_known(settings, missing)
         for plan in plans:
             if plan.action == "correct" and (why := await kafka.change_topic_config(admin, plan.name, plan.configs)):
                 raise GatewayError(f"topic {plan.name} could not be altered: {why}")

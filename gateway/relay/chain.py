@@ -166,9 +166,7 @@ class Chains:
 
     def __init__(self, key: bytes, horizon: Horizon, committed: Committed | None, *, since: int) -> None:
         self._key, self._since = key, since
-        self._committed = (
-            committed.previous.digest if committed is not None and committed.previous is not None else None
-        )
+        self._committed = committed.entry if committed is not None else None
         self._horizon = horizon
         self._chains = list[tuple[Chain, LedgerRecord]]()
 
@@ -214,4 +212,4 @@ def _learn(horizon: Horizon, record: LedgerRecord, entry: Entry) -> bool:
 def _is_past(entry: Entry, since: int) -> bool:
     """Tell whether nothing before ``entry``, the first one there, is still to be remembered."""
     before = entry.previous_received
-    return entry.previous is None or (before is not None and before < since)
+    return entry.is_first or (before is not None and before < since)

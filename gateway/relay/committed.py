@@ -9,7 +9,7 @@ from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
 from gateway.contract.ledger_entry import UNKNOWN_LOG, InputLog, Previous
 from gateway.contract.topics import LaneId
-from gateway.relay.continuity import Link, Standing
+from gateway.relay.continuity import Link, Look, Standing
 
 _FIRST = "first"
 _UNKNOWN = "-"
@@ -19,9 +19,9 @@ class Committed(NamedTuple):
     """What the group has of a lane: the next offset, and its metadata as it was read.
 
     ``previous`` is the newest entry and ``link`` the newest turn's; both None where the lane had none, or
-    where somebody else set the offset. ``log`` is the input log that the offset counts in. ``ledger_from``
-    is where the lane's first entry can stand in the ledger, if it had none; ``begin`` then is the offset at
-    which it began.
+    where somebody else set the offset, and without a digest where what it had is lost. ``log`` is the input
+    log that the offset counts in, ``look`` the last look at it. ``ledger_from`` is where the lane's first
+    entry can stand in the ledger, if it had none; ``begin`` then is the offset at which it began.
     """
 
     next_offset: int
@@ -30,6 +30,12 @@ class Committed(NamedTuple):
     ledger_from: int | None = None
     begin: int | None = None
     log: InputLog = UNKNOWN_LOG
+    look: Look | None = None
+
+    @property
+    def entry(self) -> str | None:
+        """The digest of the newest entry; None where none is known."""
+        return self.previous.digest if self.previous is not None else None
 
     @property
     def is_ours(self) -> bool:
@@ -37,21 +43,23 @@ class Committed(NamedTuple):
         return self.previous is not None or self.ledger_from is not None
 
 
-def metadata_of(standing: Standing, link: Link | None, ledger_from: int, begin: int) -> str:
+def metadata_of(standing: Standing, link: Link | None, look: Look | None, ledger_from: int, begin: int) -> str:
     """Say in words what is committed beside the offset; ``ledger_from`` and ``begin`` count where there is
     no entry yet."""
     log = standing.log
-    if standing.previous is None:
-        return f"{_FIRST} {ledger_from} {begin} {log.topic_id or _UNKNOWN} {log.epoch}"
-    received = standing.previous.received_at
+    digest, received = standing.previous or (None, None)
+    since = _UNKNOWN if received is None else str(received)
+    if digest is None:
+        return f"{_FIRST} {ledger_from} {begin} {log.topic_id or _UNKNOWN} {log.epoch} {since}"
     return " ".join(
         [
-            standing.previous.digest,
+            digest,
             log.topic_id or _UNKNOWN,
             str(log.epoch),
             str(link.last_offset) if link is not None else _UNKNOWN,
             (link.last_input if link is not None else None) or _UNKNOWN,
-            _UNKNOWN if received is None else str(received),
+            since,
+            _UNKNOWN if look is None else f"{look.leader_epoch}@{look.next_offset}",
         ]
     )
 
@@ -61,25 +69,34 @@ def parse(next_offset: int, metadata: str | None) -> Committed:
     words = (metadata or "").split(" ")
     try:
         if words[0] == _FIRST:
-            _, ledger_from, begin, topic_id, epoch = words
-            log = _read_log(topic_id, epoch)
-            return Committed(next_offset, ledger_from=int(ledger_from), begin=int(begin), log=log)
-        digest, topic_id, epoch, last_offset, last_input, received = words
+            _, ledger_from, begin, topic_id, epoch, received = words
+            before = None if received == _UNKNOWN else Previous(None, int(received))
+            return Committed(
+                next_offset, before, ledger_from=int(ledger_from), begin=int(begin), log=_read_log(topic_id, epoch)
+            )
+        digest, topic_id, epoch, last_offset, last_input, received, seen = words
         if not digest.startswith(("sm3:", "sha256:")):
             return Committed(next_offset)
         previous = Previous(digest, None if received == _UNKNOWN else int(received))
-        log = _read_log(topic_id, epoch)
+        log, look = _read_log(topic_id, epoch), _read_look(seen)
         if last_offset == _UNKNOWN:
-            return Committed(next_offset, previous, log=log)
+            return Committed(next_offset, previous, log=log, look=look)
         last = int(last_offset)
         link = Link(last, last, None if last_input == _UNKNOWN else last_input, log)
-        return Committed(next_offset, previous, link, log=log)
+        return Committed(next_offset, previous, link, log=log, look=look)
     except ValueError:
         return Committed(next_offset)
 
 
 def _read_log(topic_id: str, epoch: str) -> InputLog:
     return InputLog(None if topic_id == _UNKNOWN else topic_id, int(epoch))
+
+
+def _read_look(seen: str) -> Look | None:
+    if seen == _UNKNOWN:
+        return None
+    leader_epoch, _, next_offset = seen.partition("@")
+    return Look(int(leader_epoch), int(next_offset))
 
 
 async def read_committed(settings: Settings, group_id: str, lane: LaneId) -> Committed | None:

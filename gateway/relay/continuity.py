@@ -24,12 +24,20 @@ class Link(NamedTuple):
 
 
 class LogState(NamedTuple):
-    """The log as it is now: the topic's id (None: unknown), the first offset kept, and the end of committed
-    records."""
+    """The log as it is now: the topic's id (None: unknown), the first offset kept, the end of committed
+    records, and the leader's epoch, without a change of which no log is cut back."""
 
     topic_id: str | None
     start: int
     end: int
+    leader_epoch: int
+
+
+class Look(NamedTuple):
+    """The last look at the log: under which leader's epoch, and before which offset all was decided then."""
+
+    leader_epoch: int
+    next_offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +59,11 @@ class LogChange(StrEnum):
 
 
 class Continuation(NamedTuple):
-    """Where the lane goes on; the offsets that are lost before that; and what has changed, if it is another
-    log."""
+    """Where the lane goes on; the epoch of the leader that was asked; the offsets that are lost before that;
+    and what has changed, if it is another log."""
 
     standing: Standing
+    leader_epoch: int
     lost: Lost | None = None
     change: LogChange | None = None
 
@@ -63,10 +72,12 @@ class Links:
     """The links of a lane's chain, oldest first: all of late ones, and fewer the older they are, so that
     memory is bounded.
 
-    ``begin`` is the offset at which the lane began, where it says so.
+    ``begin`` is the offset at which the lane began, where it says so; ``look`` what was seen last of the
+    log, by whoever had the lane.
     """
 
     def __init__(self, begin: int | None = None) -> None:
+        self.look: Look | None = None
         self._links = list[Link]()
         self._marked = list[Link]()
         self._begin = begin
@@ -96,9 +107,10 @@ class Links:
         """
         return self._links[-1].last_offset + 1 if self._links else self._begin
 
-    def mark(self) -> None:
+    def mark(self, look: Look) -> None:
         """Let the newest link be looked at next time too: a log that changes meanwhile shows there, however
         much follows."""
+        self.look = look
         if self._links:
             self._marked = [*self._marked[-_MOST_MARKED:], self._links[-1]]
 
@@ -113,9 +125,26 @@ class Links:
                 kept.append(link)
         return kept[::-1]
 
-    def is_marked(self, link: Link) -> bool:
-        """Tell whether ``link`` was the newest one when the log was looked at before."""
-        return link in self._marked
+    def is_suspect(self, link: Link, leader_epoch: int) -> bool:
+        """Tell whether ``link`` is to be looked at in any case: it was the newest one at a look before, or
+        came after the last while the leader changed."""
+        return link in self._marked or self._is_unseen(link, leader_epoch)
+
+    def passed(self, next_offset: int, leader_epoch: int) -> list[tuple[int, int]]:
+        """Return the spans, their ends exclusive, which the lane passed because they held no record: before
+        ``next_offset``, and where the leader has changed, all since the last look."""
+        spans, begin = list[tuple[int, int]](), self.look.next_offset if self.look is not None else 0
+        for link in self.valid():
+            if self._is_unseen(link, leader_epoch):
+                spans.append((begin, link.first_offset))
+                begin = link.last_offset + 1
+        if self.end is not None:
+            spans.append((self.end, next_offset))
+        return [(begin, end) for begin, end in spans if begin < end]
+
+    def _is_unseen(self, link: Link, leader_epoch: int) -> bool:
+        look = self.look
+        return look is not None and look.leader_epoch != leader_epoch and link.last_offset >= look.next_offset
 
 
 async def continue_in(
@@ -133,14 +162,14 @@ async def continue_in(
     at = standing.next_offset
     if same_id:
         mismatch = None
-        looked_at = {*_looked_at(len(kept)), *(index for index, each in enumerate(kept) if links.is_marked(each))}
-        for index in sorted(looked_at, reverse=True):
+        suspect = (index for index, each in enumerate(kept) if links.is_suspect(each, log.leader_epoch))
+        for index in sorted({*_looked_at(len(kept)), *suspect}, reverse=True):
             if not await is_still_there(kept[index]):
                 mismatch = index
         if mismatch is None and at <= log.end:
             same = InputLog(log.topic_id or standing.log.topic_id, epoch)
             lost = Lost(at, log.start - 1) if at < log.start else None
-            return Continuation(Standing(at, standing.previous, same), lost)
+            return Continuation(Standing(at, standing.previous, same), log.leader_epoch, lost)
         change = LogChange.CUT_BACK if mismatch is None else LogChange.RECORD
         there = kept if mismatch is None else kept[: await _count_common(kept[:mismatch], is_still_there)]
         # Before the oldest link known, all was decided long ago: that is not lost.
@@ -152,7 +181,7 @@ async def continue_in(
     begin = there[-1].last_offset + 1 if there else oldest
     other = InputLog(log.topic_id or standing.log.topic_id, epoch + 1)
     lost = Lost(begin, log.start - 1) if begin < log.start else None
-    return Continuation(Standing(begin, standing.previous, other), lost, change)
+    return Continuation(Standing(begin, standing.previous, other), log.leader_epoch, lost, change)
 
 
 def _looked_at(count: int) -> Iterator[int]:

@@ -21,6 +21,7 @@ from gateway.contract.outputs import destinations_of, is_digest_of
 from gateway.contract.rejection import read_rejection
 from gateway.contract.topics import LaneId, Topics
 from gateway.contract.verification import read_verification
+from gateway.core.times import parse_instant
 from gateway.relay.chain import Chain, newest_digest, read_chain
 from gateway.relay.committed import Committed, read_committed
 from gateway.relay.continuity import Link, LogState
@@ -44,11 +45,12 @@ class First(NamedTuple):
 
 
 class SentOutput(NamedTuple):
-    """Of which input an output was made."""
+    """Of which input an output was made, and when that was received."""
 
     epoch: int
     offset: int
     input_digest: str
+    received: int
 
 
 class Evidence(Protocol):
@@ -154,7 +156,7 @@ class KafkaEvidence:
     async def log(self) -> LogState | None:
         """See ``Evidence``."""
         facts = await self._facts(self._input)
-        return None if facts is None else LogState(facts.topic_id, facts.start, facts.committed_end)
+        return None if facts is None else LogState(facts.topic_id, facts.start, facts.committed_end, facts.leader_epoch)
 
     async def holds(self, link: Link) -> bool | None:
         """See ``Evidence``."""
@@ -192,6 +194,13 @@ class KafkaEvidence:
         if REDRIVE_HEADER in dict(record.headers):
             return None
         if (sent := read_verification(record.value) or read_rejection(record.value)) is not None:
-            return SentOutput(origin.epoch, origin.offset, sent.data.decision.input_digest)
+            decision = sent.data.decision
+            return SentOutput(origin.epoch, origin.offset, decision.input_digest, _milliseconds(decision.received))
         letter = read_dead_letter(record.value)
-        return None if letter is None else SentOutput(origin.epoch, origin.offset, letter.data.input_digest)
+        if letter is None:
+            return None
+        return SentOutput(origin.epoch, origin.offset, letter.data.input_digest, _milliseconds(letter.data.received))
+
+
+def _milliseconds(instant: str) -> int:
+    return (parse_instant(instant) or 0) // 1000

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gateway.contract.ledger_entry import UNKNOWN_LOG, InputLog
+from gateway.contract.ledger_entry import UNKNOWN_LOG, InputLog, Previous
 from gateway.core.decision import Lost
 from gateway.relay.chain import Chain
 from gateway.relay.committed import Committed
-from gateway.relay.continuity import Continuation, Link, Links, LogChange, LogState, Standing, continue_in
+from gateway.relay.continuity import Continuation, Link, Links, LogChange, LogState, Look, Standing, continue_in
 from gateway.relay.evidence import Evidence, Visible
 from gateway.relay.horizon import Horizon
 
@@ -89,7 +89,7 @@ class Opener:
         if continuation.change is not None:
             known = await self._rewind(known, continuation.standing, committed)
         known.standing = continuation.standing
-        known.links.mark()
+        known.links.mark(Look(continuation.leader_epoch, known.standing.next_offset))
         known.ledger_id = ledger.topic_id
         is_new = committed is None or not committed.is_ours or committed.next_offset != known.standing.next_offset
         return Opening(known, continuation.lost, continuation.change, is_new, ledger.end)
@@ -99,6 +99,7 @@ class Opener:
         committed = await self.evidence.committed()
         await self._see_through(self.evidence.ledger, "ledger_hidden")
         standing, links = await self._stand(await self.evidence.chain(committed), committed)
+        links.look = committed.look if committed is not None else None
         return Survey(standing, links, await self._continue(standing, links))
 
     async def is_continuous(self, known: Known) -> bool:
@@ -111,9 +112,11 @@ class Opener:
             continuation = await self._compare(state, known.standing, known.links)
         except _LogMovedError:
             return True
-        known.links.mark()
         await self._compare_ledger(known)
-        return continuation.change is None and continuation.lost is None
+        if continuation.change is not None or continuation.lost is not None:
+            return False
+        known.links.mark(Look(continuation.leader_epoch, known.standing.next_offset))
+        return True
 
     async def _compare_ledger(self, known: Known) -> None:
         """Say that the ledger is another one under the name; what was forwarded is still known, so that the
@@ -134,20 +137,20 @@ class Opener:
 
     async def _compare(self, state: LogState, standing: Standing, links: Links) -> Continuation:
         continuation = await continue_in(state, standing, links, self._is_still_there)
-        end = links.end
-        if continuation.change is not None or end is None or end >= standing.next_offset:
+        if continuation.change is not None:
             return continuation
-        # Only markers and aborted records were passed: where a record stands there now, it is another log's.
-        first = await self.evidence.first_record(max(end, state.start))
-        if first is None or first.offset >= standing.next_offset:
-            return continuation
-        log = continuation.standing.log
-        begun = Standing(max(end, state.start), standing.previous, InputLog(log.topic_id, log.epoch + 1))
-        return Continuation(begun, None, LogChange.RECORD)
+        for begin, end in links.passed(standing.next_offset, state.leader_epoch):
+            # Only markers and aborted records: where a record stands there now, it is another log's.
+            first = await self.evidence.first_record(max(begin, state.start))
+            if first is not None and first.offset < end:
+                log = continuation.standing.log
+                begun = Standing(max(begin, state.start), standing.previous, InputLog(log.topic_id, log.epoch + 1))
+                return Continuation(begun, state.leader_epoch, None, LogChange.RECORD)
+        return continuation
 
     async def _is_newest(self, known: Known) -> bool:
         previous = known.standing.previous
-        if previous is None:
+        if previous is None or previous.digest is None:
             return False
         return await self.evidence.newest_digest(previous.digest.partition(":")[0]) == previous.digest
 
@@ -155,6 +158,7 @@ class Opener:
         """Read the chain, and where it ends; and the horizon, from the chain or from the outputs."""
         chain = await self.evidence.chain(committed)
         standing, links = await self._stand(chain, committed)
+        links.look = committed.look if committed is not None else None
         is_whole = chain is not None and chain.reaches_back and standing.previous == chain.previous
         if chain is not None and chain.horizon is not None and is_whole:
             return Known(standing, links, chain.horizon)
@@ -179,8 +183,8 @@ class Opener:
         says enough."""
         if chain is not None and chain.is_forked:
             self.says("ledger.forked")
-        if committed is not None and committed.previous is not None and not _tells_more(chain, committed):
-            self.says("ledger.discontinued", entry=committed.previous.digest, next_offset=committed.next_offset)
+        if committed is not None and committed.entry is not None and not _tells_more(chain, committed):
+            self.says("ledger.discontinued", entry=committed.entry, next_offset=committed.next_offset)
             links = chain.links if chain is not None else Links()
             if committed.link is not None:
                 links.add(committed.link)
@@ -190,7 +194,7 @@ class Opener:
             begin = standing.next_offset if committed is None or committed.begin is None else committed.begin
             return standing, Links(begin)
         turn = chain.last_turn
-        if committed is not None and committed.previous is not None and committed.previous.digest == chain.tip:
+        if committed is not None and committed.entry == chain.tip:
             # Beyond the entry's last record nothing but markers and aborted records may have been passed.
             return Standing(committed.next_offset, chain.previous, turn.log), chain.links
         standing = Standing(turn.last_offset + 1, chain.previous, turn.log)
@@ -199,7 +203,7 @@ class Opener:
         return await self._beyond_outputs(standing, committed), chain.links
 
     async def _stand_without_turns(self, chain: Chain | None, committed: Committed | None) -> Standing:
-        previous = chain.previous if chain is not None else None
+        previous = chain.previous if chain is not None else committed.previous if committed is not None else None
         if committed is not None and (committed.is_ours or previous is not None):
             return Standing(committed.next_offset, previous, committed.log)
         state = await self._log_state(None)
@@ -218,11 +222,13 @@ class Opener:
         newest = await self.evidence.newest_output()
         if newest is None or (newest.epoch, newest.offset) < (standing.log.epoch, standing.next_offset):
             return standing
+        # The entry that accounts for it is lost: what follows must not look like the lane's beginning.
+        lost = Previous(None, newest.received)
         if await self.evidence.holds_input(newest):
-            standing = Standing(newest.offset + 1, standing.previous, InputLog(None, newest.epoch))
+            standing = Standing(newest.offset + 1, lost, InputLog(None, newest.epoch))
         else:
             start = (await self._log_state(None)).start
-            standing = Standing(start, standing.previous, InputLog(None, newest.epoch + 1))
+            standing = Standing(start, lost, InputLog(None, newest.epoch + 1))
         self.says("ledger.discontinued", entry=None, next_offset=standing.next_offset)
         return standing
 
@@ -233,7 +239,7 @@ class Opener:
         either."""
         await self._see_through(self.evidence.verifications, "outputs_hidden")
         found = await self.evidence.horizon_of_outputs(back_to, chain.forwarding if chain is not None else ())
-        has_lost_entry = committed is not None and committed.previous is not None and not _tells_more(chain, committed)
+        has_lost_entry = committed is not None and committed.entry is not None and not _tells_more(chain, committed)
         # An entry that nobody has any more may have forwarded something; without a single record nobody can
         # say that.
         if found.reaches_back and not (has_lost_entry and found.is_without_records):

@@ -6,6 +6,7 @@ import time
 from aiokafka.admin import NewPartitions
 
 from gateway.adapters import kafka
+from gateway.adapters.log_facts import wait_until_known
 from gateway.core.province import Province
 from tests.faults.stage import Scenario, Stage
 from tests.kafka.harness import Worker
@@ -47,7 +48,7 @@ async def add_partitions(stage: Stage) -> None:
 async def grow(stage: Stage, names: list[str], partitions: int) -> None:
     async with kafka.admin(stage.settings) as admin:
         await admin.create_partitions({name: NewPartitions(partitions) for name in names})
-        await kafka.wait_until_led(admin, names)
+        await wait_until_known(stage.settings, names, at_least=partitions)
 
 
 def refusals(worker: Worker) -> list[str]:

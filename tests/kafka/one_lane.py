@@ -16,6 +16,7 @@ from aiokafka.structs import OffsetAndMetadata
 from gateway.adapters import kafka
 from gateway.adapters.aiokafka_patches import report_missing, stop
 from gateway.adapters.list_files import load_recognition
+from gateway.adapters.log_facts import wait_until_known
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import NO_SIGNATURES
 from gateway.contract.ledger_entry import Entry, read_entry
@@ -136,7 +137,7 @@ async def recreate_topic(settings: Settings, topic: str, configs: Mapping[str, s
                 await asyncio.sleep(0.2)
         configs = {"message.timestamp.type": "LogAppendTime", **configs}
         await admin.create_topics([NewTopic(topic, 1, 1, topic_configs=configs)])
-        await kafka.wait_until_led(admin, [topic])
+        await wait_until_known(settings, [topic])
 
 
 async def commit_by_hand(settings: Settings, offset: int | None) -> None:

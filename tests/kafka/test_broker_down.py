@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from gateway.adapters import aiokafka_patches, kafka
 from gateway.adapters.aiokafka_patches import cut_off
+from gateway.adapters.log_facts import wait_until_known
 from gateway.adapters.settings import Settings, load_settings, packaged_config
 from gateway.errors import BrokerUnreachableError
 from gateway.operate.local_kafka import LocalKafka, local_kafka
@@ -32,7 +33,7 @@ async def settings(broker: LocalKafka) -> Settings:
     settings = load_settings(packaged_config() / "gateway.yaml", bootstrap_servers=broker.bootstrap_servers)
     async with kafka.admin(settings) as admin:
         await admin.create_topics([NewTopic(PARTITION.topic, 1, 1)])
-        await kafka.wait_until_led(admin, [PARTITION.topic])
+        await wait_until_known(settings, [PARTITION.topic])
     return settings
 
 

@@ -15,6 +15,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import ConsumerRecord
 
 from gateway.adapters import kafka
+from gateway.adapters.log_facts import wait_until_known
 from gateway.adapters.settings import Settings
 from gateway.core.province import Province
 from gateway.errors import ConfigurationError
@@ -267,7 +268,7 @@ async def test_a_recreated_source_adds_to_earlier_counts(settings: Settings) -> 
 async def grow(settings: Settings, *names: str) -> None:
     async with kafka.admin(settings) as admin:
         await admin.create_partitions(dict.fromkeys(names, NewPartitions(5)))
-        await kafka.wait_until_led(admin, list(names))
+        await wait_until_known(settings, names, at_least=5)
 
 
 async def test_topics_may_grow_one_by_one(settings: Settings) -> None:

@@ -119,6 +119,26 @@ async def test_a_repetition_is_known_though_the_ledger_is_cut(one: Settings, not
     assert await verified(one) == [event["id"] for event in sent]
 
 
+async def test_outputs_tell_what_neither_ledger_nor_group_has(one: Settings, notes: Notes) -> None:
+    sent = events(0, 20)
+    await publish(one, sent[:10])
+    async with working(one, notes) as lane:
+        await until(lane, 10)
+    await delete_before(one, one.topic_names.ledger, -1)
+    await commit_by_hand(one, 0)
+    await publish(one, sent[10:])
+    async with working(one, notes) as lane:
+        await until(lane, 20)
+    assert "ledger.discontinued" in notes.said
+    await publish(one, sent)
+    async with working(one, notes) as lane:
+        await until(lane, 40)
+    assert await verified(one) == [event["id"] for event in sent]
+    first = (await entries(one))[0]
+    assert first.previous is None
+    assert not first.is_first
+
+
 @pytest.mark.parametrize(("gone", "again"), [("everything", 20), ("ledger and outputs", 20), ("the older half", 10)])
 async def test_lane_waits_without_ledger_and_outputs(one: Settings, notes: Notes, gone: str, again: int) -> None:
     """``again``: how many are forwarded a second time once somebody has taken note that they may be."""

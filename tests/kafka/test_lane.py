@@ -13,6 +13,7 @@ from aiokafka.admin import NewTopic
 
 from gateway.adapters import kafka
 from gateway.adapters.list_files import load_recognition
+from gateway.adapters.log_facts import wait_until_known
 from gateway.adapters.settings import Settings, packaged_config
 from gateway.adapters.signatures import load_key_ring
 from gateway.contract.display_event import read_event
@@ -221,7 +222,7 @@ async def test_lagging_lanes_horizon_counts_from_its_last_input(settings: Settin
     async with kafka.admin(settings) as admin, kafka.producer(settings) as producer:
         configs = {"message.timestamp.type": "CreateTime"}
         await admin.create_topics([NewTopic(topic, 1, 1, topic_configs=configs) for topic in written_to])
-        await kafka.wait_until_led(admin, written_to)
+        await wait_until_known(settings, written_to)
         for number, (lane, received, written) in enumerate(entries):
             for output in taken(lane, now - received * hour, f"id-{number}", offset=number).outputs:
                 await producer.send_and_wait(

@@ -21,6 +21,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from gateway.adapters import kafka
 from gateway.adapters.aiokafka_patches import report_missing
 from gateway.adapters.kafka_requests import raw_client
+from gateway.adapters.log_facts import wait_until_known
 from gateway.adapters.raw_log import OffsetRange, describe_offsets
 from gateway.adapters.settings import Settings
 from gateway.adapters.unreadable import MissingRecords, UnreadableRecord
@@ -225,7 +226,7 @@ async def topic_of(settings: Settings, name: str, **configs: str) -> TopicPartit
     async with kafka.admin(settings) as admin:
         stamped = configs | {"message.timestamp.type": "LogAppendTime"}
         await admin.create_topics([NewTopic(topic, 1, 1, topic_configs=stamped)])
-        await kafka.wait_until_led(admin, [topic])
+        await wait_until_known(settings, [topic])
     return TopicPartition(topic, 0)
 
 

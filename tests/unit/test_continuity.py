@@ -1,9 +1,11 @@
 """Where a lane goes on when the input log is another one."""
 
+from collections.abc import Awaitable, Callable, Container
+
 import pytest
 
 from gateway.contract.ledger_entry import InputLog
-from gateway.relay.continuity import Link, Links, LogChange, LogState, Standing, continue_in
+from gateway.relay.continuity import Link, Links, LogChange, LogState, Look, Standing, continue_in
 
 OLD = InputLog("old", 0)
 
@@ -14,15 +16,40 @@ OLD = InputLog("old", 0)
 )
 async def test_another_log_is_read_from_the_first_difference(held: str, begin: int) -> None:
     """``held``: the turns of ten records each whose last record stands in the log of another id."""
-    links = Links()
-    for turn in range(4):
-        links.add(Link(10 * turn, 10 * turn + 9, str(turn), OLD))
-
-    async def is_still_there(link: Link) -> bool:
-        return str(link.last_input) in held
-
-    continuation = await continue_in(LogState("new", 0, 60), Standing(40, None, OLD), links, is_still_there)
+    continuation = await continue_in(LogState("new", 0, 60, 2), Standing(40, None, OLD), turns(4), held_by(held))
     assert continuation.change is LogChange.TOPIC_ID
     assert continuation.standing.next_offset == begin
     assert continuation.standing.log == InputLog("new", 1)
     assert continuation.lost is None
+
+
+@pytest.mark.parametrize(("leader_epoch", "begin"), [(5, None), (6, 930)])
+async def test_a_new_leaders_log_is_looked_at_whole(leader_epoch: int, begin: int | None) -> None:
+    """It lacked the turns from the 93rd on, and was read beyond that before the lane looked again."""
+    links = turns(90)
+    links.mark(Look(5, 900))
+    for turn in range(90, 200):
+        links.add(link(turn))
+    held = [str(turn) for turn in range(200) if turn not in {93, 94}]
+    log = LogState("old", 0, 2000, leader_epoch)
+    continuation = await continue_in(log, Standing(2000, None, OLD), links, held_by(held))
+    assert continuation.change is (None if begin is None else LogChange.RECORD)
+    assert continuation.standing.next_offset == (2000 if begin is None else begin)
+
+
+def link(turn: int) -> Link:
+    return Link(10 * turn, 10 * turn + 9, str(turn), OLD)
+
+
+def turns(count: int) -> Links:
+    links = Links()
+    for turn in range(count):
+        links.add(link(turn))
+    return links
+
+
+def held_by(log: Container[str]) -> Callable[[Link], Awaitable[bool]]:
+    async def is_still_there(link: Link) -> bool:
+        return str(link.last_input) in log
+
+    return is_still_there

@@ -104,7 +104,7 @@ class LaneProof:
                 self.lane, self.settings.topic_names, load_recognition(self.settings.recognition_dir), horizon, self.report,
                 load_key_ring(self.settings), share=self.share,
             )  # fmt: skip
-            if entry.previous is not None:
+            if not entry.is_first:
                 self._prover.forget_before(entry.received + self.settings.duplicates.horizon_ms)
         return self._prover
 

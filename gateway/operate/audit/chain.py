@@ -30,7 +30,7 @@ class ChainAudit:
     def feed(self, record: ConsumerRecord, entry: Entry) -> list[Link]:
         """Take the next entry; return those that are now known to belong to the chain, in order."""
         if self.last is None and not self._held:
-            if entry.previous is not None and not self.starts_anywhere:
+            if not entry.is_first and not self.starts_anywhere:
                 self.findings.add("broken_link", record, "the first entry says that there was one before it")
             self.last = record
             return [(record, entry)]

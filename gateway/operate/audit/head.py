@@ -44,11 +44,11 @@ class Head:
         """See whether the group committed ``record``, the last entry so far; ``covered`` is what the turns
         account for."""
         committed = self.committed
-        if self.is_vouched or committed is None or committed.previous is None:
+        if self.is_vouched or committed is None or committed.entry is None:
             return
         link = committed.link
         if covered == ((link.log.epoch, link.last_offset) if link is not None else BEFORE_ALL):
-            self.is_vouched = is_digest_of(committed.previous.digest, [record.value])
+            self.is_vouched = is_digest_of(committed.entry, [record.value])
 
     async def check(self, *, has_entries: bool) -> None:
         """Report a chain whose end nothing vouches for; ``has_entries``: whether there were any to be looked
@@ -71,8 +71,8 @@ class Head:
     async def _problem(self, committed: Committed | None, *, has_entries: bool) -> str | None:
         newest = [record async for record, _ in self.newest_entries()]
         group = group_id_of(self.settings)
-        if committed is not None and committed.previous is not None:
-            if any(is_digest_of(committed.previous.digest, [record.value]) for record in newest):
+        if committed is not None and committed.entry is not None:
+            if any(is_digest_of(committed.entry, [record.value]) for record in newest):
                 return None
             at = f"{self.lane.topic}/{self.lane.partition}/{committed.next_offset}"
             return f"the group committed {at} with a ledger entry that is not here as it was written"

@@ -304,7 +304,7 @@ class LaneAudit:
             self.lane, self._topics, self.recognition, found.horizon, self.report, load_key_ring(self.settings),
             share=self.scope.prove, only=None if self.scope.prove else self.prove_only,
         )  # fmt: skip
-        if not found.reaches_back and entry.previous is not None:
+        if not found.reaches_back and not entry.is_first:
             self._prover.forget_before(entry.received + self.settings.duplicates.horizon_ms)
 
     async def _check_turn(

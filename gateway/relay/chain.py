@@ -72,6 +72,7 @@ class Chain:
         if entry.is_of_a_turn:
             self.last_turn = entry
             self.links.add(Link(entry.first_offset, entry.last_offset, entry.last_input, entry.log))
+            self.links.has_first |= entry.is_first
             self.received_at = max(entry.received, entry.previous_received or 0, self.received_at or 0)
             if any(count.outcome == Outcome.FORWARD for count in entry.counts):
                 self.forwarding = [*self.forwarding[:1], entry]

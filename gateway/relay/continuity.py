@@ -15,12 +15,16 @@ _MOST_MARKED = 8
 
 class Link(NamedTuple):
     """What a turn's entry says of the log: its offsets, both inclusive, and the digest of its last record,
-    if it has one."""
+    if it has one.
+
+    From ``passed_from`` to its first offset there was no record; None where that is not known.
+    """
 
     first_offset: int
     last_offset: int
     last_input: str | None
     log: InputLog
+    passed_from: int | None = None
 
 
 class LogState(NamedTuple):
@@ -72,22 +76,36 @@ class Links:
     """The links of a lane's chain, oldest first: all of late ones, and fewer the older they are, so that
     memory is bounded.
 
-    ``begin`` is the offset at which the lane began, where it says so; ``look`` what was seen last of the
-    log, by whoever had the lane.
+    ``begin`` is the offset at which the lane began, where it says so; ``look`` the last look at the log;
+    ``has_first`` tells whether the oldest is that of the lane's first turn.
     """
 
     def __init__(self, begin: int | None = None) -> None:
         self.look: Look | None = None
+        self.has_first = False
         self._links = list[Link]()
         self._marked = list[Link]()
         self._begin = begin
 
     def add(self, link: Link) -> None:
         """Add the link of the lane's next turn."""
+        self._append(link._replace(passed_from=self.end))
+
+    def add_committed(self, link: Link) -> None:
+        """Add the link of the lane's last turn, whose entry is lost; what went before it is not known."""
+        self._append(link)
+
+    def _append(self, link: Link) -> None:
         self._links.append(link)
         if len(self._links) > _MOST_LINKS:
             half = _MOST_LINKS // 2
             self._links = self._links[:half:2] + self._links[half:]
+
+    def resume(self, look: Look | None) -> None:
+        """Go on from the last look of whoever had the lane before."""
+        self.look = look
+        if look is not None and self._links and self.has_first:
+            self._links[0] = self._links[0]._replace(passed_from=look.next_offset)
 
     def cut(self, next_offset: int) -> None:
         """Forget the links that speak of ``next_offset`` or what comes after: another log stands there."""
@@ -128,23 +146,9 @@ class Links:
     def is_suspect(self, link: Link, leader_epoch: int) -> bool:
         """Tell whether ``link`` is to be looked at in any case: it was the newest one at a look before, or
         came after the last while the leader changed."""
-        return link in self._marked or self._is_unseen(link, leader_epoch)
-
-    def passed(self, next_offset: int, leader_epoch: int) -> list[tuple[int, int]]:
-        """Return the spans, their ends exclusive, which the lane passed because they held no record: before
-        ``next_offset``, and where the leader has changed, all since the last look."""
-        spans, begin = list[tuple[int, int]](), self.look.next_offset if self.look is not None else 0
-        for link in self.valid():
-            if self._is_unseen(link, leader_epoch):
-                spans.append((begin, link.first_offset))
-                begin = link.last_offset + 1
-        if self.end is not None:
-            spans.append((self.end, next_offset))
-        return [(begin, end) for begin, end in spans if begin < end]
-
-    def _is_unseen(self, link: Link, leader_epoch: int) -> bool:
         look = self.look
-        return look is not None and look.leader_epoch != leader_epoch and link.last_offset >= look.next_offset
+        has_changed = look is not None and look.leader_epoch != leader_epoch
+        return link in self._marked or (look is not None and has_changed and link.last_offset >= look.next_offset)
 
 
 async def continue_in(
@@ -152,8 +156,8 @@ async def continue_in(
 ) -> Continuation:
     """Decide where to go on in ``log``, for a lane that stands at ``standing`` after the turns of ``links``.
 
-    ``is_still_there`` tells whether the log holds a link's last record unchanged; it is asked for few of
-    them.
+    ``is_still_there`` tells whether the log holds a link's last record unchanged, and none where the lane
+    passed before it; it is asked for few of them.
     """
     epoch = standing.log.epoch
     same_id = log.topic_id is None or standing.log.topic_id in {None, log.topic_id}

@@ -99,7 +99,7 @@ class Opener:
         committed = await self.evidence.committed()
         await self._see_through(self.evidence.ledger, "ledger_hidden")
         standing, links = await self._stand(await self.evidence.chain(committed), committed)
-        links.look = committed.look if committed is not None else None
+        links.resume(committed.look if committed is not None else None)
         return Survey(standing, links, await self._continue(standing, links))
 
     async def is_continuous(self, known: Known) -> bool:
@@ -137,16 +137,22 @@ class Opener:
 
     async def _compare(self, state: LogState, standing: Standing, links: Links) -> Continuation:
         continuation = await continue_in(state, standing, links, self._is_still_there)
-        if continuation.change is not None:
+        end = links.end
+        if continuation.change is not None or end is None or await self._is_without_records(end, standing.next_offset):
             return continuation
-        for begin, end in links.passed(standing.next_offset, state.leader_epoch):
-            # Only markers and aborted records: where a record stands there now, it is another log's.
-            first = await self.evidence.first_record(max(begin, state.start))
-            if first is not None and first.offset < end:
-                log = continuation.standing.log
-                begun = Standing(max(begin, state.start), standing.previous, InputLog(log.topic_id, log.epoch + 1))
-                return Continuation(begun, state.leader_epoch, None, LogChange.RECORD)
-        return continuation
+        log = continuation.standing.log
+        begun = Standing(max(end, state.start), standing.previous, InputLog(log.topic_id, log.epoch + 1))
+        return Continuation(begun, state.leader_epoch, None, LogChange.RECORD)
+
+    async def _is_without_records(self, begin: int, end: int) -> bool:
+        """Tell whether nothing but markers and aborted records stands there, as where a lane passed.
+
+        A record would be another log's.
+        """
+        if begin >= end:
+            return True
+        first = await self.evidence.first_record(begin)
+        return first is None or first.offset >= end
 
     async def _is_newest(self, known: Known) -> bool:
         previous = known.standing.previous
@@ -158,7 +164,7 @@ class Opener:
         """Read the chain, and where it ends; and the horizon, from the chain or from the outputs."""
         chain = await self.evidence.chain(committed)
         standing, links = await self._stand(chain, committed)
-        links.look = committed.look if committed is not None else None
+        links.resume(committed.look if committed is not None else None)
         is_whole = chain is not None and chain.reaches_back and standing.previous == chain.previous
         if chain is not None and chain.horizon is not None and is_whole:
             return Known(standing, links, chain.horizon)
@@ -187,7 +193,7 @@ class Opener:
             self.says("ledger.discontinued", entry=committed.entry, next_offset=committed.next_offset)
             links = chain.links if chain is not None else Links()
             if committed.link is not None:
-                links.add(committed.link)
+                links.add_committed(committed.link)
             return Standing(committed.next_offset, committed.previous, committed.log), links
         if chain is None or chain.last_turn is None:
             standing = await self._stand_without_turns(chain, committed)
@@ -286,7 +292,9 @@ class Opener:
         held = await self.evidence.holds(link)
         if held is None and (await self._log_state(None)).start > link.last_offset:
             raise _LogMovedError
-        return bool(held)
+        if not held or link.passed_from is None:
+            return bool(held)
+        return await self._is_without_records(link.passed_from, link.first_offset)
 
     async def _wait(self, cause: str) -> None:
         self.waits(cause)

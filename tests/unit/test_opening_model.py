@@ -461,3 +461,15 @@ def test_markers_passed_are_looked_at_under_another_leader() -> None:
     model.publish([0, 0])
     model.step(1, looks=False)
     model.teardown()
+
+
+def test_markers_passed_are_looked_at_under_another_id() -> None:
+    """The log had one, and the one made anew two records; the lane stood at one."""
+    model = LaneModel()
+    model.begin()
+    model.abort()
+    model.step(1)
+    model.recreate_log(0.6)
+    model.publish([0, 0])
+    model.step(1, looks=False)
+    model.teardown()

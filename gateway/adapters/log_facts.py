@@ -1,5 +1,8 @@
 """What a broker says of a partition's log: the topic's id, the first offset kept, where committed records
-end, where it ends. And whether all brokers know of a topic yet."""
+end, where it ends, where a leader's epoch ended in it. And whether all brokers know of a topic yet.
+
+Source: the message definitions of Apache Kafka (Metadata v12, OffsetForLeaderEpoch v3).
+"""
 
 # mypy: disable-error-code="misc"
 # Every class of aiokafka's is Any to mypy, and these are made to be derived from.
@@ -16,12 +19,15 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.protocol.types import (
     AbstractType,
+    Array,
     Boolean,
     CompactArray,
     CompactString,
     Int16,
     Int32,
+    Int64,
     Schema,
+    String,
     TaggedFields,
 )
 
@@ -31,6 +37,7 @@ from gateway.adapters.settings import Settings
 _UNCOMMITTED, _COMMITTED = 0, 1
 _EARLIEST, _LATEST = -2, -1
 _NO_ID = bytes(16)
+_CONSUMER, _ANY_EPOCH = -1, -1
 _CREATION_TIMEOUT_S = 30
 
 
@@ -93,17 +100,57 @@ class _Metadata(Request[_MetadataStruct]):
         return request_struct_class([(_NO_ID, topic, {}) for topic in self._topics], False, False, {})
 
 
+class _EpochEndResponse(Response):
+    API_KEY = 23
+    API_VERSION = 3
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("topics", Array(
+            ("topic", String()),
+            ("partitions", Array(
+                ("error_code", Int16), ("partition", Int32), ("leader_epoch", Int32), ("end_offset", Int64),
+            )),
+        )),
+    )  # fmt: skip
+
+
+class _EpochEndStruct(RequestStruct):
+    API_KEY = 23
+    API_VERSION = 3
+    RESPONSE_TYPE = _EpochEndResponse
+    SCHEMA = Schema(
+        ("replica_id", Int32),
+        ("topics", Array(
+            ("topic", String()),
+            ("partitions", Array(("partition", Int32), ("current_leader_epoch", Int32), ("leader_epoch", Int32))),
+        )),
+    )  # fmt: skip
+
+
+class _EpochEnd(Request[_EpochEndStruct]):
+    API_KEY = 23
+
+    def __init__(self, partition: TopicPartition, leader_epoch: int) -> None:
+        self._partition, self._leader_epoch = partition, leader_epoch
+
+    def build(self, request_struct_class: type[_EpochEndStruct]) -> _EpochEndStruct:
+        wanted = (self._partition.partition, _ANY_EPOCH, self._leader_epoch)
+        return request_struct_class(_CONSUMER, [(self._partition.topic, [wanted])])
+
+
 class LogFacts(NamedTuple):
     """A partition's log: ``committed_end`` is the last stable offset, ``end`` the high watermark; all
     exclusive but ``start``.
 
-    ``topic_id`` as Kafka's tools print it; ``leader_epoch`` counts the changes of the partition's leader.
+    ``topic_id`` as Kafka's tools print it; ``leader_epoch`` counts the changes of the partition's
+    ``leader``.
     """
 
     topic_id: str | None
     start: int
     committed_end: int
     end: int
+    leader: int
     leader_epoch: int
 
 
@@ -127,10 +174,20 @@ async def describe_logs(client: AIOKafkaClient, partitions: Sequence[TopicPartit
     committed = await _list_offsets(client, wanted, leaders, _LATEST, _COMMITTED)
     ends = await _list_offsets(client, wanted, leaders, _LATEST, _UNCOMMITTED)
     return {
-        each: LogFacts(ids[each.topic], starts[each], committed[each], ends[each], leader_epochs[each])
+        each: LogFacts(ids[each.topic], starts[each], committed[each], ends[each], leaders[each], leader_epochs[each])
         for each in wanted
         if each in starts and each in committed and each in ends
     }
+
+
+async def find_epoch_end(client: AIOKafkaClient, partition: TopicPartition, leader: int, leader_epoch: int) -> int:
+    """Return the offset at which the records end that the leader of ``leader_epoch`` took, or one before
+    (KIP-320); -1 where the log has none of them. Raises KafkaError."""
+    answer = await client.send(leader, _EpochEnd(partition, leader_epoch))
+    ((_, ((code, _, _, end),)),) = answer.topics
+    if code:
+        raise errors.for_code(code)
+    return int(end)
 
 
 async def wait_until_known(settings: Settings, topics: Sequence[str], *, at_least: int = 1) -> None:

@@ -4,6 +4,7 @@ docs/opening.md, step 5."""
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import NamedTuple
 
 from gateway.contract.ledger_entry import InputLog, Previous
@@ -38,7 +39,7 @@ class LogState(NamedTuple):
 
 
 class Look(NamedTuple):
-    """The last look at the log: under which leader's epoch, and before which offset all was decided then."""
+    """The last look at the log: under which leader's epoch, and where the lane stood."""
 
     leader_epoch: int
     next_offset: int
@@ -143,21 +144,20 @@ class Links:
                 kept.append(link)
         return kept[::-1]
 
-    def is_suspect(self, link: Link, leader_epoch: int) -> bool:
-        """Tell whether ``link`` is to be looked at in any case: it was the newest one at a look before, or
-        came after the last while the leader changed."""
-        look = self.look
-        has_changed = look is not None and look.leader_epoch != leader_epoch
-        return link in self._marked or (look is not None and has_changed and link.last_offset >= look.next_offset)
+    def is_marked(self, link: Link) -> bool:
+        """Tell whether ``link`` was the newest one when the log was looked at before."""
+        return link in self._marked
 
 
 async def continue_in(
-    log: LogState, standing: Standing, links: Links, is_still_there: Callable[[Link], Awaitable[bool]]
-) -> Continuation:
+    log: LogState, standing: Standing, links: Links, is_still_there: Callable[[Link], Awaitable[bool]],
+    *, epoch_ends: Sequence[int] = (),
+) -> Continuation:  # fmt: skip
     """Decide where to go on in ``log``, for a lane that stands at ``standing`` after the turns of ``links``.
 
     ``is_still_there`` tells whether the log holds a link's last record unchanged, and none where the lane
-    passed before it; it is asked for few of them.
+    passed before it; it is asked for few of them. ``epoch_ends`` are the offsets at which the epochs of the
+    leaders since the last look ended: of what was decided beyond, the first was cut off if anything was.
     """
     epoch = standing.log.epoch
     same_id = log.topic_id is None or standing.log.topic_id in {None, log.topic_id}
@@ -166,8 +166,8 @@ async def continue_in(
     at = standing.next_offset
     if same_id:
         mismatch = None
-        suspect = (index for index, each in enumerate(kept) if links.is_suspect(each, log.leader_epoch))
-        for index in sorted({*_looked_at(len(kept)), *suspect}, reverse=True):
+        marked = (index for index, each in enumerate(kept) if links.is_marked(each))
+        for index in sorted({*_looked_at(len(kept)), *marked, *_behind(epoch_ends, kept)}, reverse=True):
             if not await is_still_there(kept[index]):
                 mismatch = index
         if mismatch is None and at <= log.end:
@@ -196,6 +196,12 @@ def _looked_at(count: int) -> Iterator[int]:
         distance *= 2
     if count:
         yield 0
+
+
+def _behind(epoch_ends: Sequence[int], links: Sequence[Link]) -> Iterator[int]:
+    """Yield for each end the index of the first link that goes beyond it."""
+    for end in epoch_ends:
+        yield from islice((index for index, link in enumerate(links) if link.last_offset >= end), 1)
 
 
 async def _count_common(links: Sequence[Link], is_still_there: Callable[[Link], Awaitable[bool]]) -> int:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import NotLeaderForPartitionError
 from aiokafka.structs import ConsumerRecord
 
 from gateway.adapters import kafka
 from gateway.adapters.kafka_requests import raw_client
-from gateway.adapters.log_facts import LogFacts, describe_logs
+from gateway.adapters.log_facts import LogFacts, describe_logs, find_epoch_end
 from gateway.adapters.settings import Settings
 from gateway.adapters.topic_reader import Span, find_last, find_spans, read_spans
 from gateway.adapters.unreadable import input_digest_of
@@ -83,6 +84,10 @@ class Evidence(Protocol):
 
     async def log(self) -> LogState | None:
         """Return how the input log stands; None where it has no leader now."""
+
+    async def epoch_ends(self, since: int, until: int) -> list[int]:
+        """Return for each leader's epoch from ``since`` on, without ``until``, the offset at which its
+        records end."""
 
     async def holds(self, link: Link) -> bool | None:
         """Tell whether the record at which the link's entry ended is still that one; None where no record
@@ -157,6 +162,14 @@ class KafkaEvidence:
         """See ``Evidence``."""
         facts = await self._facts(self._input)
         return None if facts is None else LogState(facts.topic_id, facts.start, facts.committed_end, facts.leader_epoch)
+
+    async def epoch_ends(self, since: int, until: int) -> list[int]:
+        """See ``Evidence``."""
+        async with raw_client(self.settings) as client:
+            facts = (await describe_logs(client, [self._input])).get(self._input)
+            if facts is None:
+                raise NotLeaderForPartitionError
+            return [await find_epoch_end(client, self._input, facts.leader, each) for each in range(since, until)]
 
     async def holds(self, link: Link) -> bool | None:
         """See ``Evidence``."""

@@ -136,13 +136,26 @@ class Opener:
                 return await self._compare(state, standing, links)
 
     async def _compare(self, state: LogState, standing: Standing, links: Links) -> Continuation:
-        continuation = await continue_in(state, standing, links, self._is_still_there)
+        ends = await self._epoch_ends(state, standing, links.look)
+        continuation = await continue_in(state, standing, links, self._is_still_there, epoch_ends=ends)
         end = links.end
         if continuation.change is not None or end is None or await self._is_without_records(end, standing.next_offset):
             return continuation
         log = continuation.standing.log
         begun = Standing(max(end, state.start), standing.previous, InputLog(log.topic_id, log.epoch + 1))
         return Continuation(begun, state.leader_epoch, None, LogChange.RECORD)
+
+    async def _epoch_ends(self, state: LogState, standing: Standing, look: Look | None) -> list[int]:
+        """Return where the epochs of the leaders ended that the log had since ``look``, but its present
+        one."""
+        if (
+            look is None
+            or look.leader_epoch >= state.leader_epoch
+            or standing.log.topic_id not in {None, state.topic_id}
+        ):
+            return []
+        ends = await self.evidence.epoch_ends(look.leader_epoch, state.leader_epoch)
+        return [max(end, look.next_offset) for end in ends]
 
     async def _is_without_records(self, begin: int, end: int) -> bool:
         """Tell whether nothing but markers and aborted records stands there, as where a lane passed.

@@ -12,6 +12,7 @@ from gateway.adapters.raw_log import describe_offsets
 from gateway.adapters.settings import Settings
 from gateway.core.province import Province
 from gateway.operate.acknowledge import Remark, acknowledge
+from gateway.relay import lane as lanes
 from gateway.relay.opening import HORIZON_INCOMPLETE
 from tests.kafka.one_lane import (
     Notes,
@@ -61,8 +62,9 @@ async def test_records_deleted_during_fetching_are_entered_as_lost(one: Settings
 
 @pytest.mark.parametrize(("noticed", "duplicates"), [("opening", 5), ("fetching", 5), ("late", 10)])
 async def test_another_log_under_the_name_begins_an_epoch(
-    one: Settings, notes: Notes, noticed: str, duplicates: int
+    one: Settings, notes: Notes, noticed: str, duplicates: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(lanes, "_LOOK_S", 600.0)
     topic = one.topic_names.display(Province.SICHUAN)
     await publish(one, events(0, 10))
     async with working(one, notes) as lane:

@@ -23,16 +23,16 @@ async def test_another_log_is_read_from_the_first_difference(held: str, begin: i
     assert continuation.lost is None
 
 
-@pytest.mark.parametrize(("leader_epoch", "begin"), [(5, None), (6, 930)])
-async def test_a_new_leaders_log_is_looked_at_whole(leader_epoch: int, begin: int | None) -> None:
-    """It lacked the turns from the 93rd on, and was read beyond that before the lane looked again."""
+@pytest.mark.parametrize(("ends", "begin"), [([], None), ([925], None), ([930], 930), ([935], 930), ([900, 930], 930)])
+async def test_what_a_new_leader_lacked_is_looked_at(ends: list[int], begin: int | None) -> None:
+    """It lacked the turns from the 93rd to the 95th, and the lane read beyond before it looked again."""
     links = turns(90)
     links.mark(Look(5, 900))
     for turn in range(90, 200):
         links.add(link(turn))
     held = [str(turn) for turn in range(200) if turn not in {93, 94}]
-    log = LogState("old", 0, 2000, leader_epoch)
-    continuation = await continue_in(log, Standing(2000, None, OLD), links, held_by(held))
+    log, standing = LogState("old", 0, 2000, 6), Standing(2000, None, OLD)
+    continuation = await continue_in(log, standing, links, held_by(held), epoch_ends=ends)
     assert continuation.change is (None if begin is None else LogChange.RECORD)
     assert continuation.standing.next_offset == (2000 if begin is None else begin)
 

@@ -99,6 +99,8 @@ class World:
     copies: dict[int, set[tuple[int, int]]] = field(default_factory=dict)
     """Where each event was published."""
     incarnation: int = 0
+    """Of the log; and its leader's epoch."""
+    epoch_ends_: list[int] = field(default_factory=list)
 
     @property
     def end(self) -> int:
@@ -163,6 +165,9 @@ class World:
 
     async def log(self) -> LogState | None:
         return LogState(f"id-{self.topic_id}", self.start, self.end, self.incarnation)
+
+    async def epoch_ends(self, since: int, until: int) -> list[int]:
+        return [min(self.epoch_ends_[each:until]) for each in range(since, until)]
 
     async def holds(self, link: Link) -> bool | None:
         record = self._at(link.last_offset)
@@ -398,6 +403,7 @@ class LaneModel(RuleBasedStateMachine):
         world = self.world
         before = world.incarnation
         world.incarnation += 1
+        world.epoch_ends_.append(len(kept))
         world.log_ = kept
         for offset, record in enumerate(kept):
             if record is not None:

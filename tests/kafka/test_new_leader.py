@@ -43,7 +43,7 @@ async def facts_of(settings: Settings) -> tuple[LogFacts, list[int]]:
 async def test_what_a_restored_log_lacked_is_read_again(
     broker: LocalKafka, settings: Settings, notes: Notes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has grown beyond the lane's position before the lane fetches again; then another worker opens it."""
+    """It has grown beyond the lane's position before the lane fetches; then another worker opens it."""
     monkeypatch.setattr(lanes, "_LOOK_S", 600.0)
     await apply_topics(settings)
     await publish(settings, events(0, 10))

@@ -50,6 +50,7 @@ ENGINES = {
     for engine in (
         Engine("gateway", "gateway", "whole job", EXACTLY_ONCE, "own", "gateway run", "commits"),
         Engine("gateway-python", "gateway without kernel", "whole job", EXACTLY_ONCE, "own", "gateway run", "commits"),
+        Engine("gateway-sha256", "gateway with SHA-256", "whole job", EXACTLY_ONCE, "own", "gateway run", "commits"),
         Engine("kafka-streams", "Kafka Streams (Java)", _REDUCED, EXACTLY_ONCE, "java", "", "commits", "reduced"),
         Engine("quix", "Quix Streams", _REDUCED, EXACTLY_ONCE, "peers", "quix", "commits", "reduced"),
         Engine("quix-decision", "Quix Streams", _DECISION, EXACTLY_ONCE, "peers", "quix", "commits", "decision"),
@@ -127,5 +128,6 @@ def environment_of(engine: Engine, settings: Settings, worker: int, workers: int
         "GATEWAY_RECOGNITION": str(settings.recognition_dir),
         "GATEWAY_LOG__FORMAT": "json",
         "GATEWAY_RELAY__KERNEL": "off" if engine.key == "gateway-python" else "auto",
+        "GATEWAY_LEDGER__DIGEST": "sha256" if engine.key == "gateway-sha256" else settings.ledger.digest,
     }
     return os.environ | task | own | {"PYTHONPATH": str(ROOT)}

@@ -87,7 +87,7 @@ def test_check_is_measured_on_one_core_and_on_all(settings: Settings, tmp_path: 
 def test_a_wrong_option_says_what_there_is(settings: Settings, tmp_path: Path):
     done = run(settings, tmp_path, "throughput", "--engines", "gateway,spark")
     assert done.returncode == 2
-    assert "'spark' is not one of: gateway, gateway-python, kafka-streams" in done.stderr
+    assert "'spark' is not one of: gateway, gateway-python, gateway-sha256, kafka-streams" in done.stderr
 
 
 @pytest.mark.parametrize("size", SIZES)

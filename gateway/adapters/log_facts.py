@@ -38,7 +38,7 @@ _UNCOMMITTED, _COMMITTED = 0, 1
 _EARLIEST, _LATEST = -2, -1
 _NO_ID = bytes(16)
 _CONSUMER, _ANY_EPOCH = -1, -1
-_CREATION_TIMEOUT_S = 30
+_CREATION_TIMEOUT_S, _ANSWER_TIMEOUT_S = 30, 5
 
 
 class _Uuid(AbstractType[bytes]):
@@ -193,8 +193,8 @@ async def find_epoch_end(client: AIOKafkaClient, partition: TopicPartition, lead
 async def wait_until_known(settings: Settings, topics: Sequence[str], *, at_least: int = 1) -> None:
     """Wait until every broker names a leader of each partition of ``topics``, of ``at_least`` so many each.
 
-    A moment after a topic's creation some brokers say that there is none. One that does not answer is not
-    waited for. Raises TimeoutError after half a minute.
+    A moment after a topic's creation some brokers say that there is none. One that does not answer within
+    5 s is not waited for. Raises TimeoutError after half a minute.
     """
     async with raw_client(settings) as client, asyncio.timeout(_CREATION_TIMEOUT_S):
         for broker in broker_ids(client):
@@ -206,8 +206,9 @@ async def wait_until_known(settings: Settings, topics: Sequence[str], *, at_leas
 
 async def _is_known(client: AIOKafkaClient, broker: int, topics: Sequence[str], at_least: int) -> bool:
     try:
-        answer = await client.send(broker, _Metadata(topics))
-    except errors.KafkaError:
+        async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+            answer = await client.send(broker, _Metadata(topics))
+    except (errors.KafkaError, TimeoutError):
         return True
     return all(
         not code and len(found) >= at_least and not any(error or leader < 0 for error, _, leader, *_ in found)

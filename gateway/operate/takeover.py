@@ -84,7 +84,7 @@ class Takeover:
         if entry is not None:
             newest = digest(self.settings.ledger.digest, [entry.value])
             after = replace(standing, previous=Previous(newest, before.received_at if before else None))
-        metadata = metadata_of(after, self._links.newest, self._links.look, 0, self._links.end or 0)
+        metadata = metadata_of(after, self._links, self._links.newest, 0)
         offsets = {TopicPartition(self.lane.topic, self.lane.partition): OffsetAndMetadata(after.next_offset, metadata)}
         try:
             await send_in_transaction(

@@ -9,7 +9,7 @@ from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
 from gateway.contract.ledger_entry import UNKNOWN_LOG, InputLog, Previous
 from gateway.contract.topics import LaneId
-from gateway.relay.continuity import Link, Look, Standing
+from gateway.relay.continuity import Link, Links, Look, Standing
 
 _FIRST = "first"
 _UNKNOWN = "-"
@@ -20,8 +20,8 @@ class Committed(NamedTuple):
 
     ``previous`` is the newest entry and ``link`` the newest turn's; both None where the lane had none, or
     where somebody else set the offset, and without a digest where what it had is lost. ``log`` is the input
-    log that the offset counts in, ``look`` the last look at it. ``ledger_from`` is where the lane's first
-    entry can stand in the ledger, if it had none; ``begin`` then is the offset at which it began.
+    log that the offset counts in, ``look`` the last look at it, ``begin`` the offset at which the lane began,
+    where that is known. ``ledger_from`` is where its first entry can stand in the ledger, if it had none.
     """
 
     next_offset: int
@@ -43,14 +43,15 @@ class Committed(NamedTuple):
         return self.previous is not None or self.ledger_from is not None
 
 
-def metadata_of(standing: Standing, link: Link | None, look: Look | None, ledger_from: int, begin: int) -> str:
-    """Say in words what is committed beside the offset; ``ledger_from`` and ``begin`` count where there is
-    no entry yet."""
+def metadata_of(standing: Standing, links: Links, link: Link | None, ledger_from: int) -> str:
+    """Say in words what is committed beside the offset: of the ``links`` so far and ``link``, the newest
+    turn's; ``ledger_from`` counts where there is no entry yet."""
     log = standing.log
     digest, received = standing.previous or (None, None)
     since = _UNKNOWN if received is None else str(received)
     if digest is None:
-        return f"{_FIRST} {ledger_from} {begin} {log.topic_id or _UNKNOWN} {log.epoch} {since}"
+        return f"{_FIRST} {ledger_from} {links.end or 0} {log.topic_id or _UNKNOWN} {log.epoch} {since}"
+    look = links.look
     return " ".join(
         [
             digest,
@@ -59,6 +60,7 @@ def metadata_of(standing: Standing, link: Link | None, look: Look | None, ledger
             str(link.last_offset) if link is not None else _UNKNOWN,
             (link.last_input if link is not None else None) or _UNKNOWN,
             since,
+            _UNKNOWN if links.begin is None else str(links.begin),
             _UNKNOWN if look is None else f"{look.leader_epoch}@{look.next_offset}",
         ]
     )
@@ -74,16 +76,17 @@ def parse(next_offset: int, metadata: str | None) -> Committed:
             return Committed(
                 next_offset, before, ledger_from=int(ledger_from), begin=int(begin), log=_read_log(topic_id, epoch)
             )
-        digest, topic_id, epoch, last_offset, last_input, received, seen = words
+        digest, topic_id, epoch, last_offset, last_input, received, begin, seen = words
         if not digest.startswith(("sm3:", "sha256:")):
             return Committed(next_offset)
         previous = Previous(digest, None if received == _UNKNOWN else int(received))
         log, look = _read_log(topic_id, epoch), _read_look(seen)
+        began = None if begin == _UNKNOWN else int(begin)
         if last_offset == _UNKNOWN:
-            return Committed(next_offset, previous, log=log, look=look)
+            return Committed(next_offset, previous, begin=began, log=log, look=look)
         last = int(last_offset)
         link = Link(last, last, None if last_input == _UNKNOWN else last_input, log)
-        return Committed(next_offset, previous, link, log=log, look=look)
+        return Committed(next_offset, previous, link, begin=began, log=log, look=look)
     except ValueError:
         return Committed(next_offset)
 

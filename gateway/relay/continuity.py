@@ -39,7 +39,8 @@ class LogState(NamedTuple):
 
 
 class Look(NamedTuple):
-    """The last look at the log: under which leader's epoch, and where the lane stood."""
+    """The last look at the log: under which leader's epoch, and where the lane stood: what it had decided
+    then was of the log under its topic's id of then."""
 
     leader_epoch: int
     next_offset: int
@@ -82,11 +83,11 @@ class Links:
     """
 
     def __init__(self, begin: int | None = None) -> None:
+        self.begin = begin
         self.look: Look | None = None
         self.has_first = False
         self._links = list[Link]()
         self._marked = list[Link]()
-        self._begin = begin
 
     def add(self, link: Link) -> None:
         """Add the link of the lane's next turn."""
@@ -102,11 +103,11 @@ class Links:
             half = _MOST_LINKS // 2
             self._links = self._links[:half:2] + self._links[half:]
 
-    def resume(self, look: Look | None) -> None:
-        """Go on from the last look of whoever had the lane before."""
-        self.look = look
-        if look is not None and self._links and self.has_first:
-            self._links[0] = self._links[0]._replace(passed_from=look.next_offset)
+    def resume(self, begin: int | None, look: Look | None) -> None:
+        """Go on from where whoever had the lane before began, and from his last look."""
+        self.begin, self.look = begin if self.begin is None else self.begin, look
+        if self._links and self.has_first:
+            self._links[0] = self._links[0]._replace(passed_from=self.begin)
 
     def cut(self, next_offset: int) -> None:
         """Forget the links that speak of ``next_offset`` or what comes after: another log stands there."""
@@ -124,14 +125,14 @@ class Links:
 
         Of a lane that has decided nothing yet, it is where it began.
         """
-        return self._links[-1].last_offset + 1 if self._links else self._begin
+        return self._links[-1].last_offset + 1 if self._links else self.begin
 
     def mark(self, look: Look) -> None:
         """Let the newest link be looked at next time too: a log that changes meanwhile shows there, however
         much follows."""
         self.look = look
         if self._links:
-            self._marked = [*self._marked[-_MOST_MARKED:], self._links[-1]]
+            self._marked = [*self._marked, self._links[-1]][-_MOST_MARKED:]
 
     def valid(self) -> list[Link]:
         """Return those whose offsets still mean what they say: of the last epoch, and what went before its
@@ -157,7 +158,7 @@ async def continue_in(
 
     ``is_still_there`` tells whether the log holds a link's last record unchanged, and none where the lane
     passed before it; it is asked for few of them. ``epoch_ends`` are the offsets at which the epochs of the
-    leaders since the last look ended: of what was decided beyond, the first was cut off if anything was.
+    leaders since the last look ended: of the links beyond, the first was cut off if any was.
     """
     epoch = standing.log.epoch
     same_id = log.topic_id is None or standing.log.topic_id in {None, log.topic_id}
@@ -179,9 +180,11 @@ async def continue_in(
         # Before the oldest link known, all was decided long ago: that is not lost.
         oldest = min([log.start, at, *(each.first_offset for each in valid)])
     else:
-        # Turns taken after the change and before it was noticed are of the new log: not by halves.
-        change, oldest = LogChange.TOPIC_ID, 0
-        there = kept[: await _count_first(kept, is_still_there)]
+        # Turns taken after the change and before it was noticed are of the new log: not by halves, and they
+        # say nothing of what comes before them.
+        change, oldest, look = LogChange.TOPIC_ID, 0, links.look
+        is_known = look is not None and bool(kept) and kept[0].last_offset < look.next_offset
+        there = kept[: await _count_first(kept, is_still_there)] if is_known else []
     begin = there[-1].last_offset + 1 if there else oldest
     other = InputLog(log.topic_id or standing.log.topic_id, epoch + 1)
     lost = Lost(begin, log.start - 1) if begin < log.start else None

@@ -241,8 +241,7 @@ class Lane:
         """Stand at ``next_offset``, between which and the position there is no record to decide."""
         known, producer = self._need_open()
         standing = replace(known.standing, next_offset=next_offset)
-        links = known.links
-        metadata = metadata_of(standing, links.newest, links.look, self._ledger_end, links.end or 0)
+        metadata = metadata_of(standing, known.links, known.links.newest, self._ledger_end)
         async with asyncio.timeout(self.settings.relay.transaction_timeout_ms / 1000):
             offsets = {self.partition: OffsetAndMetadata(next_offset, metadata)}
             await send_in_transaction(producer, (), self.id.partition, offsets, self.group_id)
@@ -342,7 +341,7 @@ class Lane:
                 ledger=self.topics.ledger, algorithm=self.settings.ledger.digest, signer=self.signer,
             )  # fmt: skip
             standing, link = stand_after(turn, known.standing)
-            metadata = metadata_of(standing, link, known.links.look, self._ledger_end, 0)
+            metadata = metadata_of(standing, known.links, link, self._ledger_end)
             async with asyncio.timeout(self.settings.relay.transaction_timeout_ms / 1000):
                 offsets = {self.partition: OffsetAndMetadata(turn.next_offset, metadata)}
                 await send_in_transaction(

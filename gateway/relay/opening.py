@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from gateway.contract.ledger_entry import UNKNOWN_LOG, InputLog, Previous
@@ -18,6 +18,7 @@ from gateway.relay.horizon import Horizon
 HORIZON_INCOMPLETE = "horizon_incomplete"
 """Why a lane waits until `gateway acknowledge --horizon` has taken note of it."""
 
+_MOST_EPOCHS = 64
 _POLL_S = 0.05
 _AGAIN_S = 1.0
 _END_BEHIND_S = 30.0
@@ -99,7 +100,8 @@ class Opener:
         committed = await self.evidence.committed()
         await self._see_through(self.evidence.ledger, "ledger_hidden")
         standing, links = await self._stand(await self.evidence.chain(committed), committed)
-        links.resume(committed.look if committed is not None else None)
+        if committed is not None:
+            links.resume(committed.begin, committed.look)
         return Survey(standing, links, await self._continue(standing, links))
 
     async def is_continuous(self, known: Known) -> bool:
@@ -136,7 +138,7 @@ class Opener:
                 return await self._compare(state, standing, links)
 
     async def _compare(self, state: LogState, standing: Standing, links: Links) -> Continuation:
-        ends = await self._epoch_ends(state, standing, links.look)
+        ends = await self._epoch_ends(state, standing, links.newest, links.look)
         continuation = await continue_in(state, standing, links, self._is_still_there, epoch_ends=ends)
         end = links.end
         if continuation.change is not None or end is None or await self._is_without_records(end, standing.next_offset):
@@ -145,17 +147,16 @@ class Opener:
         begun = Standing(max(end, state.start), standing.previous, InputLog(log.topic_id, log.epoch + 1))
         return Continuation(begun, state.leader_epoch, None, LogChange.RECORD)
 
-    async def _epoch_ends(self, state: LogState, standing: Standing, look: Look | None) -> list[int]:
-        """Return where the epochs of the leaders ended that the log had since ``look``, but its present
-        one."""
-        if (
-            look is None
-            or look.leader_epoch >= state.leader_epoch
-            or standing.log.topic_id not in {None, state.topic_id}
-        ):
+    async def _epoch_ends(
+        self, state: LogState, standing: Standing, newest: Link | None, look: Look | None
+    ) -> list[int]:
+        """Return where the epochs of the leaders ended that the log had since ``look``, but its present one;
+        of all, where nobody knows when it was looked at."""
+        since = max(look.leader_epoch if look is not None else 0, state.leader_epoch - _MOST_EPOCHS)
+        is_same = standing.log.topic_id in {None, state.topic_id}
+        if newest is None or not is_same or since >= state.leader_epoch:
             return []
-        ends = await self.evidence.epoch_ends(look.leader_epoch, state.leader_epoch)
-        return [max(end, look.next_offset) for end in ends]
+        return await self.evidence.epoch_ends(since, state.leader_epoch)
 
     async def _is_without_records(self, begin: int, end: int) -> bool:
         """Tell whether nothing but markers and aborted records stands there, as where a lane passed.
@@ -177,7 +178,8 @@ class Opener:
         """Read the chain, and where it ends; and the horizon, from the chain or from the outputs."""
         chain = await self.evidence.chain(committed)
         standing, links = await self._stand(chain, committed)
-        links.resume(committed.look if committed is not None else None)
+        if committed is not None:
+            links.resume(committed.begin, committed.look)
         is_whole = chain is not None and chain.reaches_back and standing.previous == chain.previous
         if chain is not None and chain.horizon is not None and is_whole:
             return Known(standing, links, chain.horizon)
@@ -191,11 +193,14 @@ class Opener:
         if first is None:
             return known
         chain = await self.evidence.chain(committed, first.received)
-        if chain is None or not chain.reaches_back or chain.horizon is None:
-            return Known(
-                standing, known.links, await self._learn_from_outputs(chain, committed, back_to=first.received)
-            )
-        return Known(standing, known.links, chain.horizon)
+        if (
+            chain is not None
+            and chain.horizon is not None
+            and chain.reaches_back
+            and chain.previous == standing.previous
+        ):
+            return Known(standing, known.links, chain.horizon)
+        return Known(standing, known.links, await self._learn_from_outputs(chain, committed, back_to=first.received))
 
     async def _stand(self, chain: Chain | None, committed: Committed | None) -> tuple[Standing, Links]:
         """Find where the lane stands, by its chain, by what was committed, and by its outputs where neither
@@ -219,11 +224,15 @@ class Opener:
         standing = Standing(turn.last_offset + 1, chain.previous, turn.log)
         if committed is not None:
             self.says("lane.overruled", committed=committed.next_offset, next_offset=standing.next_offset)
-        return await self._beyond_outputs(standing, committed), chain.links
+        beyond = await self._beyond_outputs(standing, committed)
+        if beyond.log.epoch == standing.log.epoch and beyond.next_offset > standing.next_offset:
+            last = beyond.next_offset - 1
+            chain.links.add_committed(Link(last, last, None, beyond.log))
+        return beyond, chain.links
 
     async def _stand_without_turns(self, chain: Chain | None, committed: Committed | None) -> Standing:
         previous = chain.previous if chain is not None else committed.previous if committed is not None else None
-        if committed is not None and (committed.is_ours or previous is not None):
+        if committed is not None and committed.is_ours:
             return Standing(committed.next_offset, previous, committed.log)
         state = await self._log_state(None)
         proposal = committed.next_offset if committed is not None else state.start
@@ -239,14 +248,16 @@ class Opener:
         if committed is not None and committed.is_ours:
             return standing
         newest = await self.evidence.newest_output()
-        if newest is None or (newest.epoch, newest.offset) < (standing.log.epoch, standing.next_offset):
+        if newest is None:
             return standing
         # The entry that accounts for it is lost: what follows must not look like the lane's beginning.
         lost = Previous(None, newest.received)
-        if await self.evidence.holds_input(newest):
+        if (newest.epoch, newest.offset) < (standing.log.epoch, standing.next_offset):
+            return replace(standing, previous=standing.previous or lost)
+        start = (await self._log_state(None)).start
+        if start > newest.offset or await self.evidence.holds_input(newest):
             standing = Standing(newest.offset + 1, lost, InputLog(None, newest.epoch))
         else:
-            start = (await self._log_state(None)).start
             standing = Standing(start, lost, InputLog(None, newest.epoch + 1))
         self.says("ledger.discontinued", entry=None, next_offset=standing.next_offset)
         return standing
@@ -264,8 +275,10 @@ class Opener:
         if found.reaches_back and not (has_lost_entry and found.is_without_records):
             return found.horizon
         self.says("horizon.incomplete")
-        tip = chain.tip if chain is not None else None
-        while await self.evidence.newest_digest(tip.partition(":")[0] if tip else "sha256") == tip:
+        # Until something is added to the chain, or to what stands there where none counts.
+        algorithm = chain.tip.partition(":")[0] if chain is not None else "sha256"
+        tip = chain.tip if chain is not None else await self.evidence.newest_digest(algorithm)
+        while await self.evidence.newest_digest(algorithm) == tip:
             await self._wait(HORIZON_INCOMPLETE)
         raise LaneTakenOverError
 

@@ -32,7 +32,7 @@ from gateway.operate.doctor.result import CheckResult, CheckStatus, Installation
 from gateway.operate.local_kafka.cluster import LocalCluster
 from gateway.operate.topics import apply_topics
 from gateway.relay.committed import metadata_of
-from gateway.relay.continuity import Standing
+from gateway.relay.continuity import Links, Standing
 from tests.kafka.harness import publish, simulate, wait_until_accounted, workers
 from tests.kafka.test_lane import taken
 from tests.patience import PATIENCE_S
@@ -266,7 +266,7 @@ async def test_a_stranger_in_the_group_and_another_gateways_group(admin: Setting
     settings, topics = await set_up(admin, "others."), Topics("others.")
     assert await problems(settings, "neighbours") == []
     partition = TopicPartition(topics.display(Province.SICHUAN), 0)
-    ours = metadata_of(Standing(0, Previous("sm3:" + "0" * 64, 1), InputLog("id", 0)), None, None, 0, 0)
+    ours = metadata_of(Standing(0, Previous("sm3:" + "0" * 64, 1), InputLog("id", 0)), Links(), None, 0)
     async with kafka.consumer(settings, group_id="others.second") as other:
         other.assign([partition])
         await other.commit({partition: OffsetAndMetadata(0, ours)})

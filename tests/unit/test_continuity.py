@@ -11,12 +11,18 @@ OLD = InputLog("old", 0)
 
 
 @pytest.mark.parametrize(
-    ("held", "begin"),
-    [("", 0), ("2", 0), ("12", 0), ("0", 10), ("01", 20), ("02", 10), ("013", 20), ("0123", 40)],
-)
-async def test_another_log_is_read_from_the_first_difference(held: str, begin: int) -> None:
-    """``held``: the turns of ten records each whose last record stands in the log of another id."""
-    continuation = await continue_in(LogState("new", 0, 60, 2), Standing(40, None, OLD), turns(4), held_by(held))
+    ("held", "look", "begin"),
+    [
+        ("", 20, 0), ("2", 20, 0), ("12", 20, 0), ("0", 20, 10), ("01", 20, 20), ("02", 20, 10), ("013", 20, 20),
+        ("0123", 20, 40), ("0123", 0, 0), ("0123", None, 0),
+    ],
+)  # fmt: skip
+async def test_another_log_is_read_from_the_first_difference(held: str, look: int | None, begin: int) -> None:
+    """``held``: the turns of ten records each whose last record stands in the log of another id; where the
+    lane stood at its last look."""
+    links = turns(4)
+    links.look = None if look is None else Look(0, look)
+    continuation = await continue_in(LogState("new", 0, 60, 2), Standing(40, None, OLD), links, held_by(held))
     assert continuation.change is LogChange.TOPIC_ID
     assert continuation.standing.next_offset == begin
     assert continuation.standing.log == InputLog("new", 1)

@@ -99,8 +99,8 @@ class World:
     copies: dict[int, set[tuple[int, int]]] = field(default_factory=dict)
     """Where each event was published."""
     incarnation: int = 0
-    """Of the log; and its leader's epoch."""
     epoch_ends_: list[int] = field(default_factory=list)
+    """Where the epochs of its leaders ended, but the present one's."""
 
     @property
     def end(self) -> int:
@@ -133,7 +133,10 @@ class World:
 
     async def chain(self, committed: Committed | None, back_to: int | None = None) -> Chain | None:
         chains = Chains(str(LANE).encode(), make_horizon(SETTINGS), committed, since=0)
-        for record in self.ledger_[self.ledger_start :]:
+        start = self.ledger_start
+        if committed is not None and committed.ledger_from is not None:
+            start = min(max(start, committed.ledger_from), len(self.ledger_))
+        for record in self.ledger_[start:]:
             chains.add(record)
         return chains.counting()
 
@@ -164,7 +167,7 @@ class World:
         return is_held
 
     async def log(self) -> LogState | None:
-        return LogState(f"id-{self.topic_id}", self.start, self.end, self.incarnation)
+        return LogState(f"id-{self.topic_id}", self.start, self.end, len(self.epoch_ends_))
 
     async def epoch_ends(self, since: int, until: int) -> list[int]:
         return [min(self.epoch_ends_[each:until]) for each in range(since, until)]
@@ -300,15 +303,16 @@ class LaneModel(RuleBasedStateMachine):
         lane.world = world
         return lane
 
-    def step(self, turns: int, *, looks: bool = True) -> None:
-        """Let the lane open and take up to ``turns`` turns, as ``run`` does, until an error.
+    def step(self, turns: int, *, looks: bool = True, most: int = 100) -> None:
+        """Let the lane open and take up to ``turns`` turns of ``most`` records, as ``run`` does, until an
+        error.
 
         It ``looks`` at the log before the first.
         """
         self.lane = self.lane or self.make()
-        self.loop.run_until_complete(self._step(self.lane, turns, looks=looks))
+        self.loop.run_until_complete(self._step(self.lane, turns, looks=looks, most=most))
 
-    async def _step(self, lane: ModelLane, turns: int, *, looks: bool) -> None:
+    async def _step(self, lane: ModelLane, turns: int, *, looks: bool, most: int) -> None:
         async def send(_: Any, outputs: Any, __: int, offsets: Any, *___: Any) -> None:
             await self.world.commit(outputs, offsets)
 
@@ -325,6 +329,7 @@ class LaneModel(RuleBasedStateMachine):
                     await lane._open()
                 lane._looked_at = 0 if looks else time.monotonic()
                 for _ in range(turns):
+                    lane._limit = most
                     await lane._turn()
             except (KafkaError, LogChangedError):
                 await lane._close()
@@ -360,10 +365,15 @@ class LaneModel(RuleBasedStateMachine):
     def abort(self) -> None:
         self.world.log_.append(None)
 
-    @rule(turns=st.integers(0, 3), crash=st.sampled_from([None, "before", "after"]), looks=st.booleans())
-    def work(self, turns: int, crash: str | None, looks: bool) -> None:
+    @rule(
+        turns=st.integers(0, 3),
+        crash=st.sampled_from([None, "before", "after"]),
+        looks=st.booleans(),
+        most=st.sampled_from([1, 100]),
+    )
+    def work(self, turns: int, crash: str | None, looks: bool, most: int) -> None:
         self.world.crash = crash
-        self.step(turns, looks=looks)
+        self.step(turns, looks=looks, most=most)
         self.world.crash = None
 
     @rule()
@@ -423,6 +433,17 @@ class LaneModel(RuleBasedStateMachine):
         if not world.has_promised:
             world.forget_undecided(0, world.start)
 
+    @rule()
+    def another_leader(self) -> None:
+        self.world.epoch_ends_.append(self.world.end)
+
+    @rule(entries=st.integers(1, 3))
+    def lose_the_ledgers_tail(self, entries: int) -> None:
+        world = self.world
+        del world.ledger_[max(world.ledger_start, len(world.ledger_) - entries) :]
+        if not world.has_promised:
+            world.forget_undecided(0, world.start)
+
     @rule(offset=st.none() | st.integers(0, 40))
     def reset_offsets(self, offset: int | None) -> None:
         world = self.world
@@ -438,44 +459,3 @@ class LaneModel(RuleBasedStateMachine):
 
 LaneModel.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=25, deadline=None)
 TestLaneModel = LaneModel.TestCase
-
-
-def test_what_an_entry_forwarded_that_all_lost_stays_known() -> None:
-    """Of the first turn the outputs alone are left; those of the second look like a lane's beginning."""
-    model = LaneModel()
-    model.begin()
-    model.publish([0])
-    model.step(1)
-    model.another_worker()
-    model.cut_ledger(1)
-    model.reset_offsets(None)
-    model.publish([1])
-    model.step(1)
-    model.another_worker()
-    model.publish([0, 1])
-    model.teardown()
-
-
-def test_markers_passed_are_looked_at_under_another_leader() -> None:
-    """The log had two of them, then one, and records from there on; the lane stood at two."""
-    model = LaneModel()
-    model.begin()
-    model.abort()
-    model.abort()
-    model.step(1)
-    model.cut_back(0.5)
-    model.publish([0, 0])
-    model.step(1, looks=False)
-    model.teardown()
-
-
-def test_markers_passed_are_looked_at_under_another_id() -> None:
-    """The log had one, and the one made anew two records; the lane stood at one."""
-    model = LaneModel()
-    model.begin()
-    model.abort()
-    model.step(1)
-    model.recreate_log(0.6)
-    model.publish([0, 0])
-    model.step(1, looks=False)
-    model.teardown()

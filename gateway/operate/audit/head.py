@@ -83,7 +83,7 @@ class Head:
                 f"the group {group} has no offset of {self.lane}: nothing vouches that its newest entry is the last one"
             )
         if committed.is_ours:
-            return f"the group {group} has committed that {self.lane} has no entry yet"
+            return f"the group {group} has committed that no entry vouches for {self.lane} yet"
         return (
             f"somebody set the offset of {self.lane} in the group {group} by hand ({committed.next_offset}): nothing vouches "
             "that its newest entry is the last one"

@@ -20,8 +20,9 @@ class Committed(NamedTuple):
 
     ``previous`` is the newest entry and ``link`` the newest turn's; both None where the lane had none, or
     where somebody else set the offset, and without a digest where what it had is lost. ``log`` is the input
-    log that the offset counts in, ``look`` the last look at it, ``begin`` the offset at which the lane began,
-    where that is known. ``ledger_from`` is where its first entry can stand in the ledger, if it had none.
+    log that the offset counts in, ``look`` the last look at it, ``begin`` the offset at which the lane
+    began, where that is known. ``ledger_from`` is where its first entry can stand in the ledger, if it had
+    none.
     """
 
     next_offset: int

@@ -17,6 +17,7 @@ from gateway.adapters.logs import PARTITION, TOPIC, describe_error
 from gateway.adapters.own_signatures import RecordSigner
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import KeyRing
+from gateway.adapters.tasks import end_tasks
 from gateway.contract.ledger_entry import UNKNOWN_LOG, InputLog
 from gateway.contract.topics import LaneId, Topics
 from gateway.core.decision import Lost
@@ -84,6 +85,7 @@ class Lane:
     _reported_truncated: bool = False
     _ledger_end: int = 0
     _looked_at: float = 0.0
+    _look: asyncio.Task[bool] | None = None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _task: KeptTask = field(init=False)
 
@@ -267,7 +269,7 @@ class Lane:
     async def _turn(self) -> bool:
         """Do one transaction, if there are records; True if one was committed."""
         known, _ = self._need_open()
-        await self._look_at_log(known)
+        self._look_at_log(known)
         limit = 1 if self._give_up_on_next else self._limit
         polled = await poll(self.consumer, self.partition, known.standing.next_offset, limit)
         if self._stopping.is_set():
@@ -295,14 +297,19 @@ class Lane:
         self._give_up_on_next = False
         return True
 
-    async def _look_at_log(self, known: Known) -> None:
-        """See now and then that the log is still the one that the lane knows."""
-        if time.monotonic() - self._looked_at < _LOOK_S:
-            return
-        async with self._evidence().looking() as evidence:
-            if not await Opener(evidence, self._wait_for, self._say).is_continuous(known):
+    def _look_at_log(self, known: Known) -> None:
+        """See now and then, beside the turns, that the log is still the one that the lane knows."""
+        if self._look is None:
+            if time.monotonic() - self._looked_at >= _LOOK_S:
+                self._look = asyncio.create_task(self._is_continuous(known))
+        elif self._look.done():
+            look, self._look, self._looked_at = self._look, None, time.monotonic()
+            if not look.result():
                 raise LogChangedError
-        self._looked_at = time.monotonic()
+
+    async def _is_continuous(self, known: Known) -> bool:
+        async with self._evidence().looking() as evidence:
+            return await Opener(evidence, self._wait_for, self._say).is_continuous(known)
 
     async def _pass_by(self) -> None:
         """Commit the fetch's position if only markers and aborted records stand between the lane's position
@@ -376,6 +383,9 @@ class Lane:
 
     async def _close(self) -> None:
         self.is_open = False
+        look, self._look = self._look, None
+        if look is not None:
+            await end_tasks(look)
         producer, self._producer = self._producer, None
         if producer is not None:
             # What it leaves of a transaction the next InitProducerId ends.

@@ -106,18 +106,18 @@ class Opener:
 
     async def is_continuous(self, known: Known) -> bool:
         """Tell whether the log is still the one that ``known`` speaks of, by as much as is looked at in one
-        go."""
-        state = await self.evidence.log()
+        go; the lane may go on meanwhile."""
+        standing, state = known.standing, await self.evidence.log()
         if state is None:
             return True  # there is no leader now: a fetch will say
         try:
-            continuation = await self._compare(state, known.standing, known.links)
+            continuation = await self._compare(state, standing, known.links)
         except _LogMovedError:
             return True
         await self._compare_ledger(known)
         if continuation.change is not None or continuation.lost is not None:
             return False
-        known.links.mark(Look(continuation.leader_epoch, known.standing.next_offset))
+        known.links.mark(Look(continuation.leader_epoch, standing.next_offset))
         return True
 
     async def _compare_ledger(self, known: Known) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiokafka.structs import ConsumerRecord
 
+from gateway.contract.ledger_entry import Previous
 from gateway.errors import UsageError
 from gateway.operate.archive.audit import audit_archive
 from gateway.operate.archive.expire import expire
@@ -64,6 +65,17 @@ def test_an_altered_row_is_found(
         # The manifest behind it, or the day's closing, was written after another one.
         chained = [each["detail"] for each in found["findings"] if "not the one" in each["detail"]]
         assert chained
+
+
+def test_entries_lost_before_the_archive_began_are_named(tmp_path: Path, capsys: Any) -> None:
+    lanes = ArchivedLanes(shipped(), tmp_path)
+    lanes._previous = dict.fromkeys(lanes.lanes, Previous(None, 1))
+    lanes.write_day(DAYS[0], 20)
+    found = audit(tmp_path, capsys)
+    assert {(each["kind"], each["detail"]) for each in found["findings"]} == {
+        ("broken_link", "the entry does not follow from the lane's entry before it")
+    }
+    assert len(found["findings"]) == len(lanes.lanes)
 
 
 def test_files_that_are_dropped_or_added_are_named(archive: Path, capsys: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.contract.ledger_entry import UNKNOWN_LOG, Entry, read_entry
+from gateway.contract.ledger_entry import UNKNOWN_LOG, Entry, Previous, read_entry
 from gateway.contract.outputs import digest
 from gateway.operate.audit.chain import ChainAudit
 from gateway.operate.audit.findings import Findings
@@ -102,3 +102,10 @@ def test_any_change_to_the_chain_is_found(steps: list[tuple[int, str, str]], dat
     _, findings = follow(changed)
     assert findings.counts["broken_link"] + findings.counts["foreign"] >= 1
     assert findings.counts.total() == len(findings.kept)  # nothing is counted that is not listed, and nothing twice
+
+
+def test_an_entry_whose_forerunner_is_lost_is_no_beginning() -> None:
+    turn = take_turn(LANE, INPUT[:3], LIST, Horizon(HOUR, 1000), Previous(None, 1), topics=TOPICS, algorithm="sm3")
+    _, findings = follow([Kept(0, turn.outputs[-1].value)])
+    assert findings.counts == {"broken_link": 1}
+    assert [each.detail for each in findings.kept] == ["the first entry says that there was one before it"]

@@ -331,6 +331,8 @@ class LaneModel(RuleBasedStateMachine):
                 for _ in range(turns):
                     lane._limit = most
                     await lane._turn()
+                if lane._look is not None:
+                    await asyncio.wait([lane._look])
             except (KafkaError, LogChangedError):
                 await lane._close()
 

@@ -226,7 +226,7 @@ class LaneCheck:
         """Check that each entry follows from the one before it; tell whether they are the manifest's."""
         path, head = f"{data.folder}/{LEDGER}", manifest.chain_before
         for record, entry in data.entries:
-            if entry.previous != head:
+            if entry.previous != head or (head is None and not entry.is_first):
                 detail = "the entry does not follow from the lane's entry before it"
                 self.findings.of_record("broken_link", path, record, detail)
             head = entry_digest(entry, record.value)

@@ -1,9 +1,12 @@
 """What random steps find seldom or never: a lane against losses in a certain order (``LaneModel``)."""
 
 from collections.abc import Callable
+from unittest import mock
 
 import pytest
 
+from gateway.relay import opening
+from gateway.relay.continuity import LogState
 from tests.unit.test_opening_model import LaneModel
 
 
@@ -158,4 +161,24 @@ def test_a_log_cut_before_the_last_look_is_known(cut: int, new: int) -> None:
     model.publish([100 + number for number in range(cut)])
     one_each(model, *(200 + number for number in range(new)), looks=False)
     model.another_worker()
+    model.teardown()
+
+
+def test_what_a_look_waits_for_the_lane_does_not() -> None:
+    model = LaneModel()
+    model.begin()
+    one_each(model, 0, 1)
+    lane, world = model.lane, model.world
+    assert lane is not None
+    assert lane._known is not None
+    # While it looks, the records expire, and the partition has no leader for a moment.
+    states = iter([LogState("id-0", 0, 2, 0), None, LogState("id-0", 2, 2, 0)])
+    world.start = 2
+    with (
+        mock.patch.object(world, "log", mock.AsyncMock(side_effect=states)),
+        mock.patch.object(opening, "_AGAIN_S", 0.0),
+    ):
+        assert model.loop.run_until_complete(lane._is_continuous(lane._known))
+    assert next(states, None) is None
+    assert lane.progress.cause != "input_without_leader"
     model.teardown()

@@ -55,6 +55,11 @@ class Standing:
     previous: Previous | None
     log: InputLog
 
+    @property
+    def entry(self) -> str | None:
+        """The digest of its last entry; None where it has none, or nobody has it any more."""
+        return self.previous.digest if self.previous is not None else None
+
 
 class LogChange(StrEnum):
     """How it shows that another log stands under the topic's name."""

@@ -126,9 +126,7 @@ class Opener:
         ledger = await self.evidence.ledger()
         if ledger is None or None in {ledger.topic_id, known.ledger_id} or ledger.topic_id == known.ledger_id:
             return
-        previous = known.standing.previous
-        entry = previous.digest if previous is not None else None
-        self.says("ledger.discontinued", entry=entry, next_offset=known.standing.next_offset)
+        self.says("ledger.discontinued", entry=known.standing.entry, next_offset=known.standing.next_offset)
         known.ledger_id = ledger.topic_id
 
     async def _continue(self, standing: Standing, links: Links) -> Continuation:
@@ -138,7 +136,7 @@ class Opener:
                 return await self._compare(state, standing, links)
 
     async def _compare(self, state: LogState, standing: Standing, links: Links) -> Continuation:
-        ends = await self._epoch_ends(state, standing, links.newest, links.look)
+        ends = await self._epoch_ends(state, standing, links)
         continuation = await continue_in(state, standing, links, self._is_still_there, epoch_ends=ends)
         end = links.end
         if continuation.change is not None or end is None or await self._is_without_records(end, standing.next_offset):
@@ -147,14 +145,13 @@ class Opener:
         begun = Standing(max(end, state.start), standing.previous, InputLog(log.topic_id, log.epoch + 1))
         return Continuation(begun, state.leader_epoch, None, LogChange.RECORD)
 
-    async def _epoch_ends(
-        self, state: LogState, standing: Standing, newest: Link | None, look: Look | None
-    ) -> list[int]:
-        """Return where the epochs of the leaders ended that the log had since ``look``, but its present one;
-        of all, where nobody knows when it was looked at."""
+    async def _epoch_ends(self, state: LogState, standing: Standing, links: Links) -> list[int]:
+        """Return where the epochs of the leaders ended that the log had since the last look, but its present
+        one; of all, where nobody knows when it was looked at."""
+        look = links.look
         since = max(look.leader_epoch if look is not None else 0, state.leader_epoch - _MOST_EPOCHS)
         is_same = standing.log.topic_id in {None, state.topic_id}
-        if newest is None or not is_same or since >= state.leader_epoch:
+        if links.newest is None or not is_same or since >= state.leader_epoch:
             return []
         return await self.evidence.epoch_ends(since, state.leader_epoch)
 
@@ -169,10 +166,8 @@ class Opener:
         return first is None or first.offset >= end
 
     async def _is_newest(self, known: Known) -> bool:
-        previous = known.standing.previous
-        if previous is None or previous.digest is None:
-            return False
-        return await self.evidence.newest_digest(previous.digest.partition(":")[0]) == previous.digest
+        entry = known.standing.entry
+        return entry is not None and await self.evidence.newest_digest(entry.partition(":")[0]) == entry
 
     async def _read(self, committed: Committed | None) -> Known:
         """Read the chain, and where it ends; and the horizon, from the chain or from the outputs."""

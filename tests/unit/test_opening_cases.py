@@ -50,10 +50,14 @@ def all_but_outputs_lost_and_an_offset_set_beyond(model: LaneModel) -> None:
     model.publish([0])
 
 
-def tail_and_offset_lost(model: LaneModel) -> None:
+def lose_tail(model: LaneModel) -> None:
     one_each(model, 0, 1)
     model.another_worker()
     model.lose_the_ledgers_tail(1)
+
+
+def tail_and_offset_lost(model: LaneModel) -> None:
+    lose_tail(model)
     model.reset_offsets(None)
 
 
@@ -65,17 +69,13 @@ def tail_and_offset_lost_and_log_expired_beyond(model: LaneModel) -> None:
 
 def tail_lost_and_log_made_anew(model: LaneModel) -> None:
     """The event of the lost entry comes again."""
-    one_each(model, 0, 1)
-    model.another_worker()
-    model.lose_the_ledgers_tail(1)
+    lose_tail(model)
     model.recreate_log(0.5)
     model.publish([2, 1])
 
 
 def tail_lost_and_log_cut_back(model: LaneModel) -> None:
-    one_each(model, 0, 1)
-    model.another_worker()
-    model.lose_the_ledgers_tail(1)
+    lose_tail(model)
     model.cut_back(0.5)
     model.publish([2, 1])
 

@@ -170,7 +170,7 @@ class LaneRedrive:
         async with kafka.consumer(self.settings) as consumer:
             consumer.assign([self._source, self._verification, *self._refusals])
             candidates = await self._find_candidates(consumer)
-            if candidates and standing is not None and (standing.previous is None or standing.previous.digest is None):
+            if candidates and standing is not None and standing.entry is None:
                 raise GatewayError(f"{self.lane}: neither group nor ledger says where it stands; run its worker first")
             for start in range(0, len(candidates), _CHUNK):
                 changes = await self._decide_again(consumer, candidates[start : start + _CHUNK])

@@ -7,7 +7,7 @@ from gateway.adapters.settings import Settings
 from gateway.errors import ConfigurationError
 
 _MODULE = "gateway_kernel"
-INTERFACE = 3
+INTERFACE = 4
 """Of what Python and the kernel say to each other; ``kernel/src/lib.rs`` has it too."""
 
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from gateway.core.decision import Decision, Duplicate, Forward, Outcome, Reject
+from gateway.core.decision import Decision, Duplicate, Forward, Reject
 from gateway.core.recognition import Listed, Listing, Match
 
 
@@ -30,13 +30,8 @@ def facets_of(decision: Decision) -> Facets:
             return _facets_of_listing(outcome, decision.listing, reason)
         return Facets(outcome, None, None, None, None, None, reason)
     if isinstance(decision, Duplicate):
-        return facets_of_repeated(decision.reading.event.data.display.region_code)
+        return Facets(outcome, None, None, None, None, decision.reading.event.data.display.region_code, None)
     return Facets(outcome, None, None, None, None, None, None)
-
-
-def facets_of_repeated(region: str) -> Facets:
-    """Return the facets of a duplicate of an event that was shown in ``region``."""
-    return Facets(Outcome.DUPLICATE, None, None, None, None, region, None)
 
 
 def _facets_of_listing(outcome: str, listing: Listing, reason: str | None) -> Facets:

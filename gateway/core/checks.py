@@ -105,10 +105,10 @@ def stale_event(facts: Facts) -> Findings:
 
 def not_cross_province(listing: Listing) -> Findings:
     """Find that ``region_code`` does not lie in the other province."""
-    other, region = listing.shown.province.other, listing.shown.region_code
-    if region.startswith(other.region_prefix):
+    shown, other = listing.shown, listing.shown.province.other
+    if shown.place is other:
         return ()
-    return (Found("display.region_code", region, (f"{other.region_prefix}……（{other.chinese}）",)),)
+    return (Found("display.region_code", shown.region_code, (f"{other.region_prefix}……（{other.chinese}）",)),)
 
 
 def certificate_not_listed(listing: Listing) -> Findings:

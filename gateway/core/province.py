@@ -37,5 +37,12 @@ class Province(StrEnum):
         return f"{self.chinese}政务服务平台"
 
 
+def province_of_region(code: str) -> Province | None:
+    """Return the province that the administrative division ``code`` (GB/T 2260) lies in; None for any
+    other."""
+    return _BY_REGION_PREFIX.get(code[:2])
+
+
+_BY_REGION_PREFIX = {province.region_prefix: province for province in Province}
 SOURCES = {province.source: province for province in Province}
 COORDINATING_CENTRES = ("四川省大数据中心", "重庆市人民政府电子政务中心")

@@ -17,12 +17,16 @@ from gateway.relay.lessons import (
     STATUSES,
     Group,
     Lesson,
+    Numbered,
+    Template,
     first_days,
     group_of,
     is_repeatable,
     mark,
+    place_of,
 )
 
+_NO_PART: Template = ([b""], [])
 _FOR_EVER_MS = 2**60
 _ALL_IDS = 2**62
 
@@ -74,8 +78,8 @@ class NativeLines:
         return printed.decode(), counts
 
     def _begin(self) -> None:
-        self._kernel.clear(first_days(self._recognition))
-        self._groups: dict[Group, int] = {}
+        self._kernel.clear(first_days(self._recognition), 0)
+        self._groups = Numbered[Group]()
 
     def _ask(self, raw: bytes, counts: Counter[str]) -> tuple[Decision, bytes]:
         decision = self._decide(raw, self._forwarded.at)
@@ -88,9 +92,12 @@ class NativeLines:
     def _teach(self, decision: Decision) -> Lesson | None:
         """Say what is printed of events of the same words that do not fulfil the same conditions; None where
         the kernel is not to repeat it."""
-        if not is_repeatable(decision):
+        if not is_repeatable(decision) or decision.listing is None:
             return None
         marked = mark(decision)
-        group = self._groups.setdefault(group_of(decision, marked), len(self._groups))
+        group = self._groups.number_of(group_of(decision, marked))
         rejection = None if isinstance(decision, Forward) else 0
-        return group, [], 0, 0, b"", rejection, MARKS.split(self._show(marked).encode())
+        return Lesson(
+            place_of(decision.listing), 0, decision.listing.unit_matters, group, _NO_PART, 0, b"", rejection,
+            MARKS.split(self._show(marked).encode()),
+        )  # fmt: skip

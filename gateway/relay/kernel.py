@@ -19,7 +19,7 @@ import structlog
 
 from gateway.adapters.logs import PARTITION, TOPIC
 from gateway.contract.display_event import read_names
-from gateway.contract.facets import Facets, facets_of, facets_of_repeated
+from gateway.contract.facets import Facets, facets_of
 from gateway.contract.headers import CONTENT_TYPE, EPOCH_HEADER, ORIGIN_HEADER, Headers, trace_headers
 from gateway.contract.ledger_entry import UNKNOWN_LOG, Account, EntrySpan, InputLog
 from gateway.contract.outputs import InputRecord, build_output
@@ -28,7 +28,7 @@ from gateway.contract.topics import LaneId, Topics
 from gateway.contract.verification import build_verification
 from gateway.core.checks import FUTURE_TOLERANCE, STALE_AFTER
 from gateway.core.decision import Decision, Forward, Outcome, Reject, ground_of
-from gateway.core.event import Names, Valid
+from gateway.core.event import Names
 from gateway.core.recognition import Recognition
 from gateway.core.signature import SignatureStatus
 from gateway.relay.deciding import decide_record
@@ -39,11 +39,14 @@ from gateway.relay.lessons import (
     STATUSES,
     Group,
     Lesson,
+    Numbered,
     Template,
     first_days,
     group_of,
     is_repeatable,
     mark,
+    place_of,
+    split_again,
 )
 from gateway.relay.misplaced import LONGEST_KEY, Misplaced
 from gateway.relay.transaction import MAX_BATCH_BYTES
@@ -55,6 +58,7 @@ _MOST_HEADER_BYTES = 4096
 _CONTENT_TYPE = CONTENT_TYPE[0]
 
 _DIMENSION = re.compile(rb'(?=\{"dimension")')
+_REPEATED = Facets(Outcome.DUPLICATE, None, None, None, None, None, None)
 
 
 class KernelTurns:
@@ -68,9 +72,8 @@ class KernelTurns:
             CONTENT_TYPE, ORIGIN_HEADER, EPOCH_HEADER, FUTURE_TOLERANCE, STALE_AFTER, MAX_BATCH_BYTES, LONGEST_KEY
         )
         self._recognition: Recognition | None = None
-        self._facets: list[Facets] = []
-        self._numbers: dict[Facets, int] = {}
-        self._groups: dict[Group, int] = {}
+        self._facets, self._regions = Numbered[Facets](), Numbered[str | None]()
+        self._groups = Numbered[Group]()
         self._cases: dict[tuple[int, int], int] = {}
         self._rejections: list[Reject] = []
 
@@ -99,22 +102,23 @@ class KernelTurns:
         self, lane: LaneId, records: Sequence[InputRecord], recognition: Recognition, horizon: Any,
         topics: Topics, log: InputLog, signatures: Sequence[SignatureStatus], partitions: int,
     ) -> DecidedTurn:  # fmt: skip
-        if recognition is not self._recognition or max(len(self._kernel), len(self._facets)) > MOST_LEARNT:
+        learnt = max(len(self._kernel), len(self._facets), len(self._regions))
+        if recognition is not self._recognition or learnt > MOST_LEARNT:
             self._begin(recognition)
         statuses = signatures or [SignatureStatus.UNASKED] * len(records)
         reported: list[tuple[int, Reported]] = []
 
-        def ask(index: int, unmet: int | None) -> tuple[int, str, Any, Lesson | None]:
+        def ask(index: int, unmet: int | None) -> tuple[tuple[int, int], str, Any, Lesson | None]:
             record = records[index]
             decision = decide_record(lane, record, recognition, horizon, statuses[index])
             if isinstance(decision, Forward):
                 horizon.remember(decision.reading.identity, decision.reading.content_digest, record.timestamp)
             elif decision.outcome in REPORTED:
                 reported.append((index, Decided(record, decision)))
-            number = self._number(facets_of(decision))
+            numbers = self._numbers(facets_of(decision))
             output = build_output(lane, record, decision, topics, log.epoch)
             built = output and (output.topic, output.key, output.value, output.headers)
-            return number, decision.input_digest, built, None if unmet is None else self._teach(decision, unmet)
+            return numbers, decision.input_digest, built, None if unmet is None else self._teach(decision, unmet)
 
         epoch = b"%d" % log.epoch if log.epoch else None
         batches, (outputs, *digests), counted, rejected, misplaced = self._kernel.turn(
@@ -139,33 +143,33 @@ class KernelTurns:
 
     def _begin(self, recognition: Recognition) -> None:
         """Forget what was learnt, and learn by ``recognition``."""
-        self._kernel.clear(first_days(recognition))
         self._recognition = recognition
-        self._facets, self._numbers, self._rejections = [], {}, []
-        self._groups, self._cases = {}, {}
+        self._facets, self._regions, self._groups = Numbered(), Numbered(), Numbered()
+        self._cases, self._rejections = {}, []
+        self._kernel.clear(first_days(recognition), self._facets.number_of(_REPEATED))
 
-    def _counts(self, counted: Sequence[tuple[tuple[int, int | None], int]]) -> dict[Facets, int]:
+    def _counts(self, counted: Sequence[tuple[tuple[int, int, int | None], int]]) -> dict[Facets, int]:
         """Return the counts by facets; a rejection that was repeated has those of its words, and its
         reason."""
         counts: dict[Facets, int] = {}
-        for (number, rejection), count in counted:
-            facets = self._facets[number]
+        for (number, region, rejection), count in counted:
+            outcome, batch, row, channel, scenario, _, reason = self._facets[number]
             if rejection is not None:
-                reason = self._rejections[rejection].reasons[0].code
-                facets = facets._replace(outcome=Outcome.REJECT, reason=reason)
+                outcome, reason = Outcome.REJECT, self._rejections[rejection].reasons[0].code
+            facets = Facets(outcome, batch, row, channel, scenario, self._regions[region], reason)
             counts[facets] = counts.get(facets, 0) + count
         return counts
 
     def _teach(self, decision: Decision, unmet: int) -> Lesson | None:
         """Say what events of the same words become that do not fulfil the same conditions, ``unmet``; None
         where the kernel is not to repeat it."""
-        if not is_repeatable(decision) or not isinstance(decision.reading, Valid):
+        if not is_repeatable(decision) or decision.listing is None:
             return None
         template: Template | None = None
         rejection: int | None = None
-        part = encode_nearest_row(decision.listing)
         marked = mark(decision)
-        group = self._groups.setdefault(group_of(decision, marked), len(self._groups))
+        part = encode_nearest_row(marked.listing)
+        group = self._groups.number_of(group_of(decision, marked))
         if isinstance(marked, Forward):
             template = MARKS.split(build_verification(marked))
         else:
@@ -175,16 +179,15 @@ class KernelTurns:
                 self._rejections.append(marked)  # which holds nothing of the event's own
                 record = build_rejection(marked)
                 template = MARKS.split(record.replace(NEAREST_ROW + part, NEAREST_ROW + MARKS.part.encode(), 1))
-        facets = self._number(facets_of(decision)._replace(outcome=Outcome.FORWARD, reason=None))
-        repeated = self._number(facets_of_repeated(decision.reading.event.data.display.region_code))
-        return group, _DIMENSION.split(part), facets, repeated, ground_of(decision).encode(), rejection, template
+        facets, region = self._numbers(facets_of(decision)._replace(outcome=Outcome.FORWARD, reason=None))
+        return Lesson(
+            place_of(decision.listing), region, decision.listing.unit_matters, group,
+            split_again(MARKS.split(part), _DIMENSION), facets, ground_of(decision).encode(), rejection, template,
+        )  # fmt: skip
 
-    def _number(self, facets: Facets) -> int:
-        number = self._numbers.get(facets)
-        if number is None:
-            number = self._numbers[facets] = len(self._facets)
-            self._facets.append(facets)
-        return number
+    def _numbers(self, facets: Facets) -> tuple[int, int]:
+        """Return the numbers of ``facets`` but for the region, and of that."""
+        return self._facets.number_of(facets._replace(region=None)), self._regions.number_of(facets.region)
 
 
 def _trace_of(headers: Headers) -> Sequence[tuple[str, bytes]] | None:

@@ -4,7 +4,7 @@ own values."""
 import datetime
 import re
 import secrets
-from typing import TypeGuard
+from typing import Any, Generic, NamedTuple, TypeGuard, TypeVar
 
 import msgspec
 
@@ -12,13 +12,14 @@ from gateway.core.decision import Decision, Forward, Reject
 from gateway.core.event import Valid
 from gateway.core.province import Province
 from gateway.core.reasons import Code, EventCheck, Reason
-from gateway.core.recognition import Listed, Recognition, RowIndex
+from gateway.core.recognition import Comparison, Listed, Listing, Nearest, Recognition, RowIndex
 from gateway.core.signature import SignatureStatus
 from gateway.core.times import format_instant
 
 PROVINCES = {province: number for number, province in enumerate(Province)}
+_PLACES = {place: number for number, place in enumerate((*Province, None))}
 STATUSES = {status: number for number, status in enumerate(SignatureStatus)}
-MOST_LEARNT = 32_768
+MOST_LEARNT = 65_536
 """Words, or facets, of which the kernel and Python know what they lead to; of one list there are some
 thousands."""
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
@@ -31,13 +32,56 @@ _MIRRORED = frozenset(
 )  # fmt: skip
 """Reasons of the event's own checks that follow from its words, or from conditions that the kernel looks
 at."""
-_FOUND = {"time": "time", "certificate.valid_from": "valid_from", "certificate.valid_until": "valid_until"}
+_REGION = "display.region_code"
+_FOUND = {
+    "source": "source",
+    "time": "time",
+    "certificate.valid_from": "valid_from",
+    "certificate.valid_until": "valid_until",
+    _REGION: "region_code",
+}
 """By the field that a reason names, the mark that stands for what was found there."""
 
+T = TypeVar("T")
 Template = tuple[list[bytes], list[str]]
-"""Texts, and the names of the values between them."""
-Lesson = tuple[int, list[bytes], int, int, bytes, int | None, Template | None]
-"""What the kernel is taught; ``kernel/src/learnt.rs`` says what it is made of."""
+"""Texts, and the names of the values between them; nothing stands where the name is empty."""
+
+
+class Lesson(NamedTuple):
+    """What the kernel is taught of an event's words; ``kernel/src/learnt.rs`` says what each is for."""
+
+    place: int
+    region: int
+    unit_matters: bool
+    group: int
+    part: Template
+    facets: int
+    ground: bytes
+    rejection: int | None
+    template: Template | None
+
+
+class Numbered(Generic[T]):
+    """Things by number, each once."""
+
+    def __init__(self) -> None:
+        self._things: list[T] = []
+        self._numbers: dict[T, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._things)
+
+    def __getitem__(self, number: int) -> T:
+        return self._things[number]
+
+    def number_of(self, thing: T) -> int:
+        """Return the number of ``thing``; a new one if it has none."""
+        number = self._numbers.setdefault(thing, len(self._things))
+        if number == len(self._things):
+            self._things.append(thing)
+        return number
+
+
 Group = tuple[Province | None, str | None, SignatureStatus, RowIndex | None, bool, tuple[Reason, ...]]
 """What events of several words have in common that become the same, but for a part of their own."""
 
@@ -47,13 +91,10 @@ class Marks:
     hold them."""
 
     def __init__(self) -> None:
-        certificate = ("identifier", "valid_from", "valid_until")
-        display = ("matter_code", "matter_name", "verifier_code")
-        self.own = {
-            name: f"<{secrets.token_hex(8)}>" for name in ("id", "time", "ref", "name_masked", *certificate, *display)
-        }
-        self.certificate = {name: self.own[name] for name in certificate}
-        self.display = {name: self.own[name] for name in display}
+        self.certificate = _marks("identifier", "issuer_code", "type_code", "valid_from", "valid_until")
+        self.display = _marks("matter_code", "matter_name", "region_code", "verifier_code", "verifier_name")
+        self.holder: dict[str, Any] = _marks("kind", "ref", "name_masked")
+        self.own = _marks("id", "source", "time") | self.certificate | self.display | self.holder
         self.received = 200_000_000_000_000 + secrets.randbelow(10**13)
         self.digests = {name: secrets.token_hex(32) for name in ("input", "content", "decision")}
         self.carried = secrets.token_hex(8)
@@ -69,20 +110,43 @@ class Marks:
         }
         # Longest first: the record's id begins its decision's digest, and an id as JSON is one in quotes.
         marks = sorted(self._names, key=len, reverse=True)
-        self._pattern = re.compile(b"|".join(re.escape(mark.encode()) for mark in marks))
+        self._pattern = re.compile(b"(" + b"|".join(re.escape(mark.encode()) for mark in marks) + b")")
 
     def split(self, record: bytes) -> tuple[list[bytes], list[str]]:
         """Return the texts between the marks of ``record``, and the names of the marks."""
-        names = [self._names[mark.decode()] for mark in self._pattern.findall(record)]
-        return self._pattern.split(record), names
+        texts = self._pattern.split(record)  # and the marks, one after each text but the last
+        return texts[::2], [self._names[mark.decode()] for mark in texts[1::2]]
+
+
+def _marks(*names: str) -> dict[str, str]:
+    return {name: f"<{secrets.token_hex(8)}>" for name in names}
 
 
 MARKS = Marks()
 
 
+def split_again(template: Template, pattern: re.Pattern[bytes]) -> Template:
+    """Return ``template`` with its texts split at ``pattern``, so that those that it shares with others are
+    kept once."""
+    texts, names = template
+    split: Template = ([], [])
+    for text, name in zip(texts, (*names, None), strict=True):
+        pieces = pattern.split(text)
+        split[0].extend(pieces)
+        split[1].extend([""] * (len(pieces) - 1))
+        if name is not None:
+            split[1].append(name)
+    return split
+
+
 def first_days(recognition: Recognition) -> list[int]:
     """Return the day on which each edition of the list begins, counted from 1970-01-01."""
     return [datetime.date.fromisoformat(each.since).toordinal() - _EPOCH for each in recognition.editions]
+
+
+def place_of(listing: Listing) -> int:
+    """Return the number of the province where it was shown, or of neither."""
+    return _PLACES[listing.shown.place]
 
 
 def group_of(decision: Forward | Reject, marked: Forward | Reject) -> Group:
@@ -104,16 +168,17 @@ def is_repeatable(decision: Decision) -> TypeGuard[Forward | Reject]:
 
 
 def mark(decision: Forward | Reject) -> Forward | Reject:
-    """Return ``decision`` about an event of the same words whose own values are marks."""
+    """Return ``decision`` about an event of the same words: its own values are marks, and so are those words
+    that only have to keep the contract, the region and the verifying unit."""
     replace, reading, listing = msgspec.structs.replace, decision.reading, decision.listing
     if not isinstance(reading, Valid) or listing is None:
         raise TypeError("only what the list was asked about is repeated")
     event, data = reading.event, reading.event.data
     certificate = replace(data.certificate, **MARKS.certificate)
     display = replace(data.display, **MARKS.display)
-    holder = replace(data.holder, ref=MARKS.own["ref"], name_masked=MARKS.own["name_masked"])
+    holder = replace(data.holder, **MARKS.holder)
     twin = replace(
-        event, id=MARKS.own["id"], time=MARKS.own["time"],
+        event, **{name: MARKS.own[name] for name in ("id", "source", "time")},
         data=replace(data, certificate=certificate, display=display, holder=holder),
     )  # fmt: skip
     digests = {name: f"sha256:{mark}" for name, mark in MARKS.digests.items()}
@@ -121,12 +186,32 @@ def mark(decision: Forward | Reject) -> Forward | Reject:
     return replace(
         decision,
         **found,
+        listing=_marked_listing(listing),
         received_at=MARKS.received, input_digest=digests["input"], digest=digests["decision"],
         reading=replace(reading, content_digest=digests["content"], carried={MARKS.carried: 0}, event=twin),
     )  # fmt: skip
 
 
 def _marked_reason(reason: Reason) -> Reason:
-    """Return ``reason`` with a mark where it repeats a value of the event's own."""
-    mark = _FOUND.get(reason.field) if isinstance(reason.code.entry.check, EventCheck) else None
+    """Return ``reason`` with a mark where it repeats a value of the event's own, or the region."""
+    mark = _FOUND.get(reason.field)
     return reason if mark is None else msgspec.structs.replace(reason, found=MARKS.own[mark])
+
+
+def _marked_listing(listing: Listing) -> Listing:
+    """Return ``listing`` with a mark where it repeats the region."""
+    replace = msgspec.structs.replace
+    shown = listing.shown._replace(region_code=MARKS.own["region_code"])
+    if isinstance(listing, Listed):
+        return replace(listing, shown=shown, comparison=_marked_comparison(listing.comparison))
+    if listing.nearest is None:
+        return replace(listing, shown=shown)
+    row, comparison = listing.nearest
+    return replace(listing, shown=shown, nearest=Nearest(row, _marked_comparison(comparison)))
+
+
+def _marked_comparison(comparison: Comparison) -> Comparison:
+    replace, scope = msgspec.structs.replace, comparison.scope
+    if scope.field != _REGION:
+        return comparison
+    return replace(comparison, scope=replace(scope, found=MARKS.own["region_code"]))

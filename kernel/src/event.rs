@@ -1,7 +1,6 @@
 //! One event out of its bytes, if it is plainly one. None is no verdict: the reference is asked.
 
 use crate::json::{Reader, Value};
-use crate::learnt::Words;
 use crate::shapes::{self, Day, Instant};
 
 // Names in alphabetical order, that of canonical JSON.
@@ -30,8 +29,8 @@ const MAX_ID: usize = 256;
 const MAX_NAME: usize = 200;
 const MAX_TEXT: usize = 500;
 
-/// An event whose own fields (id, times, holder, identifier, matter, verifier's code, extension attributes)
-/// keep the contract. Whether its words do, which come again and again, is not looked at here: see `words`.
+/// An event whose own fields (id, times, holder, identifier, matter, verifier, extension attributes) keep the contract.
+/// Whether its words do, which come again and again, is not looked at here: see `words`.
 #[derive(Default)]
 pub struct Event<'a> {
     context: [Value<'a>; 6],
@@ -119,7 +118,7 @@ impl<'a> Event<'a> {
             && is_none_or(self.name(), |name| {
                 fits(name, 1..=MAX_NAME) && shapes::is_masked(name) && !shapes::may_hold_number(name)
             })
-            && [self.matter_code(), self.matter_name(), self.verifier_code()]
+            && [self.matter_code(), self.matter_name(), self.verifier_name(), self.verifier_code()]
                 .iter()
                 .all(|value| is_none_or(value, |text| fits(text, 0..=MAX_TEXT) && !shapes::may_hold_number(text)))
             && self.extensions.iter().all(|(name, value)| is_extension(name, value, traced))
@@ -129,8 +128,12 @@ impl<'a> Event<'a> {
         &self.context[1]
     }
 
-    pub fn source(&self) -> &str {
-        self.context[2].text().unwrap_or("")
+    pub fn source(&self) -> &Value<'a> {
+        &self.context[2]
+    }
+
+    pub fn source_text(&self) -> &str {
+        self.source().text().unwrap_or_default()
     }
 
     pub fn time_text(&self) -> &Value<'a> {
@@ -165,8 +168,28 @@ impl<'a> Event<'a> {
         &self.display[2]
     }
 
+    pub fn region(&self) -> &Value<'a> {
+        &self.display[3]
+    }
+
     pub fn verifier_code(&self) -> &Value<'a> {
         &self.display[5]
+    }
+
+    pub fn verifier_name(&self) -> &Value<'a> {
+        &self.display[6]
+    }
+
+    pub fn holder_kind(&self) -> &Value<'a> {
+        &self.holder[0]
+    }
+
+    pub fn issuer_code(&self) -> &Value<'a> {
+        &self.certificate[1]
+    }
+
+    pub fn type_code(&self) -> &Value<'a> {
+        &self.certificate[3]
     }
 
     pub fn trace_parent(&self) -> Option<&str> {
@@ -181,20 +204,21 @@ impl<'a> Event<'a> {
         self.extensions.iter().find(|(other, _)| other == name).map_or(&Value::Absent, |(_, value)| value)
     }
 
-    /// Append all that is not the event's own and has a say in what becomes of it, so that equal words give equal bytes;
-    /// absent and null are the same here. First what the list has a say in; then the rest, whose beginning is noted.
-    pub fn words(&self, words: &mut Words) {
+    /// Append the words that have a say together, so that equal ones give equal bytes; absent and null are the same here.
+    /// Region and verifying unit, of which not all has a say, or not always, are not among them.
+    pub fn words(&self, out: &mut Vec<u8>) {
+        let [_, _, issuer_name, _, type_name, _, _] = &self.certificate;
+        let [channel, _, _, _, scenario, _, _] = &self.display;
+        for value in [issuer_name, type_name, channel, scenario] {
+            append_word(value, out);
+        }
+    }
+
+    /// The words that only have to keep the contract, each group by itself.
+    pub fn words_alone(&self) -> [[&Value<'a>; 3]; 3] {
         let [_, _, source, specversion, _, kind_of_event] = &self.context;
-        let [_, issuer_code, issuer_name, type_code, type_name, _, _] = &self.certificate;
-        let [channel, _, _, region_code, scenario, _, verifier_name] = &self.display;
-        let [kind, _, _] = &self.holder;
-        for value in [issuer_name, type_name, channel, region_code, scenario, verifier_name] {
-            append_word(value, &mut words.all);
-        }
-        words.rest = words.all.len();
-        for value in [source, specversion, kind_of_event, kind, issuer_code, type_code] {
-            append_word(value, &mut words.all);
-        }
+        const NONE: &Value = &Value::Absent;
+        [[source, specversion, kind_of_event], [self.holder_kind(), self.issuer_code(), NONE], [self.type_code(), NONE, NONE]]
     }
 
     /// Append what the event's content digest is over: canonical JSON without nulls, media type, signature and
@@ -242,7 +266,7 @@ impl<'a> Event<'a> {
     }
 }
 
-fn append_word(value: &Value, out: &mut Vec<u8>) {
+pub fn append_word(value: &Value, out: &mut Vec<u8>) {
     match value.text() {
         None => out.push(0),
         Some(text) => {

@@ -3,16 +3,19 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
-use std::sync::Arc;
 
+use pyo3::FromPyObject;
 use sha2::{Digest, Sha256};
 
-use crate::event::Event;
-use crate::shapes::Day;
+use crate::event::{Event, append_word};
+use crate::shapes::{Day, china_day};
 use crate::template::{Proof, Template, Texts};
 
 /// Longer words are nobody's name, and hardly come again. (How many entries there are, Python bounds.)
 const LONGEST_WORDS: usize = 2_048;
+/// As long as there are no more entries, what comes for the first time is learnt; then what comes again.
+const ROOMY: usize = 16_384;
+const CASE: usize = 8;
 const MOST_MET: usize = 65_536;
 
 type Map<Key, Value> = HashMap<Key, Value, hashbrown::DefaultHashBuilder>;
@@ -27,21 +30,11 @@ pub const IDENTIFIER: Unmet = 16;
 pub const ID_KNOWN: Unmet = 32;
 pub const OTHER_SOURCE: Unmet = 64;
 
-/// An event's words: those that a rejection depends on, and then those that only what is forwarded repeats.
-#[derive(Clone, Default)]
-pub struct Words {
-    pub all: Vec<u8>,
-    pub rest: usize,
-}
-
-impl Words {
-    fn shown(&self) -> &[u8] {
-        &self.all[..self.rest]
-    }
-
-    fn others(&self) -> &[u8] {
-        &self.all[self.rest..]
-    }
+/// Numbers of the province that an event came from, and of what came of verifying its signature.
+#[derive(Clone, Copy)]
+pub struct Origin {
+    pub province: u8,
+    pub signature: u8,
 }
 
 /// A record to be filled in, and what its decision's digest is over, behind the digest of its input.
@@ -51,17 +44,11 @@ struct Record {
 }
 
 impl Record {
-    fn fill(&self, event: &Event, part: &[Arc<[u8]>], received: &str, input: &[u8; 64], content: &[u8], out: &mut Vec<u8>) {
+    fn fill(&self, event: &Event, part: &Template, received: &str, input: &[u8; 64], content: &[u8], out: &mut Vec<u8>) {
         let decided = Sha256::new().chain_update(b"sha256:").chain_update(input).chain_update(&self.ground);
         let (content, decision) = (&hex64(content), &hex64(&decided.finalize()));
-        self.template.fill(event, &Proof { received, input, content, decision, part }, out);
+        self.template.fill(event, &Proof { received, input, content, decision, part: Some(part) }, out);
     }
-}
-
-/// What an event becomes that fulfils all conditions.
-struct Forward {
-    record: Record,
-    facets: usize,
 }
 
 /// What events of one group become that fail the same conditions.
@@ -75,32 +62,62 @@ struct Known {
     /// What else has a say in a rejection, by number.
     group: usize,
     /// The text in a rejection that these words alone determine.
-    part: Vec<Arc<[u8]>>,
+    part: Template,
     facets: usize,
-    /// The facets of an event that was forwarded before.
-    repeated: usize,
-    is_forwarded: bool,
+    /// What an event becomes that fulfils all conditions: None where no such one came yet, or where it is rejected; and
+    /// None inside it where the reference is always to be asked.
+    forward: Option<Option<Record>>,
 }
 
-/// What the reference taught: group; part; facets; those of a repetition; ground; number of the rejection; texts and names of
-/// the places of the record, None where they were taught before.
-pub type Lesson = (usize, Vec<Vec<u8>>, usize, usize, Vec<u8>, Option<usize>, Option<(Vec<Vec<u8>>, Vec<String>)>);
+enum Entry {
+    Known(Box<Known>),
+    /// The verifying unit has a say beside these words.
+    ByUnit,
+}
+
+/// Of a region: in whose province it lies, and its number among all, which facets have.
+#[derive(Clone, Copy)]
+struct Region {
+    place: u8,
+    number: usize,
+}
+
+/// What the reference taught.
+#[derive(FromPyObject)]
+pub struct Lesson {
+    /// The province that the region lies in, as a number; and the region's own.
+    place: u8,
+    region: usize,
+    unit_matters: bool,
+    group: usize,
+    part: TextsAndNames,
+    facets: usize,
+    ground: Vec<u8>,
+    /// Its number; None for what is forwarded.
+    rejection: Option<usize>,
+    /// Of the record; None where it was taught before.
+    template: Option<TextsAndNames>,
+}
+
+/// Texts, and names of the places between them.
+type TextsAndNames = (Vec<Vec<u8>>, Vec<String>);
 
 /// What becomes of an event.
 pub enum Found<'a> {
     Forward(Filling<'a>),
     Reject(Filling<'a>, usize),
-    /// It was forwarded before. The facets' number.
+    /// It was forwarded before. The region's number.
     Repeated(usize),
     /// The reference decides; and is to teach, if true.
     Ask(bool),
 }
 
-/// What a record is made of, but for the event.
+/// What a record is made of, but for the event; and the numbers of what it is counted by.
 pub struct Filling<'a> {
     record: &'a Record,
-    part: &'a [Arc<[u8]>],
+    part: &'a Template,
     pub facets: usize,
+    pub region: usize,
 }
 
 impl Filling<'_> {
@@ -108,7 +125,7 @@ impl Filling<'_> {
     pub fn print(&self, event: &Event, out: &mut Vec<u8>) {
         self.record.template.fill(
             event,
-            &Proof { received: "", input: &[0; 64], content: &[0; 64], decision: &[0; 64], part: &[] },
+            &Proof { received: "", input: &[0; 64], content: &[0; 64], decision: &[0; 64], part: None },
             out,
         );
     }
@@ -120,19 +137,20 @@ impl Filling<'_> {
 
 #[derive(Default)]
 pub struct Learnt {
-    /// By all words; None where the reference is always to be asked.
-    forwards: Map<Vec<u8>, Option<Forward>>,
-    /// By the words that a rejection depends on.
-    known: Map<Vec<u8>, Known>,
-    /// Other words that a valid event had.
-    others: HashSet<Vec<u8>, hashbrown::DefaultHashBuilder>,
+    /// By the words that have a say together.
+    known: Map<Vec<u8>, Entry>,
+    regions: Map<Vec<u8>, Region>,
+    /// Words that a valid event had, and that have no say.
+    alone: HashSet<Vec<u8>, hashbrown::DefaultHashBuilder>,
     /// By group; None where the reference is always to be asked.
     cases: Map<(usize, Unmet), Option<Case>>,
-    /// Hashes of words that came once: those that never come again are not worth a template.
+    /// Hashes of words that came once, where there is little room: those that never come again are not worth it.
     met: HashSet<u64>,
     texts: Texts,
     /// The first day of each edition of the list.
     editions: Vec<Day>,
+    /// Words that are being looked up.
+    words: Vec<u8>,
 }
 
 impl Learnt {
@@ -140,9 +158,9 @@ impl Learnt {
         *self = Learnt { editions, ..Learnt::default() };
     }
 
-    /// How many entries the largest table has.
+    /// How many entries the largest table has; a case, with what the reference remembers of it, takes the memory of several.
     pub fn len(&self) -> usize {
-        self.forwards.len().max(self.known.len()).max(self.cases.len()).max(self.others.len())
+        self.known.len().max(CASE * self.cases.len()).max(self.alone.len()).max(self.regions.len())
     }
 
     pub fn begin_turn(&mut self) {
@@ -151,62 +169,63 @@ impl Learnt {
         }
     }
 
-    pub fn edition_on(&self, day: Day) -> usize {
-        self.editions.partition_point(|first| *first <= day)
-    }
-
-    pub fn find(&mut self, words: &Words, unmet: Unmet, is_repeated: bool) -> Found<'_> {
-        if unmet == 0 {
-            match self.forwards.get(words.all.as_slice()) {
-                Some(Some(Forward { record, facets })) => {
-                    return Found::Forward(Filling { record, part: &[], facets: *facets });
-                }
-                Some(None) => return Found::Ask(false),
-                None => {}
+    /// What becomes of an event whose own values are plainly valid, and which does not fulfil these conditions.
+    pub fn find(&mut self, origin: Origin, event: &Event, unmet: Unmet, is_repeated: bool) -> Found<'_> {
+        let is_roomy = self.len() < ROOMY;
+        let (met, hasher, words) = (&mut self.met, self.known.hasher(), &mut self.words);
+        let mut is_worth_it = |words: &[u8]| is_roomy || !met.insert(hasher.hash_one(words));
+        note_region(event, words);
+        let Some(region) = self.regions.get(words.as_slice()) else { return Found::Ask(is_worth_it(words)) };
+        if is_repeated {
+            return Found::Repeated(region.number);
+        }
+        for number in 0..event.words_alone().len() {
+            note_alone(event, number, words);
+            if !self.alone.contains(words.as_slice()) {
+                return Found::Ask(is_worth_it(words));
             }
         }
-        if words.all.len() > LONGEST_WORDS {
+        note_words(origin, &self.editions, region.place, event, words);
+        let mut entry = self.known.get(words.as_slice());
+        if matches!(entry, Some(Entry::ByUnit)) {
+            append_word(event.verifier_name(), words);
+            entry = self.known.get(words.as_slice());
+        }
+        if words.len() > LONGEST_WORDS {
             return Found::Ask(false);
         }
-        let hasher = self.known.hasher();
-        let Some(known) = self.known.get(words.shown()) else {
-            return Found::Ask(!self.met.insert(hasher.hash_one(words.shown())) && !is_repeated);
-        };
-        if !self.others.contains(words.others()) {
-            return Found::Ask(!self.met.insert(hasher.hash_one(words.others())) && !is_repeated);
-        }
-        if unmet == 0 && known.is_forwarded {
-            return Found::Ask(!self.met.insert(hasher.hash_one(&words.all)));
-        }
-        if is_repeated {
-            return Found::Repeated(known.repeated);
-        }
-        match self.cases.get(&(known.group, unmet)) {
-            Some(Some(Case { record, rejection })) => {
-                Found::Reject(Filling { record, part: &known.part, facets: known.facets }, *rejection)
-            }
-            Some(None) => Found::Ask(false),
-            None => Found::Ask(true),
+        let Some(Entry::Known(known)) = entry else { return Found::Ask(is_worth_it(words)) };
+        let filling = |record| Filling { record, part: &known.part, facets: known.facets, region: region.number };
+        match (&known.forward, self.cases.get(&(known.group, unmet))) {
+            (Some(Some(record)), _) if unmet == 0 => Found::Forward(filling(record)),
+            (Some(None), _) if unmet == 0 => Found::Ask(false),
+            (_, Some(Some(Case { record, rejection }))) => Found::Reject(filling(record), *rejection),
+            (_, Some(None)) => Found::Ask(false),
+            (_, None) => Found::Ask(true),
         }
     }
 
-    /// Remember what `words` lead to; a record only if `gives` says that it is what the reference wrote of the event that
-    /// they came with.
-    pub fn learn(&mut self, words: Words, unmet: Unmet, lesson: Option<Lesson>, gives: impl Fn(&Filling) -> bool) {
-        let Some((group, part, facets, repeated, ground, rejection, template)) = lesson else {
-            self.forwards.insert(words.all, None);
-            return;
+    /// Remember what the words of `event` lead to; a record only if `gives` says that it is what the reference wrote of it.
+    pub fn learn(&mut self, origin: Origin, event: &Event, unmet: Unmet, lesson: Lesson, gives: impl Fn(&Filling) -> bool) {
+        let Lesson { place, region, unit_matters, group, facets, rejection, .. } = lesson;
+        let mut words = Vec::new();
+        note_words(origin, &self.editions, place, event, &mut words);
+        let without_unit = words.clone();
+        if unit_matters {
+            append_word(event.verifier_name(), &mut words);
+        }
+        let Some(part) = Template::new(&lesson.part, &mut self.texts).filter(|_| words.len() <= LONGEST_WORDS) else { return };
+        let record = lesson
+            .template
+            .and_then(|template| Template::new(&template, &mut self.texts))
+            .map(|template| Record { template, ground: lesson.ground });
+        let is_right = |record: &Record| gives(&Filling { record, part: &part, facets, region });
+        let mut forward = match self.known.remove(&words) {
+            Some(Entry::Known(known)) => known.forward,
+            _ => None,
         };
-        let part: Vec<_> = part.iter().map(|text| self.texts.share(text)).collect();
-        let record = template
-            .and_then(|(texts, names)| Template::new(&texts, &names, &mut self.texts))
-            .map(|template| Record { template, ground });
-        let is_right = |record: &Record| gives(&Filling { record, part: &part, facets });
         match rejection {
-            None if unmet == 0 => {
-                let forward = record.filter(is_right).map(|record| Forward { record, facets });
-                self.forwards.insert(words.all.clone(), forward);
-            }
+            None if unmet == 0 => forward = Some(record.filter(is_right)),
             // The reference sees nothing amiss where this does.
             None => drop(self.cases.insert((group, unmet), None)),
             Some(rejection) => {
@@ -217,11 +236,39 @@ impl Learnt {
                 }
             }
         }
-        self.others.insert(words.others().to_vec());
-        let shown = words.shown().to_vec();
-        let is_forwarded = (rejection.is_none() && unmet == 0) || self.known.get(&shown).is_some_and(|known| known.is_forwarded);
-        self.known.insert(shown, Known { group, part, facets, repeated, is_forwarded });
+        if unit_matters {
+            self.known.insert(without_unit, Entry::ByUnit);
+        }
+        self.known.insert(words, Entry::Known(Box::new(Known { group, part, facets, forward })));
+        for number in 0..event.words_alone().len() {
+            let mut words = Vec::new();
+            note_alone(event, number, &mut words);
+            self.alone.insert(words);
+        }
+        let mut words = Vec::new();
+        note_region(event, &mut words);
+        self.regions.insert(words, Region { place, number: region });
     }
+}
+
+/// Put together the words that have a say together: province, signature, edition of the list and place count among them.
+fn note_words(origin: Origin, editions: &[Day], place: u8, event: &Event, words: &mut Vec<u8>) {
+    let edition = editions.partition_point(|first| *first <= china_day(event.time));
+    words.clear();
+    words.extend_from_slice(&[origin.province, origin.signature, place]);
+    words.extend_from_slice(&edition.to_le_bytes());
+    event.words(words);
+}
+
+fn note_alone(event: &Event, number: usize, words: &mut Vec<u8>) {
+    words.clear();
+    words.push(number as u8);
+    event.words_alone()[number].iter().for_each(|value| append_word(value, words));
+}
+
+fn note_region(event: &Event, words: &mut Vec<u8>) {
+    words.clear();
+    append_word(event.region(), words);
 }
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use crate::event::{Event, Key};
 use crate::horizon::Horizon;
-use crate::learnt::{Found, Lesson, Unmet, Words};
+use crate::learnt::{Found, Lesson, Origin, Unmet};
 use crate::turn::{LATEST, Stop, Turns, key_of_event};
 
 /// On what terms events are looked at.
@@ -37,7 +37,7 @@ impl Turns {
         horizon: &mut Horizon,
         printed: &mut Printed,
     ) -> Option<Stop> {
-        let (mut content, mut words) = (Vec::new(), Words::default());
+        let mut content = Vec::new();
         for (index, raw) in lines.iter().enumerate().skip(next) {
             let Some((event, received, source)) = terms.read(raw) else { return Some(Stop { index, wanted: None }) };
             let key = key_of_event(&event);
@@ -45,9 +45,8 @@ impl Turns {
                 return Some(Stop { index, wanted: None });
             }
             let unmet = self.unmet(&event, &source.1, received);
-            self.note_words(source.0, terms.signature, &event, &mut words);
-            match self.learnt.find(&words, unmet, false) {
-                Found::Ask(is_fresh) => return Some(Stop { index, wanted: is_fresh.then_some((words, unmet)) }),
+            match self.learnt.find(terms.origin(source.0), &event, unmet, false) {
+                Found::Ask(is_wanted) => return Some(Stop { index, wanted: is_wanted.then_some(unmet) }),
                 Found::Repeated(_) => return Some(Stop { index, wanted: None }),
                 Found::Forward(filling) => {
                     content.clear();
@@ -65,20 +64,22 @@ impl Turns {
         None
     }
 
-    /// Have it learnt what `wanted` lead to, which the event in `raw` had, of which `expected` was printed.
-    pub fn learn_line(&mut self, terms: &Terms, wanted: (Words, Unmet), lesson: Option<Lesson>, raw: &[u8], expected: &[u8]) {
-        let (words, unmet) = wanted;
-        self.learnt.learn(words, unmet, lesson, |filling| {
+    /// Have it learnt what the words of the event in `raw` lead to, of which `expected` was printed.
+    pub fn learn_line(&mut self, terms: &Terms, unmet: Unmet, lesson: Lesson, raw: &[u8], expected: &[u8]) {
+        let Some((event, _, source)) = terms.read(raw) else { return };
+        self.learnt.learn(terms.origin(source.0), &event, unmet, lesson, |filling| {
             let mut text = Vec::new();
-            terms.read(raw).is_some_and(|(event, ..)| {
-                filling.print(&event, &mut text);
-                text == expected
-            })
+            filling.print(&event, &mut text);
+            text == expected
         });
     }
 }
 
 impl Terms<'_> {
+    fn origin(&self, province: u8) -> Origin {
+        Origin { province, signature: self.signature }
+    }
+
     /// The event, when it was received, and the province that it came from.
     fn read<'e>(&self, raw: &'e [u8]) -> Option<(Event<'e>, i64, &(u8, String))> {
         let event = Event::read(raw, Key::Unasked)?;
@@ -86,7 +87,7 @@ impl Terms<'_> {
         let received = self.received.unwrap_or_else(|| -(-event.time).div_euclid(1000));
         let source = self.provinces.iter().find(|(number, source)| match self.province {
             Some(province) => *number == province,
-            None => source == event.source(),
+            None => source == event.source_text(),
         })?;
         (0..LATEST).contains(&received).then_some((event, received, source))
     }

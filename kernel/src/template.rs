@@ -29,6 +29,7 @@ enum Slot {
     Id,
     /// The id as it is, and not as JSON.
     IdText,
+    Source,
     Time,
     Reference,
     Name,
@@ -38,10 +39,16 @@ enum Slot {
     MatterCode,
     MatterName,
     VerifierCode,
+    VerifierName,
+    HolderKind,
+    IssuerCode,
+    TypeCode,
+    Region,
     Input,
     Content,
     Decision,
     Part,
+    Nothing,
 }
 
 pub struct Template {
@@ -49,18 +56,19 @@ pub struct Template {
     end: Arc<[u8]>,
 }
 
-/// Of a decision: when its event was received, the digests as hexadecimal digits, and the text of its words alone.
+/// Of a decision: when its event was received, the digests as hexadecimal digits, and what its words alone determine.
+#[derive(Clone, Copy)]
 pub struct Proof<'a> {
     pub received: &'a str,
     pub input: &'a [u8; 64],
     pub content: &'a [u8; 64],
     pub decision: &'a [u8; 64],
-    pub part: &'a [Arc<[u8]>],
+    pub part: Option<&'a Template>,
 }
 
 impl Template {
     /// Of texts and the names of the places between them: one text more than names. None where a name is unknown.
-    pub fn new(texts: &[Vec<u8>], names: &[String], shared: &mut Texts) -> Option<Self> {
+    pub fn new((texts, names): &(Vec<Vec<u8>>, Vec<String>), shared: &mut Texts) -> Option<Self> {
         let (end, texts) = texts.split_last()?;
         let slots = names.iter().map(|name| slot_of(name)).collect::<Option<Vec<_>>>()?;
         (texts.len() == slots.len())
@@ -76,6 +84,7 @@ impl Template {
                 Slot::Carried => event.carried(out),
                 Slot::Id => event.id().write(out),
                 Slot::IdText => out.extend_from_slice(event.id().text().unwrap_or_default().as_bytes()),
+                Slot::Source => event.source().write(out),
                 Slot::Time => event.time_text().write(out),
                 Slot::Reference => event.reference().write(out),
                 Slot::Name => event.name().write(out),
@@ -85,10 +94,16 @@ impl Template {
                 Slot::MatterCode => event.matter_code().write(out),
                 Slot::MatterName => event.matter_name().write(out),
                 Slot::VerifierCode => event.verifier_code().write(out),
+                Slot::VerifierName => event.verifier_name().write(out),
+                Slot::HolderKind => event.holder_kind().write(out),
+                Slot::IssuerCode => event.issuer_code().write(out),
+                Slot::TypeCode => event.type_code().write(out),
+                Slot::Region => event.region().write(out),
                 Slot::Input => out.extend_from_slice(proof.input),
                 Slot::Content => out.extend_from_slice(proof.content),
                 Slot::Decision => out.extend_from_slice(proof.decision),
-                Slot::Part => proof.part.iter().for_each(|text| out.extend_from_slice(text)),
+                Slot::Part => proof.part.iter().for_each(|part| part.fill(event, &Proof { part: None, ..*proof }, out)),
+                Slot::Nothing => {}
             }
         }
         out.extend_from_slice(&self.end);
@@ -102,6 +117,7 @@ fn slot_of(name: &str) -> Option<Slot> {
         "carried" => Slot::Carried,
         "id" => Slot::Id,
         "id as text" => Slot::IdText,
+        "source" => Slot::Source,
         "time" => Slot::Time,
         "ref" => Slot::Reference,
         "name_masked" => Slot::Name,
@@ -111,10 +127,16 @@ fn slot_of(name: &str) -> Option<Slot> {
         "matter_code" => Slot::MatterCode,
         "matter_name" => Slot::MatterName,
         "verifier_code" => Slot::VerifierCode,
+        "verifier_name" => Slot::VerifierName,
+        "kind" => Slot::HolderKind,
+        "issuer_code" => Slot::IssuerCode,
+        "type_code" => Slot::TypeCode,
+        "region_code" => Slot::Region,
         "input" => Slot::Input,
         "content" => Slot::Content,
         "decision" => Slot::Decision,
         "part" => Slot::Part,
+        "" => Slot::Nothing,
         _ => return None,
     })
 }

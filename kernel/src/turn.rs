@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::event::{Event, Key};
 use crate::horizon::{self, Horizon, digest_in, key_of};
 use crate::learnt::{
-    EXPIRED, FUTURE, Found, ID_KNOWN, IDENTIFIER, Learnt, Lesson, NOT_YET_VALID, OTHER_SOURCE, STALE, Unmet, Words, hex64,
+    EXPIRED, FUTURE, Found, ID_KNOWN, IDENTIFIER, Learnt, Lesson, NOT_YET_VALID, OTHER_SOURCE, Origin, STALE, Unmet, hex64,
 };
 use crate::outputs::{Header, Outputs};
 use crate::shapes::{china_day, format_milliseconds};
@@ -40,15 +40,14 @@ pub struct Lane<'a> {
     pub epoch: Option<&'a [u8]>,
 }
 
-/// Why a turn stops: a record that the reference has to decide; and its words and unmet conditions where it is to teach what
-/// they lead to.
+/// Why a turn stops: a record that the reference has to decide; and its unmet conditions where it is to teach what follows.
 pub struct Stop {
     pub index: usize,
-    pub wanted: Option<(Words, Unmet)>,
+    pub wanted: Option<Unmet>,
 }
 
-/// Facets, and the rejection that they are of; None where the facets say it all.
-pub type Counted = (usize, Option<usize>);
+/// Facets, region, and the rejection that the facets are of; None where they say it all.
+pub type Counted = (usize, usize, Option<usize>);
 
 /// What has become of a turn so far.
 pub struct State {
@@ -116,6 +115,8 @@ pub struct Turns {
     pub future_after: i64,
     pub stale_after: i64,
     pub max_batch: usize,
+    /// The facets' number of what was forwarded before.
+    pub repeated: usize,
 }
 
 impl Turns {
@@ -126,7 +127,7 @@ impl Turns {
 
     /// Work off `inputs` from `next` on until the reference has to be asked.
     pub fn run(&mut self, lane: &Lane, inputs: &[Input], next: usize, horizon: &mut Horizon, state: &mut State) -> Option<Stop> {
-        let (mut content, mut words, mut value, mut origin) = (Vec::new(), Words::default(), Vec::new(), Vec::new());
+        let (mut content, mut value, mut origin) = (Vec::new(), Vec::new(), Vec::new());
         for (index, input) in inputs.iter().enumerate().skip(next) {
             let Some((raw, event)) = read(input) else { return Some(Stop { index, wanted: None }) };
             content.clear();
@@ -136,11 +137,10 @@ impl Turns {
             let remembered = horizon.within(&key, input.timestamp);
             let is_repeated = remembered.iter().any(|each| content_digest.starts_with(digest_in(each)));
             let unmet = self.unmet(&event, lane.source, input.timestamp) | if remembered.is_empty() { 0 } else { ID_KNOWN };
-            self.note_words(lane.province, input.signature, &event, &mut words);
-            let (topic, filling, rejection) = match self.learnt.find(&words, unmet, is_repeated) {
-                Found::Ask(is_fresh) => return Some(Stop { index, wanted: is_fresh.then_some((words, unmet)) }),
-                Found::Repeated(facets) => {
-                    state.count((facets, None), index);
+            let (topic, filling, rejection) = match self.learnt.find(lane.origin_of(input), &event, unmet, is_repeated) {
+                Found::Ask(is_wanted) => return Some(Stop { index, wanted: is_wanted.then_some(unmet) }),
+                Found::Repeated(region) => {
+                    state.count((self.repeated, region, None), index);
                     state.note(input, &[b"sha256:", &hex64(&Sha256::digest(raw))]);
                     continue;
                 }
@@ -153,7 +153,7 @@ impl Turns {
                     (lane.rejection, filling, Some(number))
                 }
             };
-            state.count((filling.facets, rejection), index);
+            state.count((filling.facets, filling.region, rejection), index);
             let input_digest = hex64(&Sha256::digest(raw));
             state.note(input, &[b"sha256:", &input_digest]);
             value.clear();
@@ -166,14 +166,6 @@ impl Turns {
         None
     }
 
-    /// Put together what says what becomes of the event: its province, signature and edition of the list, and its words.
-    pub fn note_words(&self, province: u8, signature: u8, event: &Event, words: &mut Words) {
-        words.all.clear();
-        words.all.extend_from_slice(&[province, signature]);
-        words.all.extend_from_slice(&self.learnt.edition_on(china_day(event.time)).to_le_bytes());
-        event.words(words);
-    }
-
     /// Which conditions of its own the event does not fulfil, apart from its id; `source` is that of the province it came
     /// from, `received` in milliseconds.
     pub fn unmet(&self, event: &Event, source: &str, received: i64) -> Unmet {
@@ -184,7 +176,7 @@ impl Turns {
             (NOT_YET_VALID, event.valid_from.is_some_and(|first| day < first)),
             (EXPIRED, event.valid_until.is_some_and(|last| day > last)),
             (IDENTIFIER, event.has_wrong_identifier),
-            (OTHER_SOURCE, event.source() != source),
+            (OTHER_SOURCE, event.source_text() != source),
         ]
         .iter()
         .fold(0, |sum, (bit, is_unmet)| if *is_unmet { sum | bit } else { sum })
@@ -214,11 +206,10 @@ impl Turns {
         outputs.push(topic, input.key, value, &headers);
     }
 
-    /// Have it learnt what `wanted` lead to, which the record `input` had, and became `expected`.
-    pub fn learn(&mut self, wanted: (Words, Unmet), lesson: Option<Lesson>, input: &Input, expected: &[u8]) {
-        let (words, unmet) = wanted;
-        self.learnt.learn(words, unmet, lesson, |filling| {
-            let Some((raw, event)) = read(input) else { return false };
+    /// Have it learnt what the words of `input` lead to, which became `expected`.
+    pub fn learn(&mut self, lane: &Lane, unmet: Unmet, lesson: Lesson, input: &Input, expected: &[u8]) {
+        let Some((raw, event)) = read(input) else { return };
+        self.learnt.learn(lane.origin_of(input), &event, unmet, lesson, |filling| {
             let (mut content, mut value) = (Vec::new(), Vec::new());
             event.content(&mut content);
             let received = format_milliseconds(input.timestamp);
@@ -228,9 +219,15 @@ impl Turns {
     }
 }
 
+impl Lane<'_> {
+    fn origin_of(&self, input: &Input) -> Origin {
+        Origin { province: self.province, signature: input.signature }
+    }
+}
+
 /// By what the horizon knows the event again.
 pub fn key_of_event(event: &Event) -> horizon::Key {
-    key_of(event.source(), event.reference().text().unwrap_or_default(), event.id().text().unwrap_or_default())
+    key_of(event.source_text(), event.reference().text().unwrap_or_default(), event.id().text().unwrap_or_default())
 }
 
 fn read<'a>(input: &Input<'a>) -> Option<(&'a [u8], Event<'a>)> {

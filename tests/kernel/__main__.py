@@ -9,6 +9,7 @@ import time
 from random import Random
 
 from tests.kernel.both_ways import LIST, BothWays
+from tests.kernel.crossed_list import crossed_list
 from tests.kernel.mutations import Mutated
 
 
@@ -21,9 +22,10 @@ def main() -> int:
     said = began
     while done < options.events:  # anew each 50,000: other events, an empty kernel, other settings
         random = Random(seed)
-        both = BothWays(algorithm=random.choice(("sm3", "sm3", "sha256")), epoch=random.choice((0, 0, 3)))
+        recognition = random.choice((LIST, LIST, crossed_list()))
+        both = BothWays(recognition, algorithm=random.choice(("sm3", "sm3", "sha256")), epoch=random.choice((0, 0, 3)))
         until = done + 50_000
-        for province, records in Mutated(LIST, seed).turns():
+        for province, records in Mutated(recognition, seed).turns():
             both.take(province, records, aborts=random.random() < 0.1)
             done += len(records)
             if time.monotonic() - said >= 10:

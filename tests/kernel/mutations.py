@@ -50,6 +50,14 @@ _WORDS = [
     ("certificate", "type_name"), ("certificate", "type_code"), ("certificate", "issuer_name"), ("certificate", "issuer_code"),
     ("display", "channel"), ("display", "scenario"), ("display", "region_code"), ("display", "verifier_name"),
 ]  # fmt: skip
+# Words of which not all has a say, or not always: places, units, codes.
+_REGIONS = ("510104", "510185", "511902", "500103", "500155", "110101", "519999", "50010", "５００１０３", None)
+_UNITS = (
+    "重庆市渝中公证处", "重庆市渝中 公证处", "成都市蜀都公证处", "公证处", "重庆图书馆", "四川省图书馆", "成都图书馆", "重庆市体育局", "重庆市农业农村委员会",
+    "重庆市文化和旅游发展委员会", "四川省政务服务办事大厅", "四川省政府政务服务和公共资源交易服务中心", "重庆市政务服务中心", "第1政务服务中心", '"处"', "", None,
+)  # fmt: skip
+_ISSUER_CODES = ("11510000008282201X", "11500000009275780P", "115100000082822010", "11510000138001380X", "x", None)
+_TYPE_CODES = ("11100000000013338W011", "11100000000013338W022", "11100000013800138W011", "x", None)
 _HOUR, _DAY = 3_600_000, 86_400_000
 # Milliseconds from when an event is received to when it was shown: in time, on the edges of future and of
 # stale, beyond them; before the list, where its certificates are not in effect.
@@ -106,10 +114,13 @@ class Mutated:
             content = json.loads(raw)
             self._made += 1
             content["id"] = f"seen-{random.randrange(40)}" if random.random() < 0.2 else f"{self._seed}-{self._made}"
-            if random.random() < 0.25:
+            kind = random.random()
+            if kind < 0.25:
                 self._condition(content, now)
-            else:
+            elif kind < 0.75:
                 self._change(content)
+            if kind < 0.1 or kind > 0.65:
+                self._place(content)
             if random.random() < 0.1 and (recent := self._recent[province]):
                 content = self._again(random.choice(recent))
             self._recent[province] = [*self._recent[province][-60:], content]
@@ -144,6 +155,18 @@ class Mutated:
         certificate["identifier"] = random.choice((None, None, _IDENTIFIER + ".V", _IDENTIFIER + ".U"))
         if random.random() < 0.1:
             event["source"] = random.choice(("urn:chuanyu:sichuan", "urn:chuanyu:chongqing"))
+
+    def _place(self, event: dict[str, Any]) -> None:
+        """Change where a valid event was shown and to whom, what its holder is, and codes."""
+        random, data = self._random, event.get("data")
+        if not isinstance(data, dict):
+            return
+        for place, name, values in (
+            ("display", "region_code", _REGIONS), ("display", "verifier_name", _UNITS), ("holder", "kind", ("person", "organisation")),
+            ("certificate", "issuer_code", _ISSUER_CODES), ("certificate", "type_code", _TYPE_CODES),
+        ):  # fmt: skip
+            if random.random() < 0.5 and isinstance(data.get(place), dict):
+                data[place][name] = random.choice(values)
 
     def _again(self, event: dict[str, Any]) -> dict[str, Any]:
         """An event that came before, forwarded or not, as it was or with one thing changed."""

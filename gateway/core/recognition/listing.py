@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gateway.core.names import normalise, normalise_certificate
-from gateway.core.province import Province
+from gateway.core.province import Province, province_of_region
 from gateway.core.recognition.document import Cell, Provenance, Scenario, Scope
 from gateway.core.recognition.editions import ListedRow
 
@@ -23,6 +23,14 @@ class Shown(NamedTuple):
     scenario: str
     region_code: str
     verifier_name: str | None
+
+    @property
+    def place(self) -> Province | None:
+        """The province where it was shown; None where that is neither.
+
+        Beyond it no row and no check looks at ``region_code``, and the native kernel relies on that.
+        """
+        return province_of_region(self.region_code)
 
 
 class Match(StrEnum):
@@ -97,6 +105,11 @@ class RowIndex:
         cells = [self.listed.row.issuers.of(province) for province in provinces]
         return tuple(unit for cell in cells if cell.resolved for unit in cell.value or ())
 
+    def asks_for_the_unit(self, place: Province) -> bool:
+        """Tell whether the scope in ``place`` is about the verifying unit; else it is about the region."""
+        scope = self.listed.row.scope.of(place).value
+        return scope is not None and scope.whole is None
+
     def has_issuer(self, province: Province, name: str) -> bool:
         """Tell whether ``name`` is one of ``province``'s issuers, even by an inferred cell."""
         return normalise(name) in self._issuers[province]
@@ -153,7 +166,7 @@ class RowIndex:
 
     def _compare_scope(self, shown: Shown, cell: Cell[Scope], place: Province) -> Dimension:
         scope = cell.value
-        by_region = scope is None or scope.whole is not None
+        by_region = not self.asks_for_the_unit(place)
         found = shown.region_code if by_region else shown.verifier_name
         return _dimension(
             "scope", "display.region_code" if by_region else "display.verifier_name", f"scope.{place.value}", cell,
@@ -163,9 +176,9 @@ class RowIndex:
 
     def _in_scope(self, scope: Scope, shown: Shown, place: Province) -> bool:
         if scope.whole:
-            return shown.region_code.startswith(place.region_prefix)
+            return shown.place is place
         if shown.verifier_name is None:
-            return False
+            return scope is not None and scope.whole is None
         if scope.units:
             return normalise(shown.verifier_name) in {normalise(unit) for unit in scope.units}
         return self.listed.rules[scope.rule or ""].admits(shown.verifier_name)

@@ -20,13 +20,15 @@ _SHORT_WORDS = 512
 class Listed(msgspec.Struct, frozen=True, eq=False, gc=False):
     """The certificate is listed: the row that lists it, and ``shown`` compared with that row.
 
-    ``in_effect`` says whether the row is in force on the day of the display.
+    ``in_effect`` says whether the row is in force on the day of the display; ``unit_matters``, whether the
+    verifying unit was looked at, to compare the display or to choose between rows.
     """
 
     shown: Shown
     row: RowIndex
     comparison: Comparison
     in_effect: bool
+    unit_matters: bool
 
 
 class Nearest(NamedTuple):
@@ -41,6 +43,11 @@ class Unlisted(msgspec.Struct, frozen=True, eq=False, gc=False):
 
     shown: Shown
     nearest: Nearest | None
+
+    @property
+    def unit_matters(self) -> bool:
+        """Whether the verifying unit was looked at."""
+        return self.nearest is not None and self.nearest.row.asks_for_the_unit(self.shown.province.other)
 
 
 Listing = Listed | Unlisted
@@ -74,10 +81,10 @@ class Recognition:
         today = self._indexes[id(self._edition_on(date))]
         name = normalise_certificate(shown.type_name)
         if rows := today.by_name.get(name):
-            return Listed(shown, *_best(rows, shown), in_effect=True)
+            return _listed(rows, shown, in_effect=True)
         for edition in reversed(self.editions):  # not in force today: the newest words on it explain best
             if rows := self._indexes[id(edition)].by_name.get(name):
-                return Listed(shown, *_best(rows, shown), in_effect=False)
+                return _listed(rows, shown, in_effect=False)
         nearest = today.nearest.find(shown)
         return Unlisted(shown, Nearest(nearest, nearest.compare(shown)) if nearest else None)
 
@@ -92,7 +99,9 @@ class _Index:
                 self.by_name.setdefault(name, []).append(row)
 
 
-def _best(rows: list[RowIndex], shown: Shown) -> tuple[RowIndex, Comparison]:
+def _listed(rows: list[RowIndex], shown: Shown, *, in_effect: bool) -> Listed:
     """Pick, of the rows that list the certificate, the one with the fewest misses; the first of equals."""
     compared = [(row, row.compare(shown)) for row in rows]
-    return min(compared, key=lambda pair: pair[1].misses)
+    row, comparison = min(compared, key=lambda pair: pair[1].misses)
+    place = shown.province.other
+    return Listed(shown, row, comparison, in_effect, any(each.asks_for_the_unit(place) for each in rows))

@@ -117,7 +117,8 @@ class Simulator:
         number = self._random.randrange(50_000)
         return {
             "specversion": "1.0",
-            "id": f"{province.value}-{self._seed}-{self._count:08d}",
+            # The letter parts the digits: together they could be somebody's telephone number.
+            "id": f"{province.value}-{self._seed}-e{self._count:08d}",
             "source": province.source,
             "type": EVENT_TYPE,
             "time": format_instant(shown * 1000),

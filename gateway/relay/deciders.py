@@ -16,8 +16,8 @@ from gateway.errors import KernelDiffersError
 from gateway.relay.horizon import Horizon
 from gateway.relay.horizons import BothHorizons
 from gateway.relay.kernel import KernelTurns
-from gateway.relay.reporting import describe_rejection
-from gateway.relay.turn import DecidedTurn, Reported, decide_turn
+from gateway.relay.reported import Reported, identify
+from gateway.relay.turn import DecidedTurn, decide_turn
 
 Decide = Callable[..., DecidedTurn]
 """As ``gateway.relay.turn.decide_turn``."""
@@ -81,6 +81,6 @@ def _said_of(each: Reported) -> dict[str, Any] | None:
     """Return what the log says of a rejection; None where it can say nothing, as the record is none that the
     kernel should repeat, and of anything else."""
     try:
-        return describe_rejection(each, each.alike) if isinstance(each.alike, Reject) else None
+        return {**each.said, **identify(each)} if isinstance(each.alike, Reject) else None
     except (msgspec.MsgspecError, ValueError):
         return None

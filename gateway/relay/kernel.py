@@ -10,7 +10,6 @@ event does not fulfil; the text that its words alone determine is a place in it.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
 from typing import Any
@@ -18,7 +17,6 @@ from typing import Any
 import structlog
 
 from gateway.adapters.logs import PARTITION, TOPIC
-from gateway.contract.display_event import read_names
 from gateway.contract.facets import Facets, facets_of
 from gateway.contract.headers import CONTENT_TYPE, EPOCH_HEADER, ORIGIN_HEADER, Headers, trace_headers
 from gateway.contract.ledger_entry import UNKNOWN_LOG, Account, EntrySpan, InputLog
@@ -28,7 +26,6 @@ from gateway.contract.topics import LaneId, Topics
 from gateway.contract.verification import build_verification
 from gateway.core.checks import FUTURE_TOLERANCE, STALE_AFTER
 from gateway.core.decision import Decision, Forward, Outcome, Reject, ground_of
-from gateway.core.event import Names
 from gateway.core.recognition import Recognition
 from gateway.core.signature import SignatureStatus
 from gateway.relay.deciding import decide_record
@@ -49,8 +46,9 @@ from gateway.relay.lessons import (
     split_again,
 )
 from gateway.relay.misplaced import LONGEST_KEY, Misplaced
+from gateway.relay.reported import REPORTED, Decided, Repeated, Reported, describe
 from gateway.relay.transaction import MAX_BATCH_BYTES
-from gateway.relay.turn import REPORTED, Decided, DecidedTurn, Packed, Reported, decide_turn
+from gateway.relay.turn import DecidedTurn, Packed, decide_turn
 
 logger = structlog.get_logger("gateway.relay")
 
@@ -75,7 +73,7 @@ class KernelTurns:
         self._facets, self._regions = Numbered[Facets](), Numbered[str | None]()
         self._groups = Numbered[Group]()
         self._cases: dict[tuple[int, int], int] = {}
-        self._rejections: list[Reject] = []
+        self._rejections: list[tuple[Reject, dict[str, Any]]] = []
 
     def decide(
         self, lane: LaneId, records: Sequence[InputRecord], recognition: Recognition, horizon: Any,
@@ -131,7 +129,7 @@ class KernelTurns:
         )  # fmt: skip
         outputs_digest, inputs_digest, last_input = [f"{self._algorithm}:{digest.hex()}" for digest in digests]
         account = Account(len(records), inputs_digest, last_input, outputs, outputs_digest)
-        reported += [(index, Repeated(records[index], self._rejections[number])) for index, number in rejected]
+        reported += [(index, Repeated(records[index], *self._rejections[number])) for index, number in rejected]
         reported.sort(key=itemgetter(0))
         return DecidedTurn(
             EntrySpan(lane, log, records[0].offset, records[-1].offset, records[-1].timestamp),
@@ -155,7 +153,7 @@ class KernelTurns:
         for (number, region, rejection), count in counted:
             outcome, batch, row, channel, scenario, _, reason = self._facets[number]
             if rejection is not None:
-                outcome, reason = Outcome.REJECT, self._rejections[rejection].reasons[0].code
+                outcome, reason = Outcome.REJECT, self._rejections[rejection][0].reasons[0].code
             facets = Facets(outcome, batch, row, channel, scenario, self._regions[region], reason)
             counts[facets] = counts.get(facets, 0) + count
         return counts
@@ -176,7 +174,7 @@ class KernelTurns:
             rejection = self._cases.get((group, unmet))
             if rejection is None:
                 rejection = self._cases[group, unmet] = len(self._rejections)
-                self._rejections.append(marked)  # which holds nothing of the event's own
+                self._rejections.append((marked, describe(marked)))  # which holds nothing of the event's own
                 record = build_rejection(marked)
                 template = MARKS.split(record.replace(NEAREST_ROW + part, NEAREST_ROW + MARKS.part.encode(), 1))
         facets, region = self._numbers(facets_of(decision)._replace(outcome=Outcome.FORWARD, reason=None))
@@ -201,17 +199,3 @@ def _trace_of(headers: Headers) -> Sequence[tuple[str, bytes]] | None:
             return None
         size += len(name) + len(value or b"")
     return trace_headers(headers, {}) if size <= _MOST_HEADER_BYTES else None
-
-
-@dataclass(frozen=True, slots=True)
-class Repeated:
-    """An event that was rejected like another one: in the same row, for the same reasons, as ``alike``
-    says."""
-
-    record: InputRecord
-    alike: Reject
-
-    @property
-    def names(self) -> Names:
-        """What the event is known by."""
-        return read_names(self.record.value or b"")

@@ -2,23 +2,21 @@
 metrics."""
 
 from collections import Counter
-from typing import Any
+from collections.abc import Mapping
 
 import structlog
 
 from gateway.adapters.logs import OFFSET, PARTITION, TOPIC
 from gateway.adapters.metrics import Metrics
-from gateway.contract.headers import trace_id
 from gateway.contract.topics import LaneId
-from gateway.core.decision import DeadLetter, Decision, Forward, Outcome, Reject, row_of
+from gateway.core.decision import DeadLetter, Forward, Outcome, Reject
 from gateway.relay.log_budget import LineKind, LogBudget
 from gateway.relay.misplaced import MisplacedLog
 from gateway.relay.observer import Times
-from gateway.relay.turn import Reported, Turn
+from gateway.relay.reported import Reported, identify
+from gateway.relay.turn import Turn
 
 log = structlog.get_logger("gateway.relay")
-
-_REJECTED, _DEAD_LETTERED = "record.rejected", "record.dead_lettered"
 
 
 class TurnLog:
@@ -35,21 +33,10 @@ class TurnLog:
     def committed(self, lane: LaneId, turn: Turn, times: Times) -> None:
         """Write one line for each rejection and dead letter, within their budget; for the transaction one at
         level debug."""
-        for decided in turn.reported:
-            decision = decided.alike
-            if isinstance(decision, Reject):
-                if self._budget.admits(LineKind(_REJECTED, lane.province.value, decision.reasons[0].code.value)):
-                    log.warning(_REJECTED, **describe_rejection(decided, decision), **_place(lane, decided))
-            elif isinstance(decision, DeadLetter):
-                if self._budget.admits(LineKind(_DEAD_LETTERED, lane.province.value, decision.code.value)):
-                    log.warning(
-                        _DEAD_LETTERED, code=decision.code.value, message=decision.message, **_place(lane, decided)
-                    )
-            else:
-                event = "record.forwarded" if isinstance(decision, Forward) else "record.duplicate"
-                log.info(event, **_row(decision), **_identity(decided), **_place(lane, decided))
+        place: dict[str, str | int] = {TOPIC: lane.topic, PARTITION: lane.partition}
+        for each in turn.reported:
+            self._report(lane, each, place)
         if lost := sum(count for facets, count in turn.counts.items() if facets.outcome == Outcome.LOST):
-            place = {TOPIC: lane.topic, PARTITION: lane.partition}
             log.error(
                 "input.lost",
                 first_offset=turn.span.first_offset,
@@ -67,10 +54,21 @@ class TurnLog:
             if facets.reason is not None:
                 reasons[facets.reason] += count
         self._metrics.count_turn(lane.province.value, counts, reasons, times.deciding, times.committing)
-        place = {TOPIC: lane.topic, PARTITION: lane.partition, "next_offset": turn.next_offset}
-        log.debug("turn.committed", **counts, **place)
+        log.debug("turn.committed", **counts, **place, next_offset=turn.next_offset)
         self._turns += 1
         self._decided.update(counts)
+
+    def _report(self, lane: LaneId, reported: Reported, place: Mapping[str, str | int]) -> None:
+        decision, write = reported.alike, log.warning
+        if isinstance(decision, Reject):
+            event, code = "record.rejected", decision.reasons[0].code.value
+        elif isinstance(decision, DeadLetter):
+            event, code = "record.dead_lettered", decision.code.value
+        else:
+            event, code = "record.forwarded" if isinstance(decision, Forward) else "record.duplicate", None
+            write = log.info
+        if code is None or self._budget.admits(LineKind(event, lane.province.value, code)):
+            write(event, **reported.said, **identify(reported), **place, **{OFFSET: reported.record.offset})
 
     def report_committed(self) -> None:
         """Log how many transactions were committed since the last time, and what became of their records;
@@ -98,33 +96,3 @@ class TurnLog:
     def ended(self, lane: LaneId) -> None:
         """Count it; the lane has logged it."""
         self._metrics.count_lane_end(lane.province.value)
-
-
-def describe_rejection(decided: Reported, decision: Reject) -> dict[str, Any]:
-    """Return what the log says of a rejection: code, field and reason, row, units, and what the event is
-    known by."""
-    primary = decision.reasons[0]
-    return {
-        "code": primary.code.value,
-        "codes": [code.value for code in decision.codes],
-        "field": primary.field,
-        "reason": primary.zh,
-        **_row(decision),
-        "responsible_units": list(decision.units),
-        **_identity(decided),
-    }
-
-
-def _row(decision: Decision) -> dict[str, int | None]:
-    ref = row_of(decision)
-    return {"batch": None, "row": None} if ref is None else ref._asdict()
-
-
-def _identity(decided: Reported) -> dict[str, str | None]:
-    if (names := decided.names) is None:
-        return {}
-    return {"event_id": names.id, "source": names.source, "trace_id": trace_id(names.trace_context)}
-
-
-def _place(lane: LaneId, decided: Reported) -> dict[str, str | int]:
-    return {TOPIC: lane.topic, PARTITION: lane.partition, OFFSET: decided.record.offset}

@@ -35,7 +35,8 @@ from gateway.contract.topics import LaneId
 from gateway.core.decision import DeadLetter, Decision, Forward, Reject, codes_of, row_of
 from gateway.core.event import Valid
 from gateway.relay.observer import Observer, Times
-from gateway.relay.turn import REPORTED, Reported, Turn
+from gateway.relay.reported import REPORTED, Reported
+from gateway.relay.turn import Turn
 
 log = structlog.get_logger("gateway.relay")
 

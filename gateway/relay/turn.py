@@ -3,9 +3,8 @@ the horizon."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-from gateway.contract.display_event import names_of
 from gateway.contract.facets import Facets, facets_of
 from gateway.contract.headers import CONTENT_TYPE, REMEMBERED_HEADER
 from gateway.contract.ledger_entry import (
@@ -20,51 +19,18 @@ from gateway.contract.ledger_entry import (
 )
 from gateway.contract.outputs import InputRecord, Output, build_output, digest
 from gateway.contract.topics import LaneId, Topics
-from gateway.core.decision import DeadLetter, Decision, Outcome
-from gateway.core.event import Names
+from gateway.core.decision import Decision, Outcome
 from gateway.core.recognition import Recognition
 from gateway.core.signature import SignatureStatus
 from gateway.relay.continuity import Link, Standing
 from gateway.relay.deciding import decide_part, parts_of, refuse
 from gateway.relay.horizon import OCCURRENCE_BYTES, Horizon
 from gateway.relay.misplaced import Misplaced, find_misplaced
+from gateway.relay.reported import REPORTED, Decided, Reported
 
 MOST_REMEMBERED = 10_000
 """Forwards that an entry's header remembers; the entry of a larger turn goes without, to stay below what a
 topic takes."""
-
-REPORTED = frozenset({Outcome.REJECT, Outcome.DEAD_LETTER})
-"""Outcomes that the log reports one by one."""
-
-
-class Decided(NamedTuple):
-    """An input record and what was decided about it."""
-
-    record: InputRecord
-    decision: Decision
-
-    @property
-    def alike(self) -> Decision:
-        """A decision of the same outcome, for the same reasons: here the decision itself."""
-        return self.decision
-
-    @property
-    def names(self) -> Names | None:
-        """What the event is known by; None where none can be read."""
-        return None if isinstance(self.decision, DeadLetter) else names_of(self.decision.reading)
-
-
-class Reported(Protocol):
-    """A ``Decided``, or a record of which is known that it became what another one did."""
-
-    @property
-    def record(self) -> InputRecord: ...  # noqa: D102
-
-    @property
-    def alike(self) -> Decision: ...  # noqa: D102
-
-    @property
-    def names(self) -> Names | None: ...  # noqa: D102
 
 
 class Packed(NamedTuple):

@@ -7,7 +7,6 @@ from random import Random
 from typing import Any
 
 import gateway_kernel
-import msgspec
 import pytest
 
 from gateway.adapters.list_files import load_recognition
@@ -18,8 +17,9 @@ from gateway.core.signature import SignatureStatus
 from gateway.operate.simulate import Simulator
 from gateway.relay.deciders import KernelDiffersError, VerifiedTurns
 from gateway.relay.horizons import BothHorizons
-from gateway.relay.kernel import KernelTurns, Repeated
-from gateway.relay.turn import Decided, DecidedTurn, decide_turn
+from gateway.relay.kernel import KernelTurns
+from gateway.relay.reported import Decided, Repeated
+from gateway.relay.turn import DecidedTurn, decide_turn
 from tests.kafka.row6 import amendment, copy_of_the_list
 from tests.kernel.both_ways import LANES, LIST, TOPICS, BothWays
 from tests.kernel.crossed_list import crossed_list
@@ -171,8 +171,8 @@ def test_a_rejection_named_wrongly_is_a_difference() -> None:
 
     records = simulated(400, 8, reject_share=0.9, duplicate_share=0, garbage_share=0, binary_share=0)
     changes: list[Callable[[Any], Any]] = [
-        lambda each: Repeated(dataclasses.replace(each.record, value=b"no event"), each.alike),
-        lambda each: Repeated(each.record, msgspec.structs.replace(each.alike, listing=None)),
+        lambda each: dataclasses.replace(each, record=dataclasses.replace(each.record, value=b"no event")),
+        lambda each: dataclasses.replace(each, said={**each.said, "row": 0}),
     ]
     for change_one in changes:
         change = lambda each, of=change_one: of(each) if isinstance(each, Repeated) else each  # noqa: E731
@@ -226,7 +226,7 @@ def test_what_is_learnt_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 50 < most <= 50 + 8 * 20  # a case counts for eight
 
 
-def test_where_there_is_little_room_what_comes_again_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_little_room_what_comes_again_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
     both = BothWays()
     (first, *_) = simulated(1, 5, reject_share=0, duplicate_share=0, garbage_share=0, binary_share=0)
     channel = first.value.split(b'"channel":"')[1].split(b'"')[0]

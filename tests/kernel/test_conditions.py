@@ -17,7 +17,7 @@ from gateway.core.decision import Outcome
 from gateway.core.province import Province
 from gateway.core.reasons import Code, EventCheck
 from gateway.relay import lessons as side
-from gateway.relay.kernel import Repeated
+from gateway.relay.reported import Repeated
 from gateway.relay.turn import DecidedTurn, decide_turn
 from tests.kernel.both_ways import LANES, LIST, TOPICS, BothWays
 from tests.kernel.mutations import record

@@ -85,7 +85,7 @@ def test_of_a_region_only_the_province_has_a_say(made: Callable[[], Recognition]
 
 
 @pytest.mark.parametrize("made", LISTS.values(), ids=LISTS)
-def test_where_the_unit_is_not_looked_at_it_has_no_say(made: Callable[[], Recognition]) -> None:
+def test_a_unit_not_looked_at_has_no_say(made: Callable[[], Recognition]) -> None:
     recognition, with_a_say, changed = made(), 0, 0
     for event in events(recognition, 2, 300):
         display = event["data"]["display"]
@@ -141,7 +141,7 @@ def test_a_unit_never_seen_is_not_asked_about(monkeypatch: pytest.MonkeyPatch) -
     assert offsets == personal
 
 
-def test_a_unit_that_has_a_say_is_asked_about_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_unit_with_a_say_is_asked_about_once(monkeypatch: pytest.MonkeyPatch) -> None:
     lane = Lane(whole=False)
     lane.take(shown())
     offsets = asked(lane.both, monkeypatch)

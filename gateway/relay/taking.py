@@ -59,7 +59,9 @@ def take(fetched: Sequence[ConsumerRecord | MissingRecords], position: int) -> T
     A turn ends where the log has a hole, which is an entry of its own, and at midnight (UTC+8) by the time
     its records were received, so that days, cases and reports agree.
     """
-    records = [record for record in fetched if _end_of(record) >= position]
+    records = fetched
+    if records and _end_of(records[0]) < position:  # offsets rise
+        records = [record for record in records if _end_of(record) >= position]
     if not records:
         return None
     first, whole = records[0], len(records)

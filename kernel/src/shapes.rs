@@ -164,12 +164,31 @@ pub fn identifier(text: &str) -> Option<bool> {
 /// Whether `text` may hold a resident identity number or a mobile number: false is sure, true is the reference's to look at.
 pub fn may_hold_number(text: &str) -> bool {
     if text.is_ascii() {
-        return text.len() >= FEWEST_DIGITS && may_hold_number_in_ascii(text.as_bytes());
+        return has_digits_in_a_row(text.as_bytes()) && may_hold_number_in_ascii(text.as_bytes());
     }
     if !is_plain(text) {
         return text.chars().count() >= FEWEST_CHARACTERS;
     }
     text.bytes().filter(u8::is_ascii_digit).count() >= FEWEST_DIGITS
+}
+
+/// Whether as many digits as a number has lie in a row, separators apart. Of so many bytes side by side one is looked at:
+/// nearly no text is long for want of numbers.
+fn has_digits_in_a_row(text: &[u8]) -> bool {
+    let belongs = |byte: &u8| byte.is_ascii_digit() || is_separator(*byte);
+    let mut at = FEWEST_DIGITS - 1;
+    while at < text.len() {
+        if belongs(&text[at]) {
+            let before = text[..at].iter().rev().take_while(|byte| belongs(byte)).count();
+            let end = at + text[at..].iter().take_while(|byte| belongs(byte)).count();
+            if text[at - before..end].iter().filter(|byte| byte.is_ascii_digit()).count() >= FEWEST_DIGITS {
+                return true;
+            }
+            at = end;
+        }
+        at += FEWEST_DIGITS;
+    }
+    false
 }
 
 /// A number touches no other letter or digit, and one separator may stand between two of its digits: it is some of the runs

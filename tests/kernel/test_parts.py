@@ -43,6 +43,18 @@ def test_where_the_kernel_is_sure_no_number_is(text: str) -> None:
         assert not holds_personal_code(text)
 
 
+@pytest.mark.parametrize(
+    "number", ["13800138000", "1-3-8-0-0-1-3-8-0-0-0", "138 0013 8000", "+86 138.0013.8000", "110105-19491231-002X"]
+)
+@pytest.mark.parametrize("filler", ["Ab3", "a 1 b", "12-", " ", "/+"])
+def test_a_number_is_seen_wherever_it_stands(number: str, filler: str) -> None:
+    for before, after in [(before, after) for before in range(48) for after in (0, 1, 11, 40)]:
+        left, right = (filler * before)[:before], (filler * after)[:after]
+        text = f"{left}/{number}/{right}"
+        assert holds_personal_number(text)
+        assert gateway_kernel.may_hold_number(text)
+
+
 def test_the_kernel_is_sure_of_what_platforms_write() -> None:
     usual = [
         "3f2b8c1e-9a47-4d21-8f5e-0c6b7a8d9e0f", "SC-20261127-000123-4", "张**", "四川省成都市第一政务服务中心（高新区）", "cd-5101-0042",

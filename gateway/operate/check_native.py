@@ -62,9 +62,9 @@ class NativeLines:
             self._begin()
         counts = Counter[str]()
 
-        def ask(index: int, unmet: int | None) -> tuple[bytes, Lesson | None]:
+        def ask(index: int, unmet: int | None) -> tuple[bytes, int | None, Lesson | None]:
             decision, line = self._ask(lines[index], counts)
-            return line, None if unmet is None else self._teach(decision)
+            return line, place_of(decision), None if unmet is None else self._teach(decision)
 
         try:
             printed, forwarded, rejected = self._kernel.print(self._terms, lines, self._forwarded, ask)
@@ -78,7 +78,7 @@ class NativeLines:
         return printed.decode(), counts
 
     def _begin(self) -> None:
-        self._kernel.clear(first_days(self._recognition), 0)
+        self._kernel.clear(first_days(self._recognition))
         self._groups = Numbered[Group]()
 
     def _ask(self, raw: bytes, counts: Counter[str]) -> tuple[Decision, bytes]:
@@ -98,6 +98,8 @@ class NativeLines:
         group = self._groups.number_of(group_of(decision, marked))
         rejection = None if isinstance(decision, Forward) else 0
         return Lesson(
-            place_of(decision.listing), 0, decision.listing.unit_matters, group, _NO_PART, 0, b"", rejection,
-            MARKS.split(self._show(marked).encode()),
+            unit_matters=decision.listing.unit_matters, group=group, rejection=rejection,
+            template=MARKS.split(self._show(marked).encode()),
+            # Nothing is counted by the kernel, and no digest stands in a line.
+            part=_NO_PART, facets=0, ground=b"",
         )  # fmt: skip

@@ -1,9 +1,9 @@
 """A lane's turn by the native kernel: Python decides what is new or unusual, and the kernel repeats what was
 decided before.
 
-The kernel knows no rule and no record's words. Words that come for the second time the reference decides and
-writes once more: a template is made of the record, with marks where an event's own values stand. The kernel
-takes it only if it makes the very same record of that event. What is forwarded has a template for its words.
+The kernel knows no rule and no record's words. Words that come for the first time (the second, where there
+is little room) the reference decides and writes once more: a template is made of the record, with marks
+where an event's own values stand. The kernel takes it only if it makes the very same record of that event. What is forwarded has a template for its words.
 What is rejected has one for its group, which many words share, and for the conditions of its own that the
 event does not fulfil; the text that its words alone determine is a place in it.
 """
@@ -57,6 +57,7 @@ _CONTENT_TYPE = CONTENT_TYPE[0]
 
 _DIMENSION = re.compile(rb'(?=\{"dimension")')
 _REPEATED = Facets(Outcome.DUPLICATE, None, None, None, None, None, None)
+"""Whose number is 0, as the kernel knows."""
 
 
 class KernelTurns:
@@ -90,7 +91,9 @@ class KernelTurns:
         try:
             return self._decide(lane, records, recognition, horizon, topics, log, signatures, partitions)
         except self._panic:
-            # What it says could quote an event. The reference knows an answer to every record.
+            # What it says could quote an event. The reference knows an answer to every record; and of what was
+            # taught in this turn nobody knows whether it was learnt.
+            self._recognition = None
             place = {TOPIC: lane.topic, PARTITION: lane.partition, "first_offset": records[0].offset}
             logger.error("kernel.panicked", last_offset=records[-1].offset, **place)  # noqa: TRY400 — so could a traceback
             horizon.forget()
@@ -106,14 +109,14 @@ class KernelTurns:
         statuses = signatures or [SignatureStatus.UNASKED] * len(records)
         reported: list[tuple[int, Reported]] = []
 
-        def ask(index: int, unmet: int | None) -> tuple[tuple[int, int], str, Any, Lesson | None]:
+        def ask(index: int, unmet: int | None) -> tuple[tuple[int, int, int | None], str, Any, Lesson | None]:
             record = records[index]
             decision = decide_record(lane, record, recognition, horizon, statuses[index])
             if isinstance(decision, Forward):
                 horizon.remember(decision.reading.identity, decision.reading.content_digest, record.timestamp)
             elif decision.outcome in REPORTED:
                 reported.append((index, Decided(record, decision)))
-            numbers = self._numbers(facets_of(decision))
+            numbers = (*self._numbers(facets_of(decision)), place_of(decision))
             output = build_output(lane, record, decision, topics, log.epoch)
             built = output and (output.topic, output.key, output.value, output.headers)
             return numbers, decision.input_digest, built, None if unmet is None else self._teach(decision, unmet)
@@ -142,9 +145,9 @@ class KernelTurns:
     def _begin(self, recognition: Recognition) -> None:
         """Forget what was learnt, and learn by ``recognition``."""
         self._recognition = recognition
-        self._facets, self._regions, self._groups = Numbered(), Numbered(), Numbered()
+        self._facets, self._regions, self._groups = Numbered(_REPEATED), Numbered(), Numbered()
         self._cases, self._rejections = {}, []
-        self._kernel.clear(first_days(recognition), self._facets.number_of(_REPEATED))
+        self._kernel.clear(first_days(recognition))
 
     def _counts(self, counted: Sequence[tuple[tuple[int, int, int | None], int]]) -> dict[Facets, int]:
         """Return the counts by facets; a rejection that was repeated has those of its words, and its
@@ -177,9 +180,9 @@ class KernelTurns:
                 self._rejections.append((marked, describe(marked)))  # which holds nothing of the event's own
                 record = build_rejection(marked)
                 template = MARKS.split(record.replace(NEAREST_ROW + part, NEAREST_ROW + MARKS.part.encode(), 1))
-        facets, region = self._numbers(facets_of(decision)._replace(outcome=Outcome.FORWARD, reason=None))
+        facets, _ = self._numbers(facets_of(decision)._replace(outcome=Outcome.FORWARD, reason=None))
         return Lesson(
-            place_of(decision.listing), region, decision.listing.unit_matters, group,
+            decision.listing.unit_matters, group,
             split_again(MARKS.split(part), _DIMENSION), facets, ground_of(decision).encode(), rejection, template,
         )  # fmt: skip
 

@@ -8,9 +8,9 @@ from typing import Any, Generic, NamedTuple, TypeGuard, TypeVar
 
 import msgspec
 
-from gateway.core.decision import Decision, Forward, Reject
+from gateway.core.decision import DeadLetter, Decision, Forward, Reject
 from gateway.core.event import Valid
-from gateway.core.province import Province
+from gateway.core.province import Province, province_of_region
 from gateway.core.reasons import Code, EventCheck, Reason
 from gateway.core.recognition import Comparison, Listed, Listing, Nearest, Recognition, RowIndex
 from gateway.core.signature import SignatureStatus
@@ -20,8 +20,8 @@ PROVINCES = {province: number for number, province in enumerate(Province)}
 _PLACES = {place: number for number, place in enumerate((*Province, None))}
 STATUSES = {status: number for number, status in enumerate(SignatureStatus)}
 MOST_LEARNT = 65_536
-"""Words, or facets, of which the kernel and Python know what they lead to; of one list there are some
-thousands."""
+"""So much is learnt at the most: words, regions or facets, or eight times as many as there are cases of
+rejection. Of one list there are some thousands."""
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 _MIRRORED = frozenset(
@@ -50,8 +50,6 @@ Template = tuple[list[bytes], list[str]]
 class Lesson(NamedTuple):
     """What the kernel is taught of an event's words; ``kernel/src/learnt.rs`` says what each is for."""
 
-    place: int
-    region: int
     unit_matters: bool
     group: int
     part: Template
@@ -62,11 +60,11 @@ class Lesson(NamedTuple):
 
 
 class Numbered(Generic[T]):
-    """Things by number, each once."""
+    """Things by number, each once; ``things`` are the first."""
 
-    def __init__(self) -> None:
-        self._things: list[T] = []
-        self._numbers: dict[T, int] = {}
+    def __init__(self, *things: T) -> None:
+        self._things = list(things)
+        self._numbers = {thing: number for number, thing in enumerate(things)}
 
     def __len__(self) -> int:
         return len(self._things)
@@ -144,9 +142,12 @@ def first_days(recognition: Recognition) -> list[int]:
     return [datetime.date.fromisoformat(each.since).toordinal() - _EPOCH for each in recognition.editions]
 
 
-def place_of(listing: Listing) -> int:
-    """Return the number of the province where it was shown, or of neither."""
-    return _PLACES[listing.shown.place]
+def place_of(decision: Decision) -> int | None:
+    """Return the number of the province where the certificate was shown, or of neither; None where the event
+    is not valid."""
+    if isinstance(decision, DeadLetter) or not isinstance(decision.reading, Valid):
+        return None
+    return _PLACES[province_of_region(decision.reading.event.data.display.region_code)]
 
 
 def group_of(decision: Forward | Reject, marked: Forward | Reject) -> Group:

@@ -28,9 +28,11 @@ const MAX_BYTES: usize = 200_000;
 const MAX_ID: usize = 256;
 const MAX_NAME: usize = 200;
 const MAX_TEXT: usize = 500;
+/// Of words that stand alone, how many groups there are.
+pub const ALONE: usize = 5;
 
-/// An event whose own fields (id, times, holder, identifier, matter, verifier, extension attributes) keep the contract.
-/// Whether its words do, which come again and again, is not looked at here: see `words`.
+/// An event whose own fields (id, times, holder's reference and name, identifier, matter, verifier's code, extension
+/// attributes) keep the contract. Whether its words do is not looked at here: see `words` and `words_alone`.
 #[derive(Default)]
 pub struct Event<'a> {
     context: [Value<'a>; 6],
@@ -118,9 +120,7 @@ impl<'a> Event<'a> {
             && is_none_or(self.name(), |name| {
                 fits(name, 1..=MAX_NAME) && shapes::is_masked(name) && !shapes::may_hold_number(name)
             })
-            && [self.matter_code(), self.matter_name(), self.verifier_name(), self.verifier_code()]
-                .iter()
-                .all(|value| is_none_or(value, |text| fits(text, 0..=MAX_TEXT) && !shapes::may_hold_number(text)))
+            && [self.matter_code(), self.matter_name(), self.verifier_code()].iter().all(|value| is_none_or(value, is_plain_text))
             && self.extensions.iter().all(|(name, value)| is_extension(name, value, traced))
     }
 
@@ -214,11 +214,31 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// The words that only have to keep the contract, each group by itself.
-    pub fn words_alone(&self) -> [[&Value<'a>; 3]; 3] {
+    /// Put the words together that only have to keep the contract, those of one of `ALONE` groups; false where they surely
+    /// do, as nobody can remember every unit's name.
+    pub fn words_alone(&self, group: usize, out: &mut Vec<u8>) -> bool {
         let [_, _, source, specversion, _, kind_of_event] = &self.context;
-        const NONE: &Value = &Value::Absent;
-        [[source, specversion, kind_of_event], [self.holder_kind(), self.issuer_code(), NONE], [self.type_code(), NONE, NONE]]
+        out.clear();
+        out.push(group as u8);
+        match group {
+            0 => [source, specversion, kind_of_event].iter().for_each(|value| append_word(value, out)),
+            1 => append_word(self.holder_kind(), out),
+            2 => append_word(self.issuer_code(), out),
+            3 => append_word(self.type_code(), out),
+            _ if is_none_or(self.verifier_name(), is_plain_text) => return false,
+            _ => append_word(self.verifier_name(), out),
+        }
+        true
+    }
+
+    /// How long all words are together, in bytes.
+    pub fn length_of_words(&self) -> usize {
+        let [_, _, source, specversion, _, kind_of_event] = &self.context;
+        let [_, issuer_code, issuer_name, type_code, type_name, _, _] = &self.certificate;
+        let [channel, _, _, region, scenario, _, unit] = &self.display;
+        let of_the_event = [source, specversion, kind_of_event, self.holder_kind()];
+        let of_its_data = [issuer_code, issuer_name, type_code, type_name, channel, region, scenario, unit];
+        of_the_event.iter().chain(&of_its_data).map(|value| value.text().map_or(0, str::len)).sum()
     }
 
     /// Append what the event's content digest is over: canonical JSON without nulls, media type, signature and
@@ -291,6 +311,10 @@ fn once<'a>(place: &mut Value<'a>, value: Value<'a>) -> Option<()> {
 
 fn is_none_or(value: &Value, fits: impl Fn(&str) -> bool) -> bool {
     value.text().is_none_or(fits)
+}
+
+fn is_plain_text(text: &str) -> bool {
+    fits(text, 0..=MAX_TEXT) && !shapes::may_hold_number(text)
 }
 
 fn fits(text: &str, length: std::ops::RangeInclusive<usize>) -> bool {

@@ -7,14 +7,15 @@ use std::hash::BuildHasher;
 use pyo3::FromPyObject;
 use sha2::{Digest, Sha256};
 
-use crate::event::{Event, append_word};
+use crate::event::{ALONE, Event, append_word};
 use crate::shapes::{Day, china_day};
 use crate::template::{Proof, Template, Texts};
 
 /// Longer words are nobody's name, and hardly come again. (How many entries there are, Python bounds.)
 const LONGEST_WORDS: usize = 2_048;
-/// As long as there are no more entries, what comes for the first time is learnt; then what comes again.
+/// As long as `Learnt::len` is less, what comes for the first time is learnt; then what comes again.
 const ROOMY: usize = 16_384;
+/// A case, with what the reference remembers of it, takes the memory of so many words.
 const CASE: usize = 8;
 const MOST_MET: usize = 65_536;
 
@@ -82,12 +83,9 @@ struct Region {
     number: usize,
 }
 
-/// What the reference taught.
+/// What the reference taught of words.
 #[derive(FromPyObject)]
 pub struct Lesson {
-    /// The province that the region lies in, as a number; and the region's own.
-    place: u8,
-    region: usize,
     unit_matters: bool,
     group: usize,
     part: TextsAndNames,
@@ -158,7 +156,7 @@ impl Learnt {
         *self = Learnt { editions, ..Learnt::default() };
     }
 
-    /// How many entries the largest table has; a case, with what the reference remembers of it, takes the memory of several.
+    /// How much was learnt: the entries of the largest table.
     pub fn len(&self) -> usize {
         self.known.len().max(CASE * self.cases.len()).max(self.alone.len()).max(self.regions.len())
     }
@@ -171,17 +169,20 @@ impl Learnt {
 
     /// What becomes of an event whose own values are plainly valid, and which does not fulfil these conditions.
     pub fn find(&mut self, origin: Origin, event: &Event, unmet: Unmet, is_repeated: bool) -> Found<'_> {
+        if event.length_of_words() > LONGEST_WORDS {
+            return Found::Ask(false);
+        }
         let is_roomy = self.len() < ROOMY;
         let (met, hasher, words) = (&mut self.met, self.known.hasher(), &mut self.words);
         let mut is_worth_it = |words: &[u8]| is_roomy || !met.insert(hasher.hash_one(words));
         note_region(event, words);
+        // Whoever is asked names the region, and it is taught with the words.
         let Some(region) = self.regions.get(words.as_slice()) else { return Found::Ask(is_worth_it(words)) };
         if is_repeated {
             return Found::Repeated(region.number);
         }
-        for number in 0..event.words_alone().len() {
-            note_alone(event, number, words);
-            if !self.alone.contains(words.as_slice()) {
+        for group in 0..ALONE {
+            if event.words_alone(group, words) && !self.alone.contains(words.as_slice()) {
                 return Found::Ask(is_worth_it(words));
             }
         }
@@ -190,9 +191,6 @@ impl Learnt {
         if matches!(entry, Some(Entry::ByUnit)) {
             append_word(event.verifier_name(), words);
             entry = self.known.get(words.as_slice());
-        }
-        if words.len() > LONGEST_WORDS {
-            return Found::Ask(false);
         }
         let Some(Entry::Known(known)) = entry else { return Found::Ask(is_worth_it(words)) };
         let filling = |record| Filling { record, part: &known.part, facets: known.facets, region: region.number };
@@ -205,16 +203,26 @@ impl Learnt {
         }
     }
 
-    /// Remember what the words of `event` lead to; a record only if `gives` says that it is what the reference wrote of it.
-    pub fn learn(&mut self, origin: Origin, event: &Event, unmet: Unmet, lesson: Lesson, gives: impl Fn(&Filling) -> bool) {
-        let Lesson { place, region, unit_matters, group, facets, rejection, .. } = lesson;
+    /// Remember the region of `event`: the province that it lies in, and its number.
+    pub fn learn_region(&mut self, event: &Event, place: u8, number: usize) {
         let mut words = Vec::new();
+        note_region(event, &mut words);
+        self.regions.insert(words, Region { place, number });
+    }
+
+    /// Remember what the words of `event`, whose region is known, lead to; a record only if `gives` says that it is what the
+    /// reference wrote of it.
+    pub fn learn(&mut self, origin: Origin, event: &Event, unmet: Unmet, lesson: Lesson, gives: impl Fn(&Filling) -> bool) {
+        let Lesson { unit_matters, group, facets, rejection, .. } = lesson;
+        let mut words = Vec::new();
+        note_region(event, &mut words);
+        let Some(Region { place, number: region }) = self.regions.get(&words).copied() else { return };
+        let Some(part) = Template::new(&lesson.part, &mut self.texts) else { return };
         note_words(origin, &self.editions, place, event, &mut words);
         let without_unit = words.clone();
         if unit_matters {
             append_word(event.verifier_name(), &mut words);
         }
-        let Some(part) = Template::new(&lesson.part, &mut self.texts).filter(|_| words.len() <= LONGEST_WORDS) else { return };
         let record = lesson
             .template
             .and_then(|template| Template::new(&template, &mut self.texts))
@@ -240,14 +248,12 @@ impl Learnt {
             self.known.insert(without_unit, Entry::ByUnit);
         }
         self.known.insert(words, Entry::Known(Box::new(Known { group, part, facets, forward })));
-        for number in 0..event.words_alone().len() {
+        for group in 0..ALONE {
             let mut words = Vec::new();
-            note_alone(event, number, &mut words);
-            self.alone.insert(words);
+            if event.words_alone(group, &mut words) {
+                self.alone.insert(words);
+            }
         }
-        let mut words = Vec::new();
-        note_region(event, &mut words);
-        self.regions.insert(words, Region { place, number: region });
     }
 }
 
@@ -258,12 +264,6 @@ fn note_words(origin: Origin, editions: &[Day], place: u8, event: &Event, words:
     words.extend_from_slice(&[origin.province, origin.signature, place]);
     words.extend_from_slice(&edition.to_le_bytes());
     event.words(words);
-}
-
-fn note_alone(event: &Event, number: usize, words: &mut Vec<u8>) {
-    words.clear();
-    words.push(number as u8);
-    event.words_alone()[number].iter().for_each(|value| append_word(value, words));
 }
 
 fn note_region(event: &Event, words: &mut Vec<u8>) {

@@ -33,8 +33,9 @@ const INTERFACE: u32 = 4;
 type OwnedHeader<'py> = (String, Bound<'py, PyBytes>);
 /// Topic, key, value and headers of a record that the reference built.
 type Built<'py> = (String, Option<Bound<'py, PyBytes>>, Bound<'py, PyBytes>, Vec<OwnedHeader<'py>>);
-/// Numbers of the facets and the region, the input's digest, the record, and what the words lead to.
-type Answer<'py> = ((usize, usize), String, Option<Built<'py>>, Option<Lesson>);
+/// Numbers of the facets and the region, and of the province where that lies (None where the event is not valid); the input's
+/// digest, the record, and what the words lead to.
+type Answer<'py> = ((usize, usize, Option<u8>), String, Option<Built<'py>>, Option<Lesson>);
 /// How many records were written, and the digests of them, of all input lines and of the last one.
 type Account<'py> = (usize, Bound<'py, PyBytes>, Bound<'py, PyBytes>, Bound<'py, PyBytes>);
 /// How many records are misplaced, the offset of the first, and where that one belongs.
@@ -169,18 +170,12 @@ impl Kernel {
     ) -> Self {
         let content_type = (content_type.0.into_bytes(), content_type.1);
         let (learnt, origin, epoch) = (Learnt::default(), origin.into_bytes(), epoch.into_bytes());
-        let repeated = 0;
-        Kernel {
-            turns: Turns { learnt, content_type, origin, epoch, future_after, stale_after, max_batch, repeated },
-            longest_key,
-        }
+        Kernel { turns: Turns { learnt, content_type, origin, epoch, future_after, stale_after, max_batch }, longest_key }
     }
 
-    /// Forget what was learnt: the list is another one, whose editions begin on these days (since 1970-01-01). `repeated` is
-    /// the facets' number of what was forwarded before.
-    fn clear(&mut self, editions: Vec<i64>, repeated: usize) {
+    /// Forget what was learnt: the list is another one, whose editions begin on these days (since 1970-01-01).
+    fn clear(&mut self, editions: Vec<i64>) {
         self.turns.learnt.clear(editions);
-        self.turns.repeated = repeated;
     }
 
     fn __len__(&self) -> usize {
@@ -228,12 +223,12 @@ impl Kernel {
             drop(guard);
             let Some(Stop { index, wanted }) = stop else { break };
             next = index + 1;
-            let ((facets, region), input_digest, built, lesson): Answer = ask.call1((index, wanted))?.extract()?;
+            let ((facets, region, place), input_digest, built, lesson): Answer = ask.call1((index, wanted))?.extract()?;
             state.count((facets, region, None), index);
             state.note(&inputs[index], &[input_digest.as_bytes()]);
-            if let (Some(unmet), Some(lesson)) = (wanted, lesson) {
-                let expected = built.as_ref().map(|(_, _, value, _)| value.as_bytes());
-                self.turns.learn(&lane, unmet, lesson, &inputs[index], expected.unwrap_or_default());
+            if let Some(place) = place {
+                let expected = built.as_ref().map(|(_, _, value, _)| value.as_bytes()).unwrap_or_default();
+                self.turns.learn(&lane, (place, region), wanted.zip(lesson), &inputs[index], expected);
             }
             if let Some((topic, key, value, headers)) = &built {
                 let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
@@ -276,9 +271,9 @@ impl Kernel {
             drop(guard);
             let Some(Stop { index, wanted }) = stop else { break };
             next = index + 1;
-            let (line, lesson): (Bound<PyBytes>, Option<Lesson>) = ask.call1((index, wanted))?.extract()?;
-            if let (Some(unmet), Some(lesson)) = (wanted, lesson) {
-                self.turns.learn_line(&terms, unmet, lesson, raw[index], line.as_bytes());
+            let (line, place, lesson): (Bound<PyBytes>, Option<u8>, Option<Lesson>) = ask.call1((index, wanted))?.extract()?;
+            if let (Some(place), Some(lesson)) = (place, wanted.zip(lesson)) {
+                self.turns.learn_line(&terms, place, lesson, raw[index], line.as_bytes());
             }
             printed.text.extend_from_slice(line.as_bytes());
         }

@@ -64,9 +64,11 @@ impl Turns {
         None
     }
 
-    /// Have it learnt what the words of the event in `raw` lead to, of which `expected` was printed.
-    pub fn learn_line(&mut self, terms: &Terms, unmet: Unmet, lesson: Lesson, raw: &[u8], expected: &[u8]) {
+    /// Have it learnt in which province the region of the event in `raw` lies, and what the words lead to, of which `expected`
+    /// was printed.
+    pub fn learn_line(&mut self, terms: &Terms, place: u8, (unmet, lesson): (Unmet, Lesson), raw: &[u8], expected: &[u8]) {
         let Some((event, _, source)) = terms.read(raw) else { return };
+        self.learnt.learn_region(&event, place, 0);
         self.learnt.learn(terms.origin(source.0), &event, unmet, lesson, |filling| {
             let mut text = Vec::new();
             filling.print(&event, &mut text);

@@ -46,6 +46,9 @@ pub struct Stop {
     pub wanted: Option<Unmet>,
 }
 
+/// The facets' number of what was forwarded before.
+const REPEATED: usize = 0;
+
 /// Facets, region, and the rejection that the facets are of; None where they say it all.
 pub type Counted = (usize, usize, Option<usize>);
 
@@ -115,8 +118,6 @@ pub struct Turns {
     pub future_after: i64,
     pub stale_after: i64,
     pub max_batch: usize,
-    /// The facets' number of what was forwarded before.
-    pub repeated: usize,
 }
 
 impl Turns {
@@ -140,7 +141,7 @@ impl Turns {
             let (topic, filling, rejection) = match self.learnt.find(lane.origin_of(input), &event, unmet, is_repeated) {
                 Found::Ask(is_wanted) => return Some(Stop { index, wanted: is_wanted.then_some(unmet) }),
                 Found::Repeated(region) => {
-                    state.count((self.repeated, region, None), index);
+                    state.count((REPEATED, region, None), index);
                     state.note(input, &[b"sha256:", &hex64(&Sha256::digest(raw))]);
                     continue;
                 }
@@ -206,9 +207,19 @@ impl Turns {
         outputs.push(topic, input.key, value, &headers);
     }
 
-    /// Have it learnt what the words of `input` lead to, which became `expected`.
-    pub fn learn(&mut self, lane: &Lane, unmet: Unmet, lesson: Lesson, input: &Input, expected: &[u8]) {
+    /// Have it learnt in which province the region of `input` lies, its number, and what the words lead to where there is a
+    /// lesson: `input` became `expected`.
+    pub fn learn(
+        &mut self,
+        lane: &Lane,
+        (place, region): (u8, usize),
+        lesson: Option<(Unmet, Lesson)>,
+        input: &Input,
+        expected: &[u8],
+    ) {
         let Some((raw, event)) = read(input) else { return };
+        self.learnt.learn_region(&event, place, region);
+        let Some((unmet, lesson)) = lesson else { return };
         self.learnt.learn(lane.origin_of(input), &event, unmet, lesson, |filling| {
             let (mut content, mut value) = (Vec::new(), Vec::new());
             event.content(&mut content);

@@ -131,18 +131,23 @@ def test_signature_statuses_are_told_apart() -> None:
     assert {facets.reason for facets in turn.counts} >= {None, Code.SIGNATURE_MISSING, Code.SIGNATURE_KEY_UNKNOWN}
 
 
-def test_long_words_are_not_remembered() -> None:
+def test_long_words_are_not_learnt_and_spoil_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     both = BothWays()
     (first, *_) = simulated(1, 5, reject_share=0, duplicate_share=0, garbage_share=0, binary_share=0)
-    verifier = first.value.split(b'"verifier_name":')[1].split(b"}")[0].split(b",")[0]
-    value = first.value.replace(verifier, b'"' + ("核" * 200).encode() + b'"')
-    value = (
-        value.replace(b'"scenario":"', b'"scenario":"' + ("景" * 199).encode())
-        .replace(b'"channel":"', b'"channel":"' + ("道" * 190).encode())
-        .replace(b'"issuer_name":"', b'"issuer_name":"' + ("局" * 180).encode())
-    )
-    both.take(SICHUAN, [dataclasses.replace(first, offset=each, value=value) for each in range(5)])
-    assert len(both.kernel._kernel) == 0
+    expired = first.value.replace(b'"valid_until":"2035', b'"valid_until":"2025')
+    padded = expired
+    for name in (b'"scenario":"', b'"channel":"', b'"issuer_name":"', b'"verifier_name":"'):
+        padded = padded.replace(name, name + ("」" * 180).encode())  # the list compares names without them
+    offsets = asked(both, monkeypatch)
+    for number in range(5):
+        code = b'"issuer_code":"%018d"' % number
+        values = [padded, padded.replace(b'"issuer_code":null', code)]
+        both.take(SICHUAN, [dataclasses.replace(first, offset=at, value=value) for at, value in enumerate(values)])
+    kernel = both.kernel
+    assert len(offsets) == 10
+    assert (len(kernel._kernel), len(kernel._groups), len(kernel._rejections)) == (1, 0, 0)  # the region
+    both.take(SICHUAN, [dataclasses.replace(first, offset=10 + at, value=expired) for at in range(3)])
+    assert offsets[10:] == [10]
 
 
 def test_where_they_differ_nothing_is_decided() -> None:
@@ -222,7 +227,9 @@ def test_what_is_learnt_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     most = 0
     for start in range(0, len(records), 20):
         both.take(SICHUAN, records[start : start + 20])
-        most = max(most, len(both.kernel._kernel), len(both.kernel._facets), len(both.kernel._rejections))
+        kernel = both.kernel
+        sizes = (kernel._kernel, kernel._facets, kernel._rejections, kernel._groups, kernel._regions)
+        most = max(most, *map(len, sizes))
     assert 50 < most <= 50 + 8 * 20  # a case counts for eight
 
 
@@ -247,3 +254,21 @@ def test_with_little_room_what_comes_again_is_learnt(monkeypatch: pytest.MonkeyP
         take(["另一渠道"], name)
     assert offsets[2100:] == [0, 0]
     assert 8 * 2048 <= learnt < len(both.kernel._kernel) <= learnt + 8
+
+
+def test_a_panic_ends_what_was_learnt() -> None:
+    """What was taught in that turn the kernel may not have learnt."""
+    turns, horizon = KernelTurns(gateway_kernel, "sm3"), gateway_kernel.Horizon(10**9, 100)
+    records = simulated(200, 5, duplicate_share=0, garbage_share=0, binary_share=0)
+    turns.decide(LANES[SICHUAN], records, LIST, horizon, topics=TOPICS)
+    assert turns._cases
+
+    def panic(*_: Any) -> None:
+        raise gateway_kernel.PanicException
+
+    kernel = turns._kernel
+    turns._kernel = type("Panicking", (), {"turn": panic, "__len__": lambda _: 0})()
+    turns.decide(LANES[SICHUAN], records, LIST, horizon, topics=TOPICS)
+    turns._kernel = kernel
+    turns.decide(LANES[SICHUAN], records[:1], LIST, gateway_kernel.Horizon(10**9, 100), topics=TOPICS)
+    assert not turns._cases

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiokafka.structs import ConsumerRecord
 
+from gateway.contract.facets import facets_of
 from gateway.contract.rejection import encode_nearest_row
 from gateway.core.decision import Decision, Outcome, Reject
 from gateway.core.province import Province
@@ -63,10 +64,10 @@ def decided(recognition: Recognition, event: Event) -> Decision:
 
 def said(decision: Decision, region: str) -> tuple[Any, ...]:
     """What a decision comes to, but for the region where it is repeated."""
-    reasons = decision.reasons if isinstance(decision, Reject) else ()
+    reasons, facets = decision.reasons if isinstance(decision, Reject) else (), facets_of(decision)
     plain = [(each.code, each.field, each.found == region or each.found, each.accepted, each.units) for each in reasons]
     nearest = encode_nearest_row(decision.listing).replace(b'"%b"' % region.encode(), b"region")  # type: ignore[union-attr]
-    return decision.outcome, plain, nearest
+    return facets._replace(region=facets.region == region or facets.region), plain, nearest
 
 
 @pytest.mark.parametrize("made", LISTS.values(), ids=LISTS)
@@ -89,11 +90,11 @@ def test_a_unit_not_looked_at_has_no_say(made: Callable[[], Recognition]) -> Non
     recognition, with_a_say, changed = made(), 0, 0
     for event in events(recognition, 2, 300):
         display = event["data"]["display"]
-        first = decided(recognition, event)
+        region, first = display["region_code"], decided(recognition, event)
         answers = set[str]()
         for unit in (None, "", "某县政务服务中心", display["verifier_name"], *UNITS["chongqing"], *UNITS["sichuan"]):
             display["verifier_name"] = unit
-            answers.add(str(said(decided(recognition, event), "")))
+            answers.add(str(said(decided(recognition, event), region)))
         if first.listing.unit_matters:  # type: ignore[union-attr]
             with_a_say += 1
             changed += len(answers) > 1
@@ -113,11 +114,11 @@ class Lane:
 
     def take(self, *changes: dict[str, dict[str, Any]]) -> list[int]:
         """Take a turn of one event for each of ``changes``; return their offsets."""
-        records = [self._event(each) for each in changes]
+        records = [self.event(each) for each in changes]
         self.both.take(SICHUAN, records)
         return [each.offset for each in records]
 
-    def _event(self, changes: dict[str, dict[str, Any]]) -> ConsumerRecord:
+    def event(self, changes: dict[str, dict[str, Any]]) -> ConsumerRecord:
         event = json.loads(json.dumps(self._first))
         event["id"] = f"e{self._next}"
         for place, values in changes.items():
@@ -139,6 +140,35 @@ def test_a_unit_never_seen_is_not_asked_about(monkeypatch: pytest.MonkeyPatch) -
     assert offsets == []
     personal = lane.take(shown(verifier_name="13800138000"))
     assert offsets == personal
+
+
+def test_a_unit_in_other_characters_is_asked_about_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    lane = Lane(whole=True)
+    lane.take(shown())
+    offsets = asked(lane.both, monkeypatch)
+    names = (
+        "重庆市政务服务中心－3号窗口",
+        "（１号厅）",
+        "〔第3〕大厅",
+        "Ⅱ区",
+        "渝中　大厅",
+        "023-63000000转8001号窗口",
+    )
+    units = [shown(verifier_name=name) for name in names]
+    first = lane.take(*units)
+    assert offsets == first
+    lane.take(*units, *units)
+    assert offsets == first
+
+
+def test_repetitions_alone_teach_their_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    lane = Lane(whole=True)
+    forwarded = [lane.event(shown(region_code=code)) for code in ("500103", "500112")]
+    lane.both.take(SICHUAN, forwarded)
+    lane.both.kernel._recognition = None  # as after a list was loaded
+    offsets = asked(lane.both, monkeypatch)
+    lane.both.take(SICHUAN, forwarded * 3)
+    assert offsets == [0, 1]
 
 
 def test_a_unit_with_a_say_is_asked_about_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +206,28 @@ def test_codes_and_kinds_are_known_for_all_words(monkeypatch: pytest.MonkeyPatch
     assert offsets == []
     wrong = lane.take({"certificate": codes | {"type_code": "x"}})
     assert offsets == wrong
+
+
+@pytest.mark.parametrize(
+    ("made", "certificate", "matters"),
+    [
+        ("crossed", "道路运输证", True),  # chosen is the row for all of Chongqing, and the other one is for units
+        ("shipped", "道路运输证", False),
+        ("shipped", "图书馆借书证", True),
+        ("shipped", "图书馆借书证附页", True),  # unlisted, and compared with a row for units
+        ("shipped", "道路运输证附页", False),
+    ],
+)
+def test_the_unit_matters_where_any_row_asks_for_it(made: str, certificate: str, matters: bool) -> None:
+    recognition = LISTS[made]()
+    event = events(recognition, 3, 1)[0]
+    event["time"] = format_instant(NOW * 1000)
+    event["data"]["certificate"]["type_name"] = certificate
+    event["data"]["display"] |= {"region_code": "500103", "verifier_name": "某处"}
+    listing = decided(recognition, event).listing  # type: ignore[union-attr]
+    assert listing.unit_matters is matters
+    if made == "crossed":
+        assert listing.comparison.scope.field == "display.region_code"
 
 
 def test_regions_are_counted_each_for_itself() -> None:

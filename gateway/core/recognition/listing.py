@@ -178,7 +178,7 @@ class RowIndex:
         if scope.whole:
             return shown.place is place
         if shown.verifier_name is None:
-            return scope is not None and scope.whole is None
+            return False
         if scope.units:
             return normalise(shown.verifier_name) in {normalise(unit) for unit in scope.units}
         return self.listed.rules[scope.rule or ""].admits(shown.verifier_name)

@@ -3,9 +3,10 @@ decided before.
 
 The kernel knows no rule and no record's words. Words that come for the first time (the second, where there
 is little room) the reference decides and writes once more: a template is made of the record, with marks
-where an event's own values stand. The kernel takes it only if it makes the very same record of that event. What is forwarded has a template for its words.
-What is rejected has one for its group, which many words share, and for the conditions of its own that the
-event does not fulfil; the text that its words alone determine is a place in it.
+where an event's own values stand. The kernel takes it only if it makes the very same record of that event.
+What is forwarded has a template for its words. What is rejected has one for its group, which many words
+share, and for the conditions of its own that the event does not fulfil; the text that its words alone
+determine is a place in it.
 """
 
 import re
@@ -91,8 +92,8 @@ class KernelTurns:
         try:
             return self._decide(lane, records, recognition, horizon, topics, log, signatures, partitions)
         except self._panic:
-            # What it says could quote an event. The reference knows an answer to every record; and of what was
-            # taught in this turn nobody knows whether it was learnt.
+            # What it says could quote an event. The reference knows an answer to every record; and of what
+            # was taught in this turn nobody knows whether it was learnt.
             self._recognition = None
             place = {TOPIC: lane.topic, PARTITION: lane.partition, "first_offset": records[0].offset}
             logger.error("kernel.panicked", last_offset=records[-1].offset, **place)  # noqa: TRY400 — so could a traceback

@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -58,13 +58,33 @@ def sandbox(settings: Settings, folder: Path, relay: Background) -> Iterator[San
     token.write_text(secrets.token_urlsafe(16), encoding="ascii")
     _write_environments(settings, folder)
     _write_samples(settings, folder)
+    with ExitStack() as running:
+        page, feedback = start_page(settings, token, running)
+        yield Sandbox(settings, folder, page, relay, feedback)
+
+
+def start_page(settings: Settings, token: Path, running: ExitStack) -> tuple[str, Background]:
+    """Run the page until ``running`` ends, on the settings' port or, where that is taken, on another one;
+    return its address and process. Raises GatewayError."""
     port = settings.web.port if is_free(settings.web.port) else free_ports(1)[0]
+    try:
+        return _start_page_at(port, settings, token, running)
+    except GatewayError:
+        if is_free(port):
+            raise
+    # Somebody took it after it was looked at.
+    return _start_page_at(free_ports(1)[0], settings, token, running)
+
+
+def _start_page_at(port: int, settings: Settings, token: Path, running: ExitStack) -> tuple[str, Background]:
     web = {"HOST": "127.0.0.1", "PORT": str(port), "ENABLED": "true", "OPERATOR_TOKEN_FILE": str(token)}
     environment = {f"GATEWAY_WEB__{name}": value for name, value in web.items()}
-    with background(settings.acting_as(Role.GATEWAY), "feedback", "run", **environment) as feedback:
-        page = f"http://127.0.0.1:{port}"
+    page = f"http://127.0.0.1:{port}"
+    with ExitStack() as started:
+        feedback = started.enter_context(background(settings.acting_as(Role.GATEWAY), "feedback", "run", **environment))
         _wait_until_ready(page, feedback)
-        yield Sandbox(settings, folder, page, relay, feedback)
+        running.push(started.pop_all())
+    return page, feedback
 
 
 def hold(held: Sandbox, console: Terminal, output: Literal["text", "json"]) -> None:

@@ -1,6 +1,7 @@
 """`gateway demo --keep`, and against it the examples of docs/examples: a platform's own programs in Python
 and Java."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -16,9 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tongsuopy.crypto import serialization
 
+from gateway.adapters.settings import Settings
+from gateway.operate import sandbox
+from gateway.operate.topics import apply_topics
 from tests.patience import PATIENCE_S
 from tests.signing import EDWARDS_KEY, SM2_KEY, settings_with
 
@@ -317,3 +322,27 @@ def test_the_page_for_provinces_names_files_that_are_there() -> None:
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", page) if "://" not in link]
     assert links
     assert [link for link in links if not (ROOT / "docs" / link).exists()] == []
+
+
+def test_a_port_taken_at_the_last_moment_is_left(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.run(apply_topics(settings))
+    token = tmp_path / "operator-token"
+    token.write_text("synthetic-operator-token")
+    looked_at: list[int] = []
+
+    def is_free(port: int) -> bool:
+        looked_at.append(port)
+        return len(looked_at) == 1  # and then somebody has it
+
+    monkeypatch.setattr(sandbox, "is_free", is_free)
+    with socket.create_server(("127.0.0.1", 0)) as other, contextlib.ExitStack() as running:
+        taken = other.getsockname()[1]
+        wanted = settings.model_copy(update={"web": settings.web.model_copy(update={"port": taken})})
+        page, feedback = sandbox.start_page(wanted, token, running)
+        assert looked_at == [taken, taken]
+        assert page != f"http://127.0.0.1:{taken}"
+        feedback.require_running()
+        with urllib.request.urlopen(f"{page}/readyz") as answer:
+            assert answer.status == 200

@@ -6,7 +6,7 @@ from functools import cache, lru_cache
 
 from stdnum import numdb
 
-from gateway.core.province import Province
+from gateway.core.province import Province, province_of_region
 
 ELSEWHERE = "000000"
 """Stands for all region codes outside both provinces, so that the number of areas is bounded whatever is
@@ -23,9 +23,10 @@ def area_of(region_code: str | None) -> str:
     A code that GB/T 2260 does not have counts for its province as a whole, or as ``ELSEWHERE``.
     """
     code = region_code or ""
-    if code.startswith(Province.CHONGQING.region_prefix):
+    province = province_of_region(code)
+    if province is Province.CHONGQING:
         return code if _name(code) else "500000"
-    if code.startswith(Province.SICHUAN.region_prefix):
+    if province is Province.SICHUAN:
         city = code[:4] + "00"
         return city if _name(city) else "510000"
     return ELSEWHERE

@@ -181,10 +181,10 @@ class KernelTurns:
                 self._rejections.append((marked, describe(marked)))  # which holds nothing of the event's own
                 record = build_rejection(marked)
                 template = MARKS.split(record.replace(NEAREST_ROW + part, NEAREST_ROW + MARKS.part.encode(), 1))
-        facets, _ = self._numbers(facets_of(decision)._replace(outcome=Outcome.FORWARD, reason=None))
+        facets = facets_of(decision)._replace(outcome=Outcome.FORWARD, region=None, reason=None)
         return Lesson(
-            decision.listing.unit_matters, group,
-            split_again(MARKS.split(part), _DIMENSION), facets, ground_of(decision).encode(), rejection, template,
+            decision.listing.unit_matters, group, split_again(MARKS.split(part), _DIMENSION),
+            self._facets.number_of(facets), ground_of(decision).encode(), rejection, template,
         )  # fmt: skip
 
     def _numbers(self, facets: Facets) -> tuple[int, int]:

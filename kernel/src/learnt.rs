@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::event::{ALONE, Event, append_word};
 use crate::shapes::{Day, china_day};
-use crate::template::{Proof, Template, Texts};
+use crate::template::{Proof, Template, Texts, TextsAndNames};
 
 /// Longer words are nobody's name, and hardly come again. (How many entries there are, Python bounds.)
 const LONGEST_WORDS: usize = 2_048;
@@ -78,9 +78,9 @@ enum Entry {
 
 /// Of a region: in whose province it lies, and its number among all, which facets have.
 #[derive(Clone, Copy)]
-struct Region {
-    place: u8,
-    number: usize,
+pub struct Region {
+    pub place: u8,
+    pub number: usize,
 }
 
 /// What the reference taught of words.
@@ -96,9 +96,6 @@ pub struct Lesson {
     /// Of the record; None where it was taught before.
     template: Option<TextsAndNames>,
 }
-
-/// Texts, and names of the places between them.
-type TextsAndNames = (Vec<Vec<u8>>, Vec<String>);
 
 /// What becomes of an event.
 pub enum Found<'a> {
@@ -203,21 +200,26 @@ impl Learnt {
         }
     }
 
-    /// Remember the region of `event`: the province that it lies in, and its number.
-    pub fn learn_region(&mut self, event: &Event, place: u8, number: usize) {
+    /// Remember the region of `event`.
+    pub fn learn_region(&mut self, event: &Event, region: Region) {
         let mut words = Vec::new();
         note_region(event, &mut words);
-        self.regions.insert(words, Region { place, number });
+        self.regions.insert(words, region);
     }
 
-    /// Remember what the words of `event`, whose region is known, lead to; a record only if `gives` says that it is what the
-    /// reference wrote of it.
-    pub fn learn(&mut self, origin: Origin, event: &Event, unmet: Unmet, lesson: Lesson, gives: impl Fn(&Filling) -> bool) {
+    /// Remember what the words of `event` lead to; a record only if `gives` says that it is what the reference wrote of it.
+    pub fn learn(
+        &mut self,
+        origin: Origin,
+        event: &Event,
+        Region { place, number: region }: Region,
+        unmet: Unmet,
+        lesson: Lesson,
+        gives: impl Fn(&Filling) -> bool,
+    ) {
         let Lesson { unit_matters, group, facets, rejection, .. } = lesson;
-        let mut words = Vec::new();
-        note_region(event, &mut words);
-        let Some(Region { place, number: region }) = self.regions.get(&words).copied() else { return };
         let Some(part) = Template::new(&lesson.part, &mut self.texts) else { return };
+        let mut words = Vec::new();
         note_words(origin, &self.editions, place, event, &mut words);
         let without_unit = words.clone();
         if unit_matters {

@@ -22,7 +22,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use digests::Algorithm;
-use learnt::{Learnt, Lesson};
+use learnt::{Learnt, Lesson, Region};
 use lines::{Printed, Terms};
 use turn::{Counted, Input, Lane, Stop, Turns};
 
@@ -223,12 +223,12 @@ impl Kernel {
             drop(guard);
             let Some(Stop { index, wanted }) = stop else { break };
             next = index + 1;
-            let ((facets, region, place), input_digest, built, lesson): Answer = ask.call1((index, wanted))?.extract()?;
-            state.count((facets, region, None), index);
+            let ((facets, number, place), input_digest, built, lesson): Answer = ask.call1((index, wanted))?.extract()?;
+            state.count((facets, number, None), index);
             state.note(&inputs[index], &[input_digest.as_bytes()]);
             if let Some(place) = place {
                 let expected = built.as_ref().map(|(_, _, value, _)| value.as_bytes()).unwrap_or_default();
-                self.turns.learn(&lane, (place, region), wanted.zip(lesson), &inputs[index], expected);
+                self.turns.learn(&lane, Region { place, number }, wanted.zip(lesson), &inputs[index], expected);
             }
             if let Some((topic, key, value, headers)) = &built {
                 let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use crate::event::{Event, Key};
 use crate::horizon::Horizon;
-use crate::learnt::{Found, Lesson, Origin, Unmet};
+use crate::learnt::{Found, Lesson, Origin, Region, Unmet};
 use crate::turn::{LATEST, Stop, Turns, key_of_event};
 
 /// On what terms events are looked at.
@@ -68,8 +68,9 @@ impl Turns {
     /// was printed.
     pub fn learn_line(&mut self, terms: &Terms, place: u8, (unmet, lesson): (Unmet, Lesson), raw: &[u8], expected: &[u8]) {
         let Some((event, _, source)) = terms.read(raw) else { return };
-        self.learnt.learn_region(&event, place, 0);
-        self.learnt.learn(terms.origin(source.0), &event, unmet, lesson, |filling| {
+        let region = Region { place, number: 0 };
+        self.learnt.learn_region(&event, region);
+        self.learnt.learn(terms.origin(source.0), &event, region, unmet, lesson, |filling| {
             let mut text = Vec::new();
             filling.print(&event, &mut text);
             text == expected

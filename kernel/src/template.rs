@@ -51,6 +51,9 @@ enum Slot {
     Nothing,
 }
 
+/// Texts, and names of the places between them.
+pub type TextsAndNames = (Vec<Vec<u8>>, Vec<String>);
+
 pub struct Template {
     parts: Vec<(Arc<[u8]>, Slot)>,
     end: Arc<[u8]>,
@@ -68,7 +71,7 @@ pub struct Proof<'a> {
 
 impl Template {
     /// Of texts and the names of the places between them: one text more than names. None where a name is unknown.
-    pub fn new((texts, names): &(Vec<Vec<u8>>, Vec<String>), shared: &mut Texts) -> Option<Self> {
+    pub fn new((texts, names): &TextsAndNames, shared: &mut Texts) -> Option<Self> {
         let (end, texts) = texts.split_last()?;
         let slots = names.iter().map(|name| slot_of(name)).collect::<Option<Vec<_>>>()?;
         (texts.len() == slots.len())

@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 use crate::event::{Event, Key};
 use crate::horizon::{self, Horizon, digest_in, key_of};
 use crate::learnt::{
-    EXPIRED, FUTURE, Found, ID_KNOWN, IDENTIFIER, Learnt, Lesson, NOT_YET_VALID, OTHER_SOURCE, Origin, STALE, Unmet, hex64,
+    EXPIRED, FUTURE, Found, ID_KNOWN, IDENTIFIER, Learnt, Lesson, NOT_YET_VALID, OTHER_SOURCE, Origin, Region, STALE, Unmet,
+    hex64,
 };
 use crate::outputs::{Header, Outputs};
 use crate::shapes::{china_day, format_milliseconds};
@@ -207,20 +208,12 @@ impl Turns {
         outputs.push(topic, input.key, value, &headers);
     }
 
-    /// Have it learnt in which province the region of `input` lies, its number, and what the words lead to where there is a
-    /// lesson: `input` became `expected`.
-    pub fn learn(
-        &mut self,
-        lane: &Lane,
-        (place, region): (u8, usize),
-        lesson: Option<(Unmet, Lesson)>,
-        input: &Input,
-        expected: &[u8],
-    ) {
+    /// Have it learnt what the region of `input` is and, where there is a lesson, what the words lead to: it became `expected`.
+    pub fn learn(&mut self, lane: &Lane, region: Region, lesson: Option<(Unmet, Lesson)>, input: &Input, expected: &[u8]) {
         let Some((raw, event)) = read(input) else { return };
-        self.learnt.learn_region(&event, place, region);
+        self.learnt.learn_region(&event, region);
         let Some((unmet, lesson)) = lesson else { return };
-        self.learnt.learn(lane.origin_of(input), &event, unmet, lesson, |filling| {
+        self.learnt.learn(lane.origin_of(input), &event, region, unmet, lesson, |filling| {
             let (mut content, mut value) = (Vec::new(), Vec::new());
             event.content(&mut content);
             let received = format_milliseconds(input.timestamp);

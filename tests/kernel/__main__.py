@@ -25,10 +25,10 @@ def main() -> int:
     options = parser.parse_args()
     done, seed, began, asked = 0, options.seed, time.monotonic(), Counter[str]()
     kernel.decide_record = counting(kernel.decide_record, asked)
-    said = began
+    said, lists = began, (LIST, LIST, crossed_list())
     while done < options.events:  # anew each 50,000: other events, an empty kernel, other settings
         random = Random(seed)
-        recognition = random.choice((LIST, LIST, crossed_list()))
+        recognition = random.choice(lists)
         both = BothWays(recognition, algorithm=random.choice(("sm3", "sm3", "sha256")), epoch=random.choice((0, 0, 3)))
         until = done + 50_000
         for province, records in Mutated(recognition, seed).turns():

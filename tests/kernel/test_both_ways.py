@@ -203,7 +203,7 @@ def test_a_panic_of_the_kernel_costs_no_event(capsys: pytest.CaptureFixture[str]
             arguments[-3].learn(b"x" * 30)  # what a panic leaves behind
             raise gateway_kernel.PanicException("quotes an event")
 
-        def clear(self, *_: Any) -> None:
+        def clear(self, _: Any) -> None:
             pass
 
         def __len__(self) -> int:

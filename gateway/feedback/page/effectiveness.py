@@ -4,7 +4,7 @@ rejected. Pure."""
 from collections import Counter
 from typing import Any
 
-from gateway.core.province import Province
+from gateway.core.province import Province, province_of_region
 from gateway.core.reasons import Code
 from gateway.core.recognition import Recognition, RowRef
 from gateway.core.recognition.editions import ListedRow
@@ -36,7 +36,7 @@ def effectiveness(state: State, recognition: Recognition, province: Province, fi
             unlisted += count if place.reason == Code.CERTIFICATE_NOT_LISTED else 0
             cost[place.row] += count if place.reason == Code.LIST_ROW_UNRESOLVED else 0
         for cell, flow in flows_of(day).items():
-            if not cell.area.startswith(province.other.region_prefix):
+            if province_of_region(cell.area) is not province.other:
                 elsewhere[cell.area] += flow.refused if cell.area else 0
             elif cell.row is not None and flow.shown:
                 cells[cell.row, cell.area] = cells.get((cell.row, cell.area), Flow()) + flow

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gateway.core.decision import Outcome
-from gateway.core.province import Province
+from gateway.core.province import Province, province_of_region
 from gateway.core.reasons import Code, recipients_of
 from gateway.core.recognition import RowIndex, RowRef
 from gateway.core.recognition.document import Row
@@ -112,7 +112,7 @@ def area_in(province: Province, area: str) -> str:
     """Name an area as a place of display of ``province``'s certificates: those lie on the other side."""
     if not area:
         return NO_AREA
-    return area_name(area) if area.startswith(province.other.region_prefix) else NOT_THE_OTHER_SIDE
+    return area_name(area) if province_of_region(area) is province.other else NOT_THE_OTHER_SIDE
 
 
 def areas_shown(shown: Iterable[Shown], is_theirs: IsTheirs) -> tuple[tuple[str, Flow], ...]:

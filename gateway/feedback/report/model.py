@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from gateway.core.decision import Outcome
-from gateway.core.province import COORDINATING_CENTRES, Province
+from gateway.core.province import COORDINATING_CENTRES, Province, province_of_region
 from gateway.core.reasons import Code
 from gateway.core.recognition import Recognition, RowRef
 from gateway.core.recognition.editions import ListedRow
@@ -296,8 +296,10 @@ def _row_line(listed: ListedRow, days: list[Day], now: list[Day], shown: list[Sh
 
 def _areas(day: Day, ref: RowRef) -> Iterable[str]:
     """Name the areas of the other side where the row's certificates were shown."""
-    side = Province(day.province).other.region_prefix
-    return {area_name(place.area) for place in day.places if place.row == ref and place.area.startswith(side)}
+    side = Province(day.province).other
+    return {
+        area_name(place.area) for place in day.places if place.row == ref and province_of_region(place.area) is side
+    }
 
 
 def _departments(cases: Iterable[CaseLine], parts: Iterable[Part]) -> tuple[tuple[str, int, int], ...]:

@@ -11,12 +11,14 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import NewTopic, RecordsToDelete
+from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from gateway.adapters import kafka
 from gateway.adapters.aiokafka_patches import report_missing, stop
+from gateway.adapters.kafka_requests import raw_client
 from gateway.adapters.list_files import load_recognition
-from gateway.adapters.log_facts import wait_until_known
+from gateway.adapters.log_facts import describe_logs, wait_until_known
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import NO_SIGNATURES
 from gateway.contract.ledger_entry import Entry, read_entry
@@ -24,10 +26,12 @@ from gateway.contract.topics import LaneId
 from gateway.contract.verification import read_verification
 from gateway.core.province import Province
 from gateway.core.times import format_instant
+from gateway.errors import GatewayError
 from gateway.operate.examples import display_event
 from gateway.relay.lane import Lane
 from gateway.relay.observer import Times
 from gateway.relay.turn import Turn
+from tests.kafka.harness import OPEN_S, read_topics
 from tests.patience import PATIENCE_S
 
 _NOW = format_instant(time.time_ns() // 1000)
@@ -54,7 +58,7 @@ class Notes:
 
 @contextlib.asynccontextmanager
 async def working(settings: Settings, notes: Notes, group_id: str | None = None) -> AsyncIterator[Lane]:
-    """Sichuan's lane at work; stopped at the end."""
+    """Sichuan's lane at work; stopped at the end, and what it wrote can be read then."""
     topics, recognition = settings.topic_names, load_recognition(settings.recognition_dir)
     consumer = kafka.make_client(
         AIOKafkaConsumer, settings, auto_offset_reset="none", isolation_level="read_committed", enable_auto_commit=False
@@ -72,8 +76,22 @@ async def working(settings: Settings, notes: Notes, group_id: str | None = None)
             yield lane
         finally:
             await lane.stop(10)
+            await _wait_for_markers(settings)
     finally:
         await stop(consumer)
+
+
+async def _wait_for_markers(settings: Settings) -> None:
+    """Wait until each partition has the marker of what was committed: a broker answers before that.
+
+    Not for a transaction that somebody leaves open, and not for a broker that is down.
+    """
+    topics = settings.topic_names
+    written = [TopicPartition(topic, 0) for topic in topics.all if topic not in topics.displays]
+    with contextlib.suppress(TimeoutError, KafkaError, GatewayError):
+        async with asyncio.timeout(OPEN_S), raw_client(settings) as client:
+            while any(each.committed_end < each.end for each in (await describe_logs(client, written)).values()):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
 
 
 def lane_id(settings: Settings) -> LaneId:
@@ -94,15 +112,8 @@ async def publish(settings: Settings, sent: Sequence[dict[str, Any]]) -> None:
 
 
 async def read(settings: Settings, topic: str) -> list[Any]:
-    """All committed records of the topic's partition."""
-    partition, found = TopicPartition(topic, 0), []
-    async with kafka.consumer(settings) as consumer:
-        consumer.assign([partition])
-        end = (await consumer.end_offsets([partition]))[partition]
-        await consumer.seek_to_beginning(partition)
-        while await consumer.position(partition) < end:
-            found += (await consumer.getmany(partition, timeout_ms=200)).get(partition, [])
-    return found
+    """All committed records of the topic."""
+    return [record async for record in read_topics(settings, [topic])]
 
 
 async def verified(settings: Settings) -> list[str]:

@@ -39,10 +39,10 @@ from gateway.operate.trace.query import Query
 from gateway.operate.trace.search import trace
 from tests.archives import gateway
 from tests.conftest import Broker, settings_apart
+from tests.kafka.blind_spots import rejected, work_off
 from tests.kafka.harness import Worker, audit, publish, read_topics, simulate, wait_until_accounted, workers
 from tests.kafka.one_lane import Notes, delete_before, events, lane_id, read
 from tests.kafka.row6 import CHINA, amendment, copy_of_the_list, row_6_event
-from tests.kafka.test_audit_blind_spots import rejected, work_off
 from tests.kafka.test_redrive import redrive
 from tests.patience import PATIENCE_S
 from tests.ports import free_port

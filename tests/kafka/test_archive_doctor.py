@@ -12,8 +12,8 @@ from gateway.operate.archive.follow import run_archive
 from gateway.operate.doctor import archive_check
 from gateway.operate.doctor.archive_check import check_archive
 from gateway.operate.doctor.result import CheckResult, CheckStatus, Installation
+from tests.kafka.blind_spots import work_off
 from tests.kafka.one_lane import Notes, delete_before, events, lane_id, read
-from tests.kafka.test_audit_blind_spots import work_off
 
 
 async def said(settings: Settings, place: Path | None) -> CheckResult:

@@ -13,8 +13,8 @@ from gateway.errors import GatewayError
 from gateway.operate.archive.audit import audit_archive
 from gateway.operate.archive.follow import run_archive
 from gateway.operate.archive.store import Store, open_store
+from tests.kafka.blind_spots import rejected, work_off
 from tests.kafka.one_lane import Notes, events
-from tests.kafka.test_audit_blind_spots import rejected, work_off
 from tests.object_store import Detour, lenient_store, new_bucket
 
 

@@ -15,10 +15,10 @@ from gateway.operate.archive.follow import run_archive
 from gateway.operate.audit import account
 from gateway.operate.audit.command import run_audit
 from tests.archives import gateway
+from tests.kafka.blind_spots import forge_redrive, rejected, rewrite_one, work_off
 from tests.kafka.harness import audit
 from tests.kafka.one_lane import Notes, delete_before, events, read
 from tests.kafka.test_audit import append
-from tests.kafka.test_audit_blind_spots import forge_redrive, rejected, rewrite_one, work_off
 
 DAY_S = 86_400
 

@@ -3,15 +3,12 @@ else a finding."""
 
 import asyncio
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 import yaml
-from aiokafka import TopicPartition
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import OffsetAndMetadata
 from confluent_kafka.admin import AdminClient
@@ -21,19 +18,24 @@ from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import Settings
 from gateway.contract import envelope, ledger_entry
 from gateway.contract.display_event import read_event
-from gateway.contract.facets import facets_of
-from gateway.contract.headers import CONTENT_TYPE, REDRIVE_HEADER, REMEMBERED_HEADER
-from gateway.contract.ledger_entry import EntrySpan, build_entry, entry_id, input_line
-from gateway.contract.outputs import Output, build_output
+from gateway.contract.headers import REMEMBERED_HEADER
 from gateway.core import decision as decisions
 from gateway.core.decision import Decision, decide
 from gateway.core.province import Province
-from gateway.decide import decide_bytes, digest_input
-from gateway.operate.takeover import Takeover
+from gateway.decide import digest_input
 from gateway.operate.topics import apply_topics
 from gateway.relay import lane as lanes
 from gateway.relay import turn as turns
-from gateway.relay.committed import read_committed
+from tests.kafka.blind_spots import (
+    committed_metadata,
+    keep_for,
+    kinds,
+    place,
+    rejected,
+    rewrite_one,
+    work_off,
+    working_partition,
+)
 from tests.kafka.harness import audit, wait_until_accounted, workers
 from tests.kafka.one_lane import (
     Notes,
@@ -47,48 +49,13 @@ from tests.kafka.one_lane import (
     until,
     working,
 )
-from tests.kafka.test_audit import append, only_finding, rewrite
+from tests.kafka.test_audit import append, only_finding
 from tests.kafka.test_redrive import redrive
 from tests.kafka.test_trace import trace
 from tests.signing import settings_with
 from tests.unit.second_batch import second_batch_content, second_batch_event
 
 SICHUAN, CHONGQING = Province.SICHUAN, Province.CHONGQING
-
-
-def rejected(first: int, count: int) -> list[dict[str, Any]]:
-    """So many events whose channel the list does not name."""
-    found = events(first, count)
-    for event in found:
-        event["data"]["display"]["channel"] = "微信小程序"
-    return found
-
-
-async def work_off(settings: Settings, noted: Notes, *turns_of: Sequence[dict[str, Any]]) -> None:
-    """Let the lane decide the events, each sequence in a turn of its own; then stop it."""
-    async with kafka.consumer(settings) as consumer:
-        partition = working_partition(settings)
-        behind = (await consumer.end_offsets([partition]))[partition]
-    async with working(settings, noted) as lane:
-        await until(lane, behind)
-        for sent in turns_of:
-            await publish(settings, sent)
-            behind += len(sent)
-            await until(lane, behind)
-
-
-async def keep_for(settings: Settings, topic: str, milliseconds: int) -> None:
-    async with kafka.admin(settings) as admin:
-        configs = {"retention.ms": str(milliseconds), "message.timestamp.type": "LogAppendTime"}
-        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
-
-
-def kinds(result: dict[str, Any]) -> list[str]:
-    return [finding["kind"] for finding in result["findings"]]
-
-
-def place(finding: dict[str, Any]) -> tuple[str, int]:
-    return finding["topic"], finding["offset"]
 
 
 async def test_missing_verifications_are_found_though_another_topic_expired(one: Settings, notes: Notes) -> None:
@@ -177,47 +144,6 @@ async def test_offsets_committed_without_an_entry_are_gaps(one: Settings, notes:
         ("gap", lane.topic, 5), ("gap", lane.topic, 6),
     ]  # fmt: skip
     assert result["pending"] == 1
-
-
-@pytest.mark.parametrize("which", ["last", "all"])
-async def test_redrives_removed_with_their_outputs_are_missed(
-    one: Settings, notes: Notes, which: str, tmp_path: Path
-) -> None:
-    topics = one.topic_names
-    await work_off(one, notes, [*rejected(0, 4), *events(4, 2)])
-    for offset in (0, 1):
-        await forge_redrive(one, offset, forward=True)
-    assert (audit(one)["ok"], audit(one)["redriven"]) == (True, 2)
-    first = 1 if which == "last" else 0
-
-    def remove(records: list[Any]) -> None:
-        redriven = [record for record in records if b'"redriven":[' in record.value or is_redriven(record)]
-        for record in redriven[first:]:
-            records.remove(record)
-
-    await rewrite_one(one, topics.verification(CHONGQING), remove)
-    await rewrite_one(one, topics.ledger, remove)
-    result = audit(one, expect=1)
-    assert (kinds(result), result["redriven"]) == (["broken_link"], first)
-
-
-async def test_a_forwarded_input_that_is_redriven_is_doubled(one: Settings, notes: Notes) -> None:
-    verification = one.topic_names.verification(CHONGQING)
-    await work_off(one, notes, events(0, 3), events(3, 2))
-    await forge_redrive(one, 1, forward=True)
-    records = await read(one, verification)
-    finding = only_finding(audit(one, expect=1), "doubled")
-    assert place(finding) == (verification, records[-1].offset)
-    assert "was forwarded already" in finding["detail"]
-
-
-async def test_a_forged_redrive_has_no_entry_in_any_period(one: Settings, notes: Notes) -> None:
-    verification = one.topic_names.verification(CHONGQING)
-    await work_off(one, notes, events(0, 3))
-    record = (await read(one, verification))[0]
-    headers = [*record.headers, (REDRIVE_HEADER, b"0" * 32)]
-    offset = await append(one, verification, 0, record.key, record.value, headers)
-    assert place(only_finding(audit(one, expect=1), "foreign")) == (verification, offset)
 
 
 async def test_what_an_entry_remembers_is_what_was_written(one: Settings, notes: Notes) -> None:
@@ -370,44 +296,6 @@ async def test_an_event_forwarded_twice_by_one_lane_is_doubled(one: Settings, no
     assert "before in this partition" in finding["detail"]
 
 
-async def test_a_statement_knows_redrives_and_empty_partitions(one: Settings, notes: Notes, tmp_path: Path) -> None:
-    topics, statement = one.topic_names, tmp_path / "statement.json"
-    verification = topics.verification(CHONGQING)
-    await work_off(one, notes, [*events(0, 3), *rejected(3, 2)])
-    await forge_redrive(one, 3, forward=True)
-    assert audit(one, "--export", str(statement))["ok"] is True
-    checked = audit(one, "--statement", str(statement))
-    assert (checked["ok"], checked["records"], checked["newer"]) == (True, 3 + 2 + 1, 0)
-    # What comes after it is newer; a later redrive of one of its events too.
-    await work_off(one, notes, events(5, 2))
-    await forge_redrive(one, 4, forward=True)
-    checked = audit(one, "--statement", str(statement))
-    assert (checked["ok"], checked["newer"]) == (True, 3)
-
-    def forge(records: list[Any]) -> None:
-        headers = tuple((name, b"f" * 32 if name == REDRIVE_HEADER else value) for name, value in records[3].headers)
-        records.insert(1, replace(records[3], headers=headers))
-
-    await rewrite_one(one, verification, forge)
-    finding = audit(one, "--statement", str(statement), expect=1)["findings"][0]
-    assert (finding["kind"], *place(finding)) == ("foreign", verification, 1)
-    await rewrite_one(one, verification, lambda records: records.pop(1))
-    assert audit(one, "--statement", str(statement))["ok"] is True
-    await rewrite_one(one, verification, lambda records: records.pop(3))
-    finding = audit(one, "--statement", str(statement), expect=1)["findings"][0]
-    assert (finding["kind"], finding["topic"]) == ("missing", verification)
-
-
-async def test_record_in_a_partition_stated_empty_is_foreign(one: Settings, notes: Notes, tmp_path: Path) -> None:
-    topics, statement = one.topic_names, tmp_path / "statement.json"
-    await work_off(one, notes, events(0, 3))
-    assert audit(one, "--export", str(statement))["ok"] is True
-    record = (await read(one, topics.verification(CHONGQING)))[0]
-    offset = await append(one, topics.rejection(SICHUAN), 0, record.key, record.value, record.headers)
-    finding = only_finding(audit(one, "--statement", str(statement), expect=1), "foreign")
-    assert place(finding) == (topics.rejection(SICHUAN), offset)
-
-
 async def test_records_compacted_away_are_missed(one: Settings, notes: Notes) -> None:
     """Markers and aborted records are holes and no loss; what a cleanup policy removed is missing."""
     topic = lane_id(one).topic
@@ -475,50 +363,3 @@ async def test_signatures_that_are_asked_for_later_are_no_finding(one: Settings,
     later = one.model_copy(update={"signatures": signatures})
     result = audit(later, "--prove")
     assert (result["ok"], result["unprovable"]) == (True, {"signatures were asked for in another way": 3})
-
-
-async def forge_redrive(settings: Settings, offset: int, *, forward: bool) -> None:
-    """Write a redrive of the input, as the gateway would after its list has changed, whether or not there is
-    cause."""
-    lane, topics = lane_id(settings), settings.topic_names
-    record = next(each for each in await read(settings, lane.topic) if each.offset == offset)
-    value = record.value.replace("微信小程序".encode(), "天府通办".encode()) if forward else record.value
-    value = value.replace(json.dumps("微信小程序").encode(), json.dumps("天府通办").encode())
-    recognition = load_recognition(settings.recognition_dir)
-    decision = decide_bytes(value, lane.province, record.timestamp, recognition, key=record.key)
-    decision = msgspec.structs.replace(decision, input_digest=digest_input(record.value))
-    takeover = Takeover(settings, lane)
-    try:
-        standing = await takeover.begin(only_if_continuous=False)
-        line = input_line(offset, record.timestamp, decision.input_digest, record.key)
-        span = EntrySpan(lane, standing.log, offset, offset, record.timestamp, [line])
-        output = build_output(lane, record, decision, topics)
-        assert output is not None
-        headers = (*output.headers, (REDRIVE_HEADER, entry_id(span, standing.previous).encode()))
-        output = msgspec.structs.replace(output, headers=headers)
-        entry = build_entry(
-            span, {facets_of(decision): 1}, [output], recognition.digest, standing.previous, algorithm="sm3",
-            redriven=[offset],
-        )  # fmt: skip
-        await takeover.write([output], Output(topics.ledger, str(lane).encode(), entry, (CONTENT_TYPE,)))
-    finally:
-        await takeover.end()
-
-
-def is_redriven(record: Any) -> bool:
-    return REDRIVE_HEADER in dict(record.headers)
-
-
-async def rewrite_one(settings: Settings, topic: str, change: Any) -> list[Any]:
-    return await rewrite(settings, topic, 0, change)
-
-
-def working_partition(settings: Settings) -> TopicPartition:
-    return TopicPartition(lane_id(settings).topic, 0)
-
-
-async def committed_metadata(settings: Settings) -> str | None:
-    async with kafka.admin(settings) as admin:
-        found = await admin.list_consumer_group_offsets(settings.groups[0])
-    assert await read_committed(settings, settings.groups[0], lane_id(settings)) is not None
-    return str(found[working_partition(settings)].metadata)

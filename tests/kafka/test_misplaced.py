@@ -13,9 +13,9 @@ from gateway.adapters.partitioning import partition_of
 from gateway.adapters.settings import Settings
 from gateway.core.province import Province
 from gateway.operate.topics import apply_topics
+from tests.kafka.examined import doctor, problems
 from tests.kafka.harness import audit, wait_until_accounted, workers
 from tests.kafka.one_lane import events, lane_id
-from tests.kafka.test_doctor import doctor, problems
 from tests.kafka.test_metrics import readiness, scrape, until
 from tests.ports import free_port
 

@@ -12,12 +12,12 @@ from typing import Any
 from gateway.adapters.settings import Settings
 from gateway.core.province import Province
 from gateway.operate.simulate import Simulated
+from tests.kafka.blind_spots import rejected, work_off
 from tests.kafka.harness import audit
 from tests.kafka.harness import publish as publish_simulated
 from tests.kafka.one_lane import Notes, delete_before, events, lane_id, publish, read, until, working
 from tests.kafka.row6 import CHINA, amendment, copy_of_the_list, row_6_event
 from tests.kafka.test_audit import append, rewrite
-from tests.kafka.test_audit_blind_spots import rejected, work_off
 from tests.kafka.test_redrive import redrive
 from tests.patience import PATIENCE_S
 

@@ -1,30 +1,21 @@
 """Whatever bytes a broker sends: a consumer gives out every offset once, says what it cannot read, and goes
 on."""
 
-import contextlib
-import gzip
 import hashlib
 import json
-import random
 import struct
-import time
-from collections.abc import Sequence
 from typing import Any
 
-import cramjam
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.adapters import fetch_patches, unpacking
-from gateway.adapters.fetch_patches import Fetched, PartitionRecords
+from gateway.adapters import fetch_patches
+from gateway.adapters.fetch_patches import Fetched
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.settings import packaged_config
 from gateway.adapters.signatures import KeyRing
-from gateway.adapters.unpacking import MAX_UNPACKED_BYTES, UnpackError, unpack
 from gateway.adapters.unreadable import MissingRecords, UnreadableRecord
 from gateway.contract.topics import LaneId, Topics
 from gateway.core.decision import Outcome
@@ -37,7 +28,6 @@ from tests.batches import (
     ATTRIBUTES,
     CODECS,
     COUNT,
-    GZIP,
     HEADER_BYTES,
     LAST_DELTA,
     MAX_TIMESTAMP,
@@ -47,16 +37,13 @@ from tests.batches import (
     change,
     marker,
     packed,
-    repacked,
     rows,
     seal,
     transactional,
     varint,
     with_bad_header,
 )
-
-LANE = TopicPartition("sichuan.display", 3)
-MIB = 1 << 20
+from tests.unit.fetching import LANE, MIB, consume, fetch, shown
 
 
 @pytest.fixture(autouse=True)
@@ -64,150 +51,7 @@ def _forget_crcs() -> None:
     fetch_patches._wrong_crcs.clear()
 
 
-def fetch(
-    log: bytes, offset: int, *, aborted: Sequence[tuple[int, int]] = (), missing: bool = False
-) -> PartitionRecords:
-    wish = fetch_patches.REPORT_MISSING if missing else True
-    return PartitionRecords(
-        LANE, Fetched(log), list(aborted), offset, None, None, wish, fetcher.READ_COMMITTED
-    )  # fmt: skip
-
-
-def consume(log: Sequence[bytes], offset: int = 0, **options: Any) -> list[Any]:
-    """What a consumer gets of ``log``, batch after batch, fetching again wherever it has to."""
-    given_out: list[Any] = []
-    idle = 0
-    while idle < 5:
-        left = b"".join(batch for batch in log if end_of(batch) > offset)
-        records = fetch(left, offset, **options)
-        given_out += list(records)
-        idle = 0 if records.next_fetch_offset > offset else idle + 1
-        assert records.next_fetch_offset >= offset
-        offset = records.next_fetch_offset
-    return given_out
-
-
-def end_of(batch: bytes) -> int:
-    base, delta = struct.unpack_from(">q", batch)[0], struct.unpack_from(">i", batch, 23)[0]
-    return int(base + max(delta, 0) + 1)
-
-
-def shown(record: Any) -> Any:
-    if isinstance(record, UnreadableRecord):
-        return record.offset, record.problem
-    if isinstance(record, MissingRecords):
-        return record.offset, "missing up to", record.last_offset
-    return record.offset, record.value
-
-
-# -- codecs, and what they unpack to
-# ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("codec", CODECS)
-def test_records_of_every_codec_are_read(codec: str) -> None:
-    content = [(b"k%d" % n, b"v%d" % n * (n % 50), [("ce_id", b"%d" % n)]) for n in range(3000)]
-    plain = build(content, 70)
-    expected = list(fetch(plain, 70))
-    assert [(each.key, each.value, each.headers) for each in expected] == [(k, v, tuple(h)) for k, v, h in content]
-    got = list(fetch(packed(plain, codec), 70))
-    assert got == expected
-    assert [each.offset for each in fetch(packed(plain, codec), 3000)] == list(range(3000, 3070))
-
-
-@pytest.mark.parametrize("codec", CODECS)
-def test_a_codec_unpacks_exactly_up_to_its_limit(codec: str) -> None:
-    number, pack = CODECS[codec]
-    stream = pack(bytes(100_000))
-    assert unpack(number, memoryview(stream), 100_000) == bytes(100_000)
-    with pytest.raises(UnpackError):
-        unpack(number, memoryview(stream), 99_999)
-
-
-@pytest.mark.parametrize("codec", CODECS)
-def test_a_damaged_stream_is_refused(codec: str) -> None:
-    number, pack = CODECS[codec]
-    stream = pack(random.Random(1).randbytes(5000))
-    for bad in (stream[:-3], stream[: len(stream) // 2], b"", b"abc", b"\xff" * 40):
-        if not (codec in {"gzip", "xerial"} and bad == b""):
-            with pytest.raises(UnpackError):
-                unpack(number, memoryview(bad))
-
-
-def test_members_of_a_gzip_file_are_one_stream() -> None:
-    assert unpack(GZIP, memoryview(gzip.compress(b"a") + gzip.compress(b"b") + bytes(8))) == b"ab"
-    large = random.Random(1).randbytes(100_000)
-    assert (
-        unpack(GZIP, memoryview(gzip.compress(large) + bytes(3) + gzip.compress(large[:5000]))) == large + large[:5000]
-    )
-
-
-def test_many_gzip_members_take_time_in_proportion() -> None:
-    member, took_s = gzip.compress(b""), []
-    for members in (6_500, 52_000):  # 1 MiB, the largest batch
-        packed, began = memoryview(member * members), time.process_time()
-        assert unpack(GZIP, packed) == b""
-        took_s.append(time.process_time() - began)
-    assert took_s[1] < 20 * took_s[0], took_s  # eight times as much; it was sixty times
-
-
-def test_a_codec_of_no_known_number_is_unreadable() -> None:
-    batch = seal(change(build(rows(b"a", b"b")), (ATTRIBUTES, 0x0D)))
-    assert list(map(shown, consume([batch, build(rows(b"c"), 2)]))) == [
-        (0, fetch_patches.NOT_UNPACKED), (1, fetch_patches.NOT_UNPACKED), (2, b"c"),
-    ]  # fmt: skip
-
-
-def test_records_around_a_bomb_are_still_read() -> None:
-    log = [packed(build(rows(b"before")), "zstd"), bomb(200 * MIB, 1), packed(build(rows(b"after"), 2), "lz4")]
-    before, spoilt, after = consume(log)
-    assert (before.value, after.value) == (b"before", b"after")
-    assert shown(spoilt) == (1, "its batch cannot be unpacked to 16 MiB or less")
-    assert spoilt.digest == "sha256:" + hashlib.sha256(log[1]).hexdigest()
-    assert (spoilt.size, spoilt.key, spoilt.value, spoilt.headers, spoilt.timestamp) == (
-        len(log[1]),
-        None,
-        None,
-        (),
-        NOW,
-    )
-
-
-def test_one_fetch_unpacks_no_more_than_one_batch_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    unpacked: list[int] = []
-
-    def count(codec: int, stream: memoryview, limit: int) -> bytes:
-        content = unpacking.unpack(codec, stream, limit)
-        unpacked.append(len(content))
-        return content
-
-    monkeypatch.setattr(fetch_patches, "unpack", count)
-    log = [packed(build(rows(bytes(9 * MIB)), n), "zstd") for n in range(4)]
-    for n in range(4):
-        records = fetch(b"".join(log[n:]), n)
-        assert [len(each.value) for each in records] == [9 * MIB]
-        assert records.next_fetch_offset == n + 1
-    assert len(unpacked) == 4
-    assert len(consume(log)) == 4
-
-
-def test_one_fetch_tries_one_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To try one takes 20 ms, and a fetch may hold a thousand: a turn would outlast the session."""
-    tried: list[int] = []
-
-    def count(_: int, __: memoryview, limit: int) -> bytes:
-        tried.append(limit)
-        raise UnpackError
-
-    monkeypatch.setattr(fetch_patches, "unpack", count)
-    log = [bomb(MIB, n) for n in range(5)]
-    assert len(list(fetch(b"".join(log), 0))) == 1
-    assert tried == [MAX_UNPACKED_BYTES, 0]
-    assert [shown(each) for each in consume(log)] == [(n, fetch_patches.NOT_UNPACKED) for n in range(5)]
-
-
 # -- a record among others
-# --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("codec", [None, *CODECS])
@@ -286,7 +130,6 @@ def test_an_invalid_producer_timestamp_is_unreadable() -> None:
 
 
 # -- CRC, format, frame
-# -----------------------------------------------------------------------------------------------
 
 
 def damaged(batch: bytes) -> bytes:
@@ -335,7 +178,6 @@ def test_bytes_that_are_no_batches_are_named_and_end(length: int) -> None:
 
 
 # -- transactions, and what is missing
-# --------------------------------------------------------------------------------
 
 
 def test_aborted_batches_are_skipped_without_unpacking(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -382,7 +224,6 @@ def test_fetching_from_mid_batch_reports_nothing_missing() -> None:
 
 
 # -- whatever bytes
-# ---------------------------------------------------------------------------------------------------
 
 values = st.one_of(st.none(), st.binary(max_size=20))
 names = st.sampled_from(["ce_id", "name", "级"])
@@ -441,13 +282,6 @@ def test_whatever_the_header_reading_goes_on(splashes: list[tuple[int, int]], se
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.binary(max_size=300), st.integers(1, 4))
-def test_no_stream_breaks_an_unpacker(stream: bytes, codec: int) -> None:
-    with contextlib.suppress(UnpackError):
-        assert len(unpack(codec, memoryview(stream), 1000)) <= 1000
-
-
-@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=400))
 def test_whatever_is_fetched_iterating_ends(data: bytes) -> None:
     records = fetch(data, 0)
@@ -459,13 +293,7 @@ def test_whatever_is_fetched_iterating_ends(data: bytes) -> None:
     assert offsets == sorted(set(offsets))
 
 
-def test_cramjam_is_the_one_with_all_codecs() -> None:
-    assert {"snappy", "lz4", "zstd"} <= set(dir(cramjam))
-    assert repacked(build(rows(b"a")), GZIP, gzip.compress(build(rows(b"a"))[HEADER_BYTES:]))
-
-
 # -- what a lane makes of them
-# ----------------------------------------------------------------------------------------
 
 
 def unreadable(offset: int = 7) -> UnreadableRecord:

@@ -16,11 +16,21 @@ from typing import Any
 import aiokafka.admin.client
 import aiokafka.client
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupIdNotFound,
+    KafkaError,
+    NotCoordinatorForGroupError,
+    for_code,
+)
 from aiokafka.producer import sender
+from aiokafka.protocol.admin import DescribeGroupsRequest
+from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.group import LeaveGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.util import create_task
@@ -41,6 +51,7 @@ def apply() -> None:
     hasten_transactions()
     fail_once()
     create_no_topics()
+    hear_coordinators()
     fetch_patches.apply()
 
 
@@ -157,6 +168,52 @@ class _LookOnly(MetadataRequest):  # type: ignore[misc]  # Any to mypy, as all o
 
     def __init__(self, topics: list[str] | None = None) -> None:
         super().__init__(topics, allow_auto_topic_creation=False)
+
+
+def hear_coordinators() -> None:
+    """Raise what a coordinator says of a whole group.
+
+    One that still loads it after a start, or no longer has it, answers with an error in place of what the
+    group has committed, or of who is in it. aiokafka looks at the partitions' errors alone, of which there
+    are none then: a group that is merely not loaded yet had committed nothing, and had no workers.
+
+    Goes when ``list_consumer_group_offsets``, the consumer's coordinator and ``describe_consumer_groups``
+    look at these errors.
+    """
+    AIOKafkaAdminClient._send_request = _send_as_admin
+    GroupCoordinator._send_req = _send_as_member
+
+
+send_as_admin = AIOKafkaAdminClient._send_request
+send_as_member = GroupCoordinator._send_req
+
+
+async def _send_as_admin(admin: AIOKafkaAdminClient, *request: Any) -> Any:
+    response = await send_as_admin(admin, *request)
+    if error := _error_of_group(response):
+        raise error
+    return response
+
+
+async def _send_as_member(coordinator: GroupCoordinator, request: Any) -> Any:
+    response = await send_as_member(coordinator, request)
+    if error := _error_of_group(response):
+        if isinstance(error, NotCoordinatorForGroupError | GroupCoordinatorNotAvailableError):
+            coordinator.coordinator_dead()  # to be looked for anew
+        raise error
+    return response
+
+
+def _error_of_group(response: Any) -> KafkaError | None:
+    """Return the error of a group in the answer to OffsetFetch or DescribeGroups; None where there is
+    none."""
+    codes = []
+    if response.API_KEY == OffsetFetchRequest.API_KEY:
+        codes = [getattr(response, "error_code", 0)]  # which version 2 brought
+    elif response.API_KEY == DescribeGroupsRequest.API_KEY:
+        codes = [code for code, *_ in response.groups if code != GroupIdNotFound.errno]  # which nobody is in
+    code = next(filter(None, codes), 0)
+    return for_code(code)("of the group as a whole") if code else None
 
 
 def is_cancelled() -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from gateway.adapters import kafka
 from gateway.adapters.log_facts import wait_until_known
@@ -89,7 +89,10 @@ async def delete_topics(settings: Settings) -> None:
     if not settings.topic_prefix:
         raise GatewayError("only topics with a prefix are deleted; the contract's own are not the gateway's to delete")
     async with kafka.admin(settings) as admin:
-        await admin.delete_topics(list(settings.topic_names.all))
+        answer = await admin.delete_topics(list(settings.topic_names.all))
+    for name, code in answer.topic_error_codes:
+        if code and for_code(code) is not UnknownTopicOrPartitionError:
+            raise GatewayError(f"topic {name} could not be deleted: {for_code(code).__name__}")
 
 
 async def _create(admin: AIOKafkaAdminClient, settings: Settings, names: list[str]) -> None:

@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import NotLeaderForPartitionError
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+    NotLeaderForPartitionError,
+)
 from aiokafka.structs import ConsumerRecord
 
 from gateway.adapters import kafka
@@ -27,6 +32,11 @@ from gateway.relay.chain import Chain, newest_digest, read_chain
 from gateway.relay.committed import Committed, read_committed
 from gateway.relay.continuity import Link, LogState
 from gateway.relay.recovery import FoundHorizon, horizon_from_outputs
+
+
+class GroupNotLoadedError(Exception):
+    """The group's coordinator has not loaded the group yet, or no longer has it: it is no group without an
+    offset."""
 
 
 class Visible(NamedTuple):
@@ -58,7 +68,7 @@ class Evidence(Protocol):
     """What is asked when a lane opens. Offsets are the input's, times milliseconds since the epoch."""
 
     async def committed(self) -> Committed | None:
-        """Return what the group committed last."""
+        """Return what the group committed last. Raises GroupNotLoadedError where nobody can tell now."""
 
     async def ledger(self) -> Visible | None:
         """Return how far the ledger partition can be read; None where it has no leader now."""
@@ -117,7 +127,10 @@ class KafkaEvidence:
 
     async def committed(self) -> Committed | None:
         """See ``Evidence``."""
-        return await read_committed(self.settings, self.group_id, self.lane)
+        try:
+            return await read_committed(self.settings, self.group_id, self.lane)
+        except (GroupLoadInProgressError, NotCoordinatorForGroupError, GroupCoordinatorNotAvailableError):
+            raise GroupNotLoadedError from None
 
     async def ledger(self) -> Visible | None:
         """See ``Evidence``."""

@@ -12,7 +12,7 @@ from gateway.core.decision import Lost
 from gateway.relay.chain import Chain
 from gateway.relay.committed import Committed
 from gateway.relay.continuity import Continuation, Link, Links, LogChange, LogState, Look, Standing, continue_in
-from gateway.relay.evidence import Evidence, Visible
+from gateway.relay.evidence import Evidence, GroupNotLoadedError, Visible
 from gateway.relay.horizon import Horizon
 
 HORIZON_INCOMPLETE = "horizon_incomplete"
@@ -82,7 +82,7 @@ class Opener:
     async def open(self, known: Known | None) -> Opening:
         """Find out where the lane stands; ``known`` is what it knew when it was open before, which may still
         hold."""
-        committed = await self.evidence.committed()
+        committed = await self._committed()
         ledger = await self._see_through(self.evidence.ledger, "ledger_hidden")
         if known is None or not await self._is_newest(known):
             known = await self._read(committed)
@@ -97,7 +97,7 @@ class Opener:
 
     async def survey(self) -> Survey:
         """Find out where the lane stands, but not what it remembers; nothing is changed."""
-        committed = await self.evidence.committed()
+        committed = await self._committed()
         await self._see_through(self.evidence.ledger, "ledger_hidden")
         standing, links = await self._stand(await self.evidence.chain(committed), committed)
         if committed is not None:
@@ -308,6 +308,17 @@ class Opener:
             if time.monotonic() - began > _AGAIN_S:
                 self.waits(cause)
             await asyncio.sleep(_POLL_S)
+
+    async def _committed(self) -> Committed | None:
+        """Read what the group committed; wait for a coordinator that still loads it, or is looked for."""
+        began = time.monotonic()
+        while True:
+            try:
+                return await self.evidence.committed()
+            except GroupNotLoadedError:
+                if time.monotonic() - began > _AGAIN_S:
+                    self.waits("group_not_loaded")
+                await asyncio.sleep(_POLL_S)
 
     async def _is_still_there(self, link: Link) -> bool:
         held = await self.evidence.holds(link)

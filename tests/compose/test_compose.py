@@ -33,8 +33,6 @@ from tests.kafka import harness
 from tests.kafka.harness import Account, publish, read_topics, simulate
 from tests.patience import PATIENCE_S
 
-STOP_GRACE_S = 30  # docker-compose.yml: relay.stop_grace_period
-
 
 async def test_what_ships_forwards_scales_and_loses_nothing(make_stack: Callable[..., Stack], prometheus: str) -> None:
     stack = make_stack()
@@ -90,9 +88,8 @@ async def test_what_ships_forwards_scales_and_loses_nothing(make_stack: Callable
     # All relays stop in full flow, within their grace, and the next ones go on where they stopped.
     flow = asyncio.create_task(publish_each(stack, records[5000:], pause_every=100, pause_s=0.2))
     await asyncio.sleep(1)
-    started = time.monotonic()
     await asyncio.to_thread(stack.compose, "stop", "relay")
-    assert time.monotonic() - started < STOP_GRACE_S
+    # One that its grace is over for is killed, which is 137.
     assert [exit_code(each) for each in relays] == [0, 0, 0, 0], stack.logs()
     await flow
     # The whole stack goes and comes again: the volume has kept everything.
@@ -121,7 +118,10 @@ async def test_of_three_nodes_one_may_be_killed(make_stack: Callable[..., Stack]
     node.kill()
     await flow
     assert_proper(await wait_until_accounted(stack, len(records)), records)
-    assert all(health(each) == "healthy" for name in ("kafka", "kafka-3") for each in stack.containers(name))
+    deadline, others = time.monotonic() + PATIENCE_S, [*stack.containers("kafka"), *stack.containers("kafka-3")]
+    while not all(health(each) == "healthy" for each in others):
+        assert time.monotonic() < deadline, "a node is not healthy without another"
+        await asyncio.sleep(0.5)
 
     await asyncio.to_thread(stack.compose, "up", "--detach", "--no-recreate", "--wait", "kafka-2")
     deadline = time.monotonic() + PATIENCE_S

@@ -76,7 +76,7 @@ async def join_and_leave(stage: Stage) -> None:
     guest = stage.new_worker()
     await stage.wait_for(guest, "group.assigned")
     await asyncio.sleep(0.5)
-    assert await asyncio.to_thread(guest.terminate, 15) == 0
+    assert await asyncio.to_thread(guest.terminate, 30) == 0
     guest.discard()
 
 

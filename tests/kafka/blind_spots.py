@@ -25,6 +25,7 @@ from tests.kafka.one_lane import (
     publish,
     read,
     until,
+    wait_for_markers,
     working,
 )
 from tests.kafka.test_audit import rewrite
@@ -40,7 +41,7 @@ def rejected(first: int, count: int) -> list[dict[str, Any]]:
 
 async def work_off(settings: Settings, noted: Notes, *turns_of: Sequence[dict[str, Any]]) -> None:
     """Let the lane decide the events, each sequence in a turn of its own; then stop it."""
-    async with kafka.consumer(settings) as consumer:
+    async with kafka.consumer(settings, isolation_level="read_uncommitted") as consumer:
         partition = working_partition(settings)
         behind = (await consumer.end_offsets([partition]))[partition]
     async with working(settings, noted) as lane:
@@ -91,6 +92,7 @@ async def forge_redrive(settings: Settings, offset: int, *, forward: bool) -> No
         await takeover.write([output], Output(topics.ledger, str(lane).encode(), entry, (CONTENT_TYPE,)))
     finally:
         await takeover.end()
+    await wait_for_markers(settings)
 
 
 def is_redriven(record: Any) -> bool:

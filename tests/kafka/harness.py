@@ -40,6 +40,7 @@ class Worker:
             **settings.as_environment(),
             "GATEWAY_RELAY__SESSION_TIMEOUT_MS": str(settings.relay.session_timeout_ms),
             "GATEWAY_RELAY__MAX_RECORDS": str(settings.relay.max_records),
+            "GATEWAY_RELAY__DRAIN_TIMEOUT_S": "60",  # a busy machine is no fault of the worker's
             "GATEWAY_LOG__FORMAT": "json",
             "GATEWAY_LOG__LEVEL": "debug",  # with a line for each transaction
             **environment,
@@ -224,14 +225,14 @@ async def read_topics(settings: Settings, names: Iterable[str]) -> AsyncIterator
     async with kafka.consumer(settings) as consumer:
         consumer.assign(partitions)
         await consumer.seek_to_beginning()
-        ends = await consumer.end_offsets(partitions)
-        given_up = time.monotonic() + OPEN_S
+        awaited, given_up = written, time.monotonic() + OPEN_S
         unread = {partition for partition in partitions if written[partition] > 0}
         while unread:
             for batch in (await consumer.getmany(*unread, timeout_ms=500)).values():
                 for record in batch:
                     yield record
-            awaited = written if time.monotonic() < given_up else ends
+            if awaited is written and time.monotonic() > given_up:
+                awaited = await consumer.end_offsets(partitions)  # what stands behind it, somebody leaves open
             unread = {partition for partition in unread if await consumer.position(partition) < awaited[partition]}
 
 

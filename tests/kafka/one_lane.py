@@ -76,12 +76,12 @@ async def working(settings: Settings, notes: Notes, group_id: str | None = None)
             yield lane
         finally:
             await lane.stop(10)
-            await _wait_for_markers(settings)
+            await wait_for_markers(settings)
     finally:
         await stop(consumer)
 
 
-async def _wait_for_markers(settings: Settings) -> None:
+async def wait_for_markers(settings: Settings) -> None:
     """Wait until each partition has the marker of what was committed: a broker answers before that.
 
     Not for a transaction that somebody leaves open, and not for a broker that is down.

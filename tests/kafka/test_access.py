@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka.admin import NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
@@ -21,7 +21,7 @@ from aiokafka.errors import (
     for_code,
 )
 
-from gateway.adapters import kafka
+from gateway.adapters import aiokafka_patches, kafka
 from gateway.adapters.access import Grant, Kind, Role, needed_grants
 from gateway.adapters.certificates import CA, certificate_ends
 from gateway.adapters.kafka_admin import AccessAdmin
@@ -41,14 +41,16 @@ from tests.patience import PATIENCE_S
 
 async def write(settings: Settings, topic: str, **options: Any) -> None:
     async with kafka.producer(settings, **options) as producer:
-        await asyncio.wait_for(producer.send_and_wait(topic, b"{}", partition=0), 15)
+        await asyncio.wait_for(producer.send_and_wait(topic, b"{}", partition=0), PATIENCE_S)
 
 
 async def read(settings: Settings, topic: str, group: str | None = None) -> None:
     async with kafka.consumer(settings, group_id=group, fetch_max_wait_ms=200) as consumer:
         (partition, *_) = await kafka.partitions_of(settings, [topic])
         consumer.assign([partition])
-        await consumer.getmany(timeout_ms=700)
+        async with asyncio.timeout(PATIENCE_S):
+            while consumer.highwater(partition) is None:  # until a fetch was answered: one that is refused raises
+                await consumer.getmany(timeout_ms=200)
         if group:
             await consumer.committed(partition)
 
@@ -86,6 +88,24 @@ async def test_gateway_cannot_write_events_or_alter_the_cluster(admin: Settings)
         assert for_code(gone.topic_error_codes[0][1]) is TopicAuthorizationFailedError
     with pytest.raises(GatewayError, match="did not let gateway set"):
         await apply_access(gateway)
+
+
+async def test_a_group_that_is_denied_is_not_empty(admin: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    group = admin.groups[0]
+    async with kafka.admin(admin) as client:
+        coordinator = await client.find_coordinator(group)
+    for principal in (admin.acting_as(Role.of(Province.SICHUAN)), admin.acting_as(Role.of(Province.CHONGQING))):
+        async with kafka.admin(principal) as client:
+            for ask in (
+                client.list_consumer_group_offsets(group, coordinator),
+                client.describe_consumer_groups([group], coordinator),
+            ):
+                with pytest.raises(GroupAuthorizationFailedError):
+                    await ask
+            # As a broker says it: an error of the group, and no partition that could have one.
+            with monkeypatch.context() as unpatched:
+                unpatched.setattr(AIOKafkaAdminClient, "_send_request", aiokafka_patches.send_as_admin)
+                assert await client.list_consumer_group_offsets(group, coordinator) == {}
 
 
 async def test_an_operator_reads_everything_and_writes_nothing(admin: Settings) -> None:

@@ -48,7 +48,8 @@ def test_engines_are_measured_beside_each_other(settings: Settings, tmp_path: Pa
         assert only["sent"] == (EVENTS if ENGINES[entry["engine"]].sends else None)
         assert 0 < only["events"] <= EVENTS
         assert only["rate"] > 0
-        assert only["cpu_us"] > (0 if entry["engine"] == "gateway" else -1)  # so few events take less than a tick
+        # So few events take less than a tick; and of a busy machine's run a few may be all that is measured.
+        assert only["cpu_us"] > (0 if entry["engine"] == "gateway" and only["events"] >= EVENTS // 2 else -1)
         assert only["peak_mb"] > 10
     assert "| gateway | whole job | exactly once |" in done.stdout
     assert "CPU time is" in done.stdout

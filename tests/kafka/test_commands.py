@@ -108,7 +108,7 @@ def test_publish_run_and_tail(settings: Settings, tmp_path: Path) -> None:
     assert b"3 events sent" in published.stderr
     assert b"1 of them has no holder.ref" in published.stderr
     with workers(settings, 1):
-        options = ("--from-beginning", "--limit", "1", "--timeout", "60")
+        options = ("--from-beginning", "--limit", "1", "--timeout", str(PATIENCE_S))
         verified = gateway(settings, "tail", "sichuan.verification", *options, "--format", "json")
         rejected = gateway(settings, "tail", "chongqing.rejection", *options)
         dead = gateway(settings, "tail", "gateway.deadletter", *options)

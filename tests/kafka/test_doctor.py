@@ -3,6 +3,7 @@ one, made for real."""
 
 import asyncio
 import json
+import re
 import time
 from pathlib import Path
 
@@ -37,7 +38,8 @@ async def test_doctor_passes_a_complete_setup_and_writes_nothing(admin: Settings
     assert access == {"admin": "unchecked", **dict.fromkeys(Role, "fine")}
     assert [each["subject"] for each in findings if each["status"] == "unchecked"] == ["admin", "place"]
     (clock,) = [each["message"] for each in findings if each["check"] == "clock"]
-    assert "0.0" in clock  # the same machine's
+    off, give = map(float, re.findall(r"\d+\.\d+", clock))
+    assert off <= give + 0.01  # the same machine's
     partitions = await kafka.partitions_of(settings, list(Topics("fine.").all))
     async with kafka.consumer(settings) as consumer:
         assert set((await consumer.end_offsets(partitions)).values()) == {0}
@@ -196,7 +198,8 @@ async def test_a_clock_that_is_wrong(admin: Settings) -> None:
     assert code == 1
     (clock,) = [each for each in findings if each["status"] == "problem"]
     assert clock["check"] == "clock"
-    assert clock["message"].startswith(("the broker's is 89.", "the broker's is 90."))
+    off, give = map(float, re.findall(r"\d+\.\d+", clock["message"]))
+    assert abs(off - 90) <= give + 0.01
     assert " s behind this machine's" in clock["message"]
     assert "NTP" in clock["advice"]
 

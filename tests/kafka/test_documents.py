@@ -187,7 +187,8 @@ def test_what_a_platform_does_first(tmp_path: Path) -> None:
             line = command.partition("   #")[0].replace("127.0.0.1:9094", sandbox.announced["bootstrap_servers"])
             line = line.replace("secrets/sichuan", "$SANDBOX/sichuan")
             if line.startswith("python docs/examples/python/consumer.py"):
-                line = f"(timeout 20 {line} || true)"  # it reads until it is ended
+                read = "for _ in $(seq 300); do grep -q example-2 read.out && break; sleep 1; done"
+                line = f"{line} > read.out & reader=$!; {read}; kill $reader; cat read.out"  # until it is ended
             if not line.startswith(_OTHER_PROGRAMS) and not line.startswith("gateway demo"):
                 lines.append(line)
         done = subprocess.run(

@@ -224,9 +224,13 @@ async def test_counts_survive_kills_and_rebalances_and_rebuilding(settings: Sett
         first.signal(signal.SIGCONT)
         expected = await expected_cases(settings)
         assert expected.total() >= REJECTIONS * 0.98
-        state = await wait_for_state(follower, lambda state: counts_of(state).total() >= expected.total())
+        days = await ledger_counts(settings)
+        state = await wait_for_state(
+            follower,
+            lambda state: counts_of(state).total() >= expected.total() and day_counts_of(state).total() >= days.total(),
+        )
         assert counts_of(state) == expected
-        assert day_counts_of(state) == await ledger_counts(settings)
+        assert day_counts_of(state) == days
         # What is killed is a member of the group until its session ends, and nobody may rebuild beside
         # members.
         codes = first.terminate(), third.terminate()
@@ -298,6 +302,13 @@ def equal_rejections(settings: Settings, count: int, seed: int) -> list[Simulate
     return found
 
 
+async def announced(settings: Settings, unit: str) -> int:
+    """How many records the unit was told of: at a case's opening, and since."""
+    said = [(each["type"].rsplit(".", 2)[1], each["data"]) for each in await announcements(settings)]
+    opened = [data["case"]["count"] for kind, data in said if kind == "case" and data["change"] == "opened"]
+    return sum(opened) + sum(data["added"] for kind, data in said if kind == "digest" and data["unit"] == unit)
+
+
 async def test_bursts_are_announced_once_and_recurrences_reopen_cases(
     settings: Settings, follower: StateFollower
 ) -> None:
@@ -305,10 +316,14 @@ async def test_bursts_are_announced_once_and_recurrences_reopen_cases(
     with ExitStack() as stack:
         (worker,) = stack.enter_context(feedback_workers(settings, 1, GATEWAY_FEEDBACK__DIGEST_S="4"))
         worker.wait_for("announcer.leads")
-        await work.write(equal_rejections(settings, 10_000, 1), int(time.time() * 1000))
+        await work.write(equal_rejections(settings, 5_000, 1), int(time.time() * 1000))
+        await wait_for_state(follower, lambda state: bool(state.history.steps))  # opened by fewer than all
+        await work.write(equal_rejections(settings, 5_000, 5), int(time.time() * 1000))
         state = await wait_for_state(follower, lambda state: counts_of(state).total() == 10_000)
         (case,) = state.cases.values()
-        await wait_for_state(follower, lambda state: bool(state.history.digested))
+        async with asyncio.timeout(PATIENCE_S):
+            while not all([await announced(settings, unit) == 10_000 for unit in case.problem.units]):  # noqa: ASYNC110
+                await asyncio.sleep(0.5)
         worker.kill()  # the next one knows from the topic what was said
         (worker,) = stack.enter_context(feedback_workers(settings, 1, GATEWAY_FEEDBACK__DIGEST_S="4"))
         worker.wait_for("announcer.leads")

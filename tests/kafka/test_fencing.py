@@ -19,6 +19,7 @@ from gateway.operate.topics import apply_topics
 from gateway.relay.transaction import send_in_transaction
 from tests.kafka.harness import audit, wait_until_accounted
 from tests.kafka.one_lane import Notes, events, publish, until, working
+from tests.patience import PATIENCE_S
 
 NAME = "fenced between batches"
 
@@ -28,6 +29,7 @@ class FencedAfterTheFirst(AIOKafkaProducer):
 
     settings: Settings
     batches = 0
+    last: Any = None
 
     async def send_batch(self, *arguments: Any, **options: Any) -> Any:
         if self.batches == 1:
@@ -37,9 +39,10 @@ class FencedAfterTheFirst(AIOKafkaProducer):
             ):
                 pass
         elif self.batches > 1:
-            await asyncio.sleep(0.5)  # until the broker has answered the batch before
+            await asyncio.wait([self.last])  # until the broker has answered the batch before
         self.batches += 1
-        return await super().send_batch(*arguments, **options)
+        self.last = await super().send_batch(*arguments, **options)
+        return self.last
 
 
 @pytest.fixture
@@ -77,9 +80,9 @@ async def test_a_producer_fenced_between_two_batches_is_fenced(
 
 
 async def test_forgotten_lane_opens_again_without_an_error(settings: Settings, notes: Notes) -> None:
-    """As after a week without an event; here after a second."""
+    """As after a week without an event; here after five seconds."""
     brief = {
-        "transactional.id.expiration.ms": "1000",
+        "transactional.id.expiration.ms": "5000",
         "transaction.remove.expired.transaction.cleanup.interval.ms": "200",
     }
     with local_kafka(announce=print, properties=brief) as broker:
@@ -93,7 +96,7 @@ async def test_forgotten_lane_opens_again_without_an_error(settings: Settings, n
         async with working(one, notes) as lane:
             await publish(one, events(0, 2))
             await until(lane, 2)
-            async with asyncio.timeout(30), raw_client(one) as client:
+            async with asyncio.timeout(PATIENCE_S), raw_client(one) as client:
                 while await find_transactions(client, [lane.id.transactional_id]):  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
             notes.said.clear()

@@ -77,9 +77,11 @@ def test_metrics_and_readiness_agree_with_the_topics(own_broker: LocalKafka) -> 
         until(port, readiness, lambda answer: answer[0] == 200 and len(answer[1]["lanes"]) == 2)
         simulator = Simulator(load_recognition(settings.recognition_dir), 5)
         events = [simulator.next_event(int(time.time() * 1000)) for _ in range(600)]
+        began = time.monotonic()
         asyncio.run(publish(settings, events))
         asyncio.run(wait_until_accounted(settings, len(events)))
-        found = until(port, scrape, lambda samples: samples.get(("gateway_lag_records", "0", "sichuan")) == 0)
+        lags = [("gateway_lag_records", "0", province) for province in Province]
+        found = until(port, scrape, lambda samples: all(samples.get(lag) == 0 for lag in lags))
 
         outcomes, reasons, transactions = asyncio.run(_ledger(settings))
         for (province, outcome), count in outcomes.items():
@@ -90,10 +92,9 @@ def test_metrics_and_readiness_agree_with_the_topics(own_broker: LocalKafka) -> 
             assert found["gateway_transactions_total", province] == count
             assert found["gateway_transaction_seconds_count", province] == count
             assert found["gateway_decision_seconds_count", province] == count
-            assert 0 < found["gateway_decision_seconds_sum", province] / count < 1
+            assert 0 < found["gateway_decision_seconds_sum", province] < time.monotonic() - began
             assert abs(time.time() - found["gateway_last_commit_timestamp_seconds", province]) < 60
         assert sum(found["gateway_transaction_records_sum", each] for each in transactions) == len(events)
-        assert found["gateway_lag_records", "0", "chongqing"] == 0
         assert found["gateway_lanes", "assigned"] == found["gateway_lanes", "open"] == 2
         assert found["gateway_list_unresolved_cells",] == 38
         assert 0 < found["gateway_remembered_ids",] <= len(events)
@@ -115,13 +116,12 @@ def test_metrics_and_readiness_agree_with_the_topics(own_broker: LocalKafka) -> 
                 until(each, readiness, lambda answer: answer[0] == 200)
             # The group may rebalance once more, when all have joined: until then nobody need be standing by.
             (standing_by,) = until(port, lambda _: those_standing_by(ports), lambda found: len(found) == 1)
-            assert readiness(standing_by)[0] == 200
+            until(standing_by, readiness, lambda answer: answer[0] == 200)
             idle = until(standing_by, scrape, lambda samples: samples["gateway_lanes", "assigned"] == 0)
             assert not [key for key in idle if key[0] == "gateway_lag_records"]
         until(port, readiness, lambda answer: answer[0] == 200 and len(answer[1]["lanes"]) == 2)
         own_broker.kill()
-        _, answer = until(port, readiness, lambda answer: answer[0] == 503)
-        assert answer["broker_answers"] is False
+        _, answer = until(port, readiness, lambda answer: answer[0] == 503 and not answer[1]["broker_answers"])
         assert answer["list_loaded"] is True
         assert worker.process is not None
         assert worker.process.poll() is None

@@ -70,7 +70,7 @@ async def test_records_of_another_partitioner_are_counted_logged_and_named(setti
             if name == "gateway_misplaced_records_total" and labels[1] == Province.SICHUAN
         }  # fmt: skip
         assert counted == {partition: misplaced[partition] for partition in range(PARTITIONS)}
-        assert readiness(port)[0] == 200
+        await asyncio.to_thread(until, port, readiness, lambda answer: answer[0] == 200)
         code, findings = await asyncio.to_thread(doctor, settings)
         assert worker.terminate() == 0
         logged, text = worker.events("records.misplaced"), worker.log.read_text(encoding="utf-8")

@@ -149,7 +149,7 @@ def test_tail_goes_on(
     bad, records = damage(monkeypatch, worked_off, worked_off.topic_names.display(Province.SICHUAN))
     code = asyncio.run(
         tail(
-            worked_off, ["sichuan.display"], Filter(), from_beginning=True, limit=None, timeout_s=5, output="text",
+            worked_off, ["sichuan.display"], Filter(), from_beginning=True, limit=None, timeout_s=20, output="text",
         )
     )  # fmt: skip
     said = capsys.readouterr()

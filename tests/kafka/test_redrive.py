@@ -135,7 +135,7 @@ async def assert_linked(settings: Settings) -> None:
 async def test_dead_letter_redriven_beside_a_worker_forwards_once(settings: Settings, tmp_path: Path) -> None:
     """The broker refused it; it is redriven while the worker runs, and published again: it is a duplicate
     then."""
-    settings, folder = with_short_sessions(settings), copy_of_the_list(tmp_path)
+    folder = copy_of_the_list(tmp_path)
     await apply_topics(settings)
     small, large = permit(1, "small"), with_note(permit(2, "large"), "x" * 30_000)
     await take_messages_of(settings, 20_000)

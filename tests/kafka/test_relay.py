@@ -28,6 +28,7 @@ from tests.kafka.harness import (
     audit,
     publish,
     read_account,
+    read_topics,
     simulate,
     wait_until_accounted,
     with_short_sessions,
@@ -54,6 +55,7 @@ async def test_each_event_has_its_outcome_key_and_partition(settings: Settings) 
         assert account.outcome_count(REJECTED_TYPE) == sum(each.expected is Outcome.REJECT for each in records)
         assert account.outcome_count(DEADLETTER_TYPE) == sum(each.expected is Outcome.DEAD_LETTER for each in records)
         assert account.duplicates == sum(each.expected is Outcome.DUPLICATE for each in records)
+        assert worker.terminate() == 0
         rejected = worker.events("record.rejected")
         assert len(rejected) == account.outcome_count(REJECTED_TYPE)
         assert {"code", "field", "batch", "row", "responsible_units", "trace_id", "messaging.kafka.offset"} <= rejected[
@@ -62,13 +64,12 @@ async def test_each_event_has_its_outcome_key_and_partition(settings: Settings) 
         log = worker.log.read_text(encoding="utf-8")
         assert "sm3:" not in log
         assert "**" not in log
-        assert worker.terminate() == 0
     topics = settings.topic_names
     async with kafka.consumer(settings) as consumer:
         partitions = await kafka.partitions_of(settings, [topics.verification(Province.CHONGQING)])
         consumer.assign(partitions)
         await consumer.seek_to_beginning()
-        first = next(iter((await consumer.getmany(timeout_ms=5000)).values()))[0]
+        first = next(iter((await consumer.getmany(timeout_ms=PATIENCE_S * 1000)).values()))[0]
         origin = dict(first.headers)["chuanyu-origin"].decode()
         assert origin.split("/")[1] == str(first.partition)
         assert json.loads(first.value)["data"]["holder"]["ref"].encode() == first.key
@@ -100,7 +101,7 @@ async def test_workers_killed_and_frozen_lose_and_double_nothing(settings: Setti
         chaos.start()
         await publish(settings, records, pause_every=120, pause_s=0.3)
         await asyncio.to_thread(chaos.join)
-        account = await wait_until_accounted(settings, len(records), 180)
+        account = await wait_until_accounted(settings, len(records))
     account.assert_proper(len(records))
     assert account.duplicates == sum(each.expected is Outcome.DUPLICATE for each in records)
     assert account.outcome_count(VERIFIED_TYPE) == sum(each.expected is Outcome.FORWARD for each in records)
@@ -272,15 +273,8 @@ async def test_offsets_set_by_hand_and_foreign_records_change_nothing(settings: 
         worker.wait_for("turn.committed", LANES)
         worker.wait_for("lane.overruled", LANES)
         assert worker.terminate() == 0
-    async with kafka.consumer(settings) as consumer:
-        consumer.assign(await kafka.partitions_of(settings, [topics.ledger]))
-        await consumer.seek_to_beginning()
-        entries = [
-            json.loads(each.value)["data"]
-            for batch in (await consumer.getmany(timeout_ms=5000)).values()
-            for each in batch
-            if each.value != b"garbage"
-        ]
+    written = [each.value async for each in read_topics(settings, [topics.ledger])]
+    entries = [json.loads(value)["data"] for value in written if value != b"garbage"]
     first_offsets = [(entry["topic"], entry["partition"], entry["first_offset"]) for entry in entries]
     assert len(first_offsets) == len(set(first_offsets)), "an offset was decided twice"
     assert not [entry for entry in entries if entry["previous"] is None and entry["first_offset"] > 0], (
@@ -309,7 +303,7 @@ async def test_sigterm_in_full_flow_drains(settings: Settings) -> None:
     await apply_topics(settings)
     records = simulate(settings, 20_000, seed=10)
     await publish(settings, records)
-    with workers(settings, 1) as (worker,):
+    with workers(settings, 1, GATEWAY_RELAY__MAX_RECORDS="20") as (worker,):  # which takes it long
         worker.wait_for("turn.committed", 2)
         assert worker.terminate() == 0
         assert [line["drained"] for line in worker.events("relay.stopped")] == [True]

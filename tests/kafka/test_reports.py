@@ -23,8 +23,6 @@ def test_a_past_day_is_reported_once_all_is_counted(settings: Settings, tmp_path
     noon = datetime.datetime.now(CHINA).replace(hour=12) - datetime.timedelta(days=1)
     work = RelaysWork(settings)
     asyncio.run(work.write(rejected_events(settings, EVENTS, 1), int(noon.timestamp() * 1000)))
-    # A minute is what feedback may be behind; so long nobody waits here.
-    later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=2)
     reporter = Worker(
         settings, "report", "--each", "--to", str(tmp_path), "--form", "md", "--every", "day", "--at", "00:00"
     ).start()
@@ -32,7 +30,7 @@ def test_a_past_day_is_reported_once_all_is_counted(settings: Settings, tmp_path
         reporter.wait_for("reports.not_written")  # feedback has never run
         with feedback_workers(settings, 1):
             reporter.wait_for("reports.written")
-            while why := asyncio.run(_why(settings, later)):
+            while why := asyncio.run(_why(settings)):
                 assert "is a worker running?" in why
                 time.sleep(0.5)
         (written,), _ = read_sets(tmp_path)
@@ -40,7 +38,7 @@ def test_a_past_day_is_reported_once_all_is_counted(settings: Settings, tmp_path
         assert len(written.reports) > 20
         # What came while no worker runs is not counted, and a report would leave it out.
         asyncio.run(work.write(rejected_events(settings, EVENTS, 2), int(noon.timestamp() * 1000)))
-        assert "feedback has not counted" in str(asyncio.run(_why(settings, later)))
+        assert "feedback has not counted" in str(asyncio.run(_why(settings)))
         assert reporter.terminate() == 0
         # Started again it finds the day done.
         reporter.start()
@@ -55,5 +53,7 @@ def test_a_past_day_is_reported_once_all_is_counted(settings: Settings, tmp_path
         reporter.discard()
 
 
-async def _why(settings: Settings, now: datetime.datetime) -> str | None:
-    return await why_incomplete(settings, await read_state(settings), now)
+async def _why(settings: Settings) -> str | None:
+    # A minute is what feedback may be behind; so long nobody waits here.
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=2)
+    return await why_incomplete(settings, await read_state(settings), soon)

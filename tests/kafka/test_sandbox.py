@@ -150,7 +150,7 @@ def read_until(command: list[str], environment: dict[str, str], wanted: set[str]
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        watchdog = subprocess.Popen(["sh", "-c", f"sleep 120; kill {process.pid}"])
+        watchdog = subprocess.Popen(["sh", "-c", f"sleep {PATIENCE_S}; kill {process.pid}"])
         try:
             for line in process.stdout:
                 said = json.loads(line)
@@ -182,11 +182,13 @@ def check_lines(sandbox: Sandbox) -> None:
     """The commands that are printed do what they say."""
     folder = sandbox.folder
     sandbox.run(f". {folder}/sichuan.env; gateway publish {folder}/sichuan.ndjson --province sichuan")
-    output = sandbox.run(
-        f". {folder}/chongqing.env; "
-        "gateway tail chongqing.verification --from-beginning --timeout 15 --format json | grep -m 20 '\"sample-'"
-    )
-    seen = {json.loads(line)["data"]["event"]["id"] for line in output.splitlines()}
+    deadline, seen = time.monotonic() + PATIENCE_S, set[str]()
+    while len(seen) < 20 and time.monotonic() < deadline:
+        output = sandbox.run(
+            f". {folder}/chongqing.env; "
+            "gateway tail chongqing.verification --from-beginning --timeout 5 --format json | grep '\"sample-' || true"
+        )
+        seen = {json.loads(line)["data"]["event"]["id"] for line in output.splitlines()}
     assert seen == {f"sample-sichuan-{number}" for number in range(20)}
     assert "forwarded" in sandbox.run(f". {folder}/operator.env; gateway trace sample-sichuan-0")
     assert "一致" in sandbox.run(f". {folder}/operator.env; gateway audit --prove")
@@ -260,10 +262,10 @@ def check_partitions(sandbox: Sandbox, folder: Path, java: dict[str, list[str]])
         assert "24 delivered" in done.stderr
     sandbox.run(f". {sandbox.folder}/sichuan.env; gateway publish {events} --province sichuan")
     for number in (0, 7, 23):
-        output = sandbox.run(
-            f". {sandbox.folder}/operator.env; sleep 1; gateway trace partitions-{number} --format json"
-        )
-        outcomes = [each["outcome"] for each in json.loads(output)["occurrences"]]
+        deadline, outcomes = time.monotonic() + PATIENCE_S, list[str]()
+        while (len(outcomes) < 3 or "pending" in outcomes) and time.monotonic() < deadline:
+            output = sandbox.run(f". {sandbox.folder}/operator.env; gateway trace partitions-{number} --format json")
+            outcomes = [each["outcome"] for each in json.loads(output)["occurrences"]]
         assert outcomes == ["forward", "duplicate", "duplicate"]
 
 

@@ -26,6 +26,7 @@ from gateway.relay.health import find_failure
 from tests.kafka.harness import Worker, audit, publish, wait_until_accounted
 from tests.kafka.test_lane import lane_of
 from tests.kafka.test_metrics import readiness, scrape, until
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
 
 
@@ -143,7 +144,7 @@ async def test_an_open_foreign_transaction_is_named_as_cause(settings: Settings)
             await producer.send_and_wait(topic, event.value, event.key, 0)
             cause = ("gateway_lane_stalled_seconds", "OpenTransaction", "0", "sichuan")
             until(port, scrape, lambda samples: samples.get(cause, 0) > 2)
-            assert readiness(port)[0] == 200  # for a minute that is a publisher's good right
+            until(port, readiness, lambda answer: answer[0] == 200)  # for a minute that is a publisher's good right
             await producer.commit_transaction()
         await wait_until_accounted(settings, 1)
         until(port, scrape, lambda samples: samples.get(("gateway_lane_stalled_seconds", "", "0", "sichuan"), 9) < 2)
@@ -159,7 +160,7 @@ async def test_wrong_input_topic_configuration_refuses_the_start(settings: Setti
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, good | config)])
     with worker_on(settings, free_port()) as worker:
         assert worker.process is not None
-        assert await asyncio.to_thread(worker.process.wait, 60) == ConfigurationError.exit_code
+        assert await asyncio.to_thread(worker.process.wait, PATIENCE_S) == ConfigurationError.exit_code
         said = worker.log.read_text(encoding="utf-8")
     assert f"{topic}: {setting} is {value}, and must be {good[setting]}" in said
     assert f"--add-config {setting}={good[setting]}" in said
@@ -174,7 +175,7 @@ async def test_the_gateway_principal_notices_a_compacted_input(admin: Settings) 
         assert await kafka.change_topic_config(broker, topic, {"cleanup.policy": "compact"}) is None
     with worker_on(settings.acting_as("gateway"), free_port()) as worker:
         assert worker.process is not None
-        assert await asyncio.to_thread(worker.process.wait, 60) == ConfigurationError.exit_code
+        assert await asyncio.to_thread(worker.process.wait, PATIENCE_S) == ConfigurationError.exit_code
         assert f"{topic}: cleanup.policy is compact" in worker.log.read_text(encoding="utf-8")
 
 

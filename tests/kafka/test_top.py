@@ -129,7 +129,7 @@ def test_top_shows_directions_and_rejections_until_quit(own_broker: LocalKafka) 
                 top.wait_for(line)
             top.wait_for("lanes: 4/4 · 处理进程 workers: 1")
             top.wait_for(r"\d\d:\d\d:\d\d +(四川|重庆) +[A-Z_]{8,} ")
-            assert "已连接 connected" in top.newest
+            top.wait_for("已连接 connected")
             assert "sm3:" not in top.seen
             assert not re.search(r"\w\*\*\w", top.seen)  # a masked name
             assert top.press(b"q") == 0

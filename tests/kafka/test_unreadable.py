@@ -156,7 +156,7 @@ async def test_records_of_all_codecs_are_read_or_dead_lettered(settings: Setting
     async with kafka.consumer(settings) as consumer:
         consumer.assign([lane])
         consumer.seek(lane, bad)
-        (record,) = (await consumer.getmany(timeout_ms=5000, max_records=1))[lane]
+        (record,) = (await consumer.getmany(timeout_ms=PATIENCE_S * 1000, max_records=1))[lane]
         assert isinstance(record, UnreadableRecord)
         assert record.digest == letters[bad]["input_digest"]
         assert abs(record.timestamp - time.time() * 1000) < 600_000, "the broker's time"
@@ -238,6 +238,9 @@ async def test_the_raw_log_reports_markers_aborts_and_gaps(settings: Settings) -
             for number in range(3):
                 await producer.send_and_wait(lane.topic, b"%d" % number, partition=0)
             await (producer.commit_transaction() if commits else producer.abort_transaction())
+        async with asyncio.timeout(PATIENCE_S):  # a broker answers before the marker stands
+            while await described(settings, lane, 11, 11) != [OffsetRange(11, 11, "marker")]:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
         await produce(settings, lane, packed(build(rows(b"a", b"b")), "zstd"))
         whole = [
             OffsetRange(0, 2, "record"), OffsetRange(3, 3, "marker"), OffsetRange(4, 6, "aborted"),

@@ -17,6 +17,7 @@ from gateway.adapters.settings import Settings
 from gateway.errors import ConfigurationError
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import Worker, publish, simulate, wait_until_accounted, with_short_sessions
+from tests.kafka.test_metrics import readiness, until
 from tests.patience import PATIENCE_S
 from tests.ports import neighbouring_ports
 
@@ -44,6 +45,10 @@ async def test_workers_share_lanes_restart_and_drain_together(settings: Settings
     records = simulate(settings, 3000)
     with two_workers(settings, GATEWAY_WEB__ENABLED="true", GATEWAY_WEB__PORT=str(port)) as both:
         await asyncio.to_thread(both.wait_for, "relay.starting", 2)
+        for each in (port, port + 1):  # a lane of its own for each
+            await asyncio.to_thread(
+                until, each, readiness, lambda answer: answer[0] == 200 and bool(answer[1]["lanes"])
+            )
         await publish(settings, records[:1500])
         await wait_until_accounted(settings, 1500)
         assert answers(port)
@@ -63,7 +68,7 @@ async def test_workers_share_lanes_restart_and_drain_together(settings: Settings
         owners = {line["process"]: line["worker"] for line in both.events("group.assigned")}
         assert set(owners) == {0, 1} == {line["process"] for line in both.events("lane.opened")}
         assert (ended["exit_code"], ended["restart_in_s"]) == (-signal.SIGKILL, 1.0)
-        assert await asyncio.to_thread(both.terminate, 30) == 0
+        assert await asyncio.to_thread(both.terminate) == 0
         assert both.events("workers.stopped")[0]["exit_codes"] == [0, 0]
         assert len(both.events("relay.stopped")) == 2
 
@@ -92,7 +97,7 @@ async def test_a_worker_without_its_address_says_so(
         worker = Worker(settings, *command, **web).start()
         try:
             assert worker.process is not None
-            assert await asyncio.to_thread(worker.process.wait, 60) == 78
+            assert await asyncio.to_thread(worker.process.wait, PATIENCE_S) == 78
             assert f"nothing can listen at {host}:{port}: {says}" in worker.log.read_text()
             (crashed,) = worker.events("worker.crashed")
             assert f"nothing can listen at {host}:{port}: {says}" in str(crashed["error.message"])

@@ -10,6 +10,7 @@ from gateway.contract.ledger_entry import UNKNOWN_LOG, EntrySpan
 from gateway.relay import fairness
 from gateway.relay.fairness import GARBAGE_TURN_S, Gate, next_limit
 from gateway.relay.turn import Turn
+from tests.patience import PATIENCE_S
 from tests.unit.test_turn import LANE
 
 
@@ -48,7 +49,8 @@ def test_turns_shrink_to_one_for_garbage_and_recover() -> None:
     assert next_limit(1, turn_of(dead_letter=1), 0.0, 1000) == 2
 
 
-async def test_only_one_garbage_turn_runs_at_a_time() -> None:
+async def test_only_one_garbage_turn_runs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fairness, "_MOST_WAIT_S", PATIENCE_S)
     gate, inside, most = Gate(), 0, 0
 
     async def take_turns(*, garbage: bool) -> None:

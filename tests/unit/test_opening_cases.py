@@ -6,7 +6,9 @@ from unittest import mock
 import pytest
 
 from gateway.relay import opening
+from gateway.relay.committed import Committed
 from gateway.relay.continuity import LogState
+from gateway.relay.evidence import GroupNotLoadedError
 from tests.unit.test_opening_model import LaneModel
 
 
@@ -181,4 +183,28 @@ def test_what_a_look_waits_for_the_lane_does_not() -> None:
         assert model.loop.run_until_complete(lane._is_continuous(lane._known))
     assert next(states, None) is None
     assert lane.progress.cause != "input_without_leader"
+    model.teardown()
+
+
+def test_a_group_that_is_not_loaded_is_waited_for() -> None:
+    """Its only offset is where the lane began: taken for none, what expired since would be lost in
+    silence."""
+    model = LaneModel()
+    model.begin()
+    model.step(0)
+    model.another_worker()
+    model.publish([0, 1])
+    model.expire(1)
+    committed, refusals = model.world.committed, [GroupNotLoadedError(), GroupNotLoadedError()]
+
+    async def loads_later() -> Committed | None:
+        if refusals:
+            raise refusals.pop()
+        return await committed()
+
+    with mock.patch.object(model.world, "committed", loads_later):
+        model.step(1)
+    assert refusals == []
+    assert model.lane is not None
+    assert model.lane.progress.cause == "group_not_loaded"
     model.teardown()

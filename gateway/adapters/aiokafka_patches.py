@@ -22,6 +22,7 @@ from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 from aiokafka.errors import (
+    GroupAuthorizationFailedError,
     GroupCoordinatorNotAvailableError,
     GroupIdNotFound,
     KafkaError,
@@ -200,7 +201,11 @@ async def _send_as_member(coordinator: GroupCoordinator, request: Any) -> Any:
     if error := _error_of_group(response):
         if isinstance(error, NotCoordinatorForGroupError | GroupCoordinatorNotAvailableError):
             coordinator.coordinator_dead()  # to be looked for anew
-        raise error
+        if error.retriable or isinstance(error, GroupAuthorizationFailedError):
+            raise error
+        # With an error of which it does not know that it passes, the task ends that asks, until the next
+        # rebalance.
+        raise GroupCoordinatorNotAvailableError(type(error).__name__)
     return response
 
 

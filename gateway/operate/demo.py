@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from gateway.adapters import kafka
 from gateway.adapters.access import Role
@@ -18,10 +19,10 @@ from gateway.adapters.list_files import load_recognition
 from gateway.adapters.logs import configure_command_logs
 from gateway.adapters.settings import Settings, load_settings
 from gateway.adapters.tasks import end_tasks
-from gateway.adapters.terminal import write_json
+from gateway.adapters.terminal import say, write_json
 from gateway.contract.topics import Topics
 from gateway.core.province import Province
-from gateway.errors import UsageError
+from gateway.errors import GatewayError, UsageError
 from gateway.operate.apply_access import apply_access
 from gateway.operate.background import background
 from gateway.operate.demo_view import LiveView, print_summary
@@ -74,7 +75,7 @@ def run_demo(
             if asyncio.run(_is_in_use(settings)):
                 # Somebody's own topics: made-up events do not belong there.
                 settings = settings.model_copy(update={"topic_prefix": f"demo-{time.time_ns()}."})
-                stack.callback(lambda: asyncio.run(delete_topics(settings)))
+                stack.callback(_delete_topics, settings)
                 console.print(
                     f"The gateway's topics are in use here; the demo's own begin with {settings.topic_prefix}"
                 )
@@ -105,6 +106,14 @@ def configured_broker(config: Path | None, bootstrap_servers: str | None) -> str
     servers = load_settings(config, bootstrap_servers=bootstrap_servers).bootstrap_servers
     is_named = bootstrap_servers or os.environ.get("GATEWAY_BOOTSTRAP_SERVERS")
     return servers if is_named or servers != Settings.model_fields["bootstrap_servers"].default else None
+
+
+def _delete_topics(settings: Settings) -> None:
+    """Delete the demo's own topics; where they stay, what the demo found is said all the same."""
+    try:
+        asyncio.run(delete_topics(settings))
+    except (GatewayError, KafkaError) as error:
+        say(f"gateway: {str(error) or type(error).__name__}; they begin with {settings.topic_prefix}", err=True)
 
 
 async def _is_in_use(settings: Settings) -> bool:

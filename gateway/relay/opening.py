@@ -317,8 +317,9 @@ class Opener:
                 return await self.evidence.committed()
             except GroupNotLoadedError:
                 if time.monotonic() - began > _AGAIN_S:
-                    self.waits("group_not_loaded")
-                await asyncio.sleep(_POLL_S)
+                    await self._wait("group_not_loaded")
+                else:
+                    await asyncio.sleep(_POLL_S)
 
     async def _is_still_there(self, link: Link) -> bool:
         held = await self.evidence.holds(link)

@@ -30,6 +30,7 @@ from gateway.adapters.settings import Settings, load_settings, packaged_config
 from gateway.contract.topics import Topics
 from gateway.core.province import Province
 from gateway.errors import BrokerUnreachableError, ConfigurationError, GatewayError
+from gateway.operate import demo
 from gateway.operate.apply_access import apply_access, plan_access
 from gateway.operate.local_kafka import local_kafka
 from gateway.operate.local_kafka.users import as_admin
@@ -88,6 +89,14 @@ async def test_gateway_cannot_write_events_or_alter_the_cluster(admin: Settings)
         assert for_code(gone.topic_error_codes[0][1]) is TopicAuthorizationFailedError
     with pytest.raises(GatewayError, match="did not let gateway set"):
         await apply_access(gateway)
+
+
+async def test_topics_that_stay_are_named(admin: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    gateway = admin.acting_as(Role.GATEWAY).model_copy(update={"topic_prefix": "demo-1."})
+    await asyncio.to_thread(demo._delete_topics, gateway)
+    said = capsys.readouterr().err
+    assert "these topics could not be deleted: demo-1.sichuan.display (TopicAuthorizationFailedError), " in said
+    assert "they begin with demo-1." in said
 
 
 async def test_a_group_that_is_denied_is_not_empty(admin: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from aiokafka.structs import OffsetAndMetadata
 from gateway.adapters import aiokafka_patches
 
 LANE = TopicPartition("sichuan.display", 0)
-LOADING, NOT_COORDINATOR, DENIED, NO_SUCH_GROUP = 14, 16, 30, 69
+UNKNOWN, LOADING, NOT_COORDINATOR, DENIED, NO_SUCH_GROUP = -1, 14, 16, 30, 69
 COMMITTED = OffsetFetchResponse_v3(0, [(LANE.topic, [(LANE.partition, 7, "m", 0)])], 0)
 
 
@@ -100,11 +100,12 @@ def member_of(coordinator: Coordinator, forgotten: list[bool]) -> Any:
 
 
 async def test_a_consumer_asks_until_its_group_is_loaded(*, is_heard: bool) -> None:
-    broker, forgotten = Coordinator(refused(LOADING), refused(NOT_COORDINATOR), COMMITTED), list[bool]()
+    answers = [refused(each) for each in (LOADING, NOT_COORDINATOR, UNKNOWN)]
+    broker, forgotten = Coordinator(*answers, COMMITTED), list[bool]()
     fetched = await GroupCoordinator.fetch_committed_offsets(member_of(broker, forgotten), [LANE])
     if is_heard:
         assert fetched == {LANE: OffsetAndMetadata(7, "m")}
-        assert (broker.asked, len(forgotten)) == (3, 1)
+        assert (broker.asked, len(forgotten)) == (4, 1)
     else:
         assert (fetched, broker.asked) == ({}, 1)  # to begin where auto_offset_reset says
 

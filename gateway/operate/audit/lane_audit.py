@@ -36,6 +36,7 @@ from gateway.operate.audit.prover import Prover
 from gateway.operate.audit.redriven import Redriven
 from gateway.operate.audit.stream import BEFORE_ALL, Rank, Stream
 from gateway.operate.audit.survey import survey_ledger
+from gateway.operate.audit.visible import require_visible
 from gateway.relay.committed import read_committed
 from gateway.relay.group import group_id_of
 from gateway.relay.horizon import OCCURRENCE_BYTES, Horizon
@@ -136,6 +137,8 @@ class LaneAudit:
             # What the group committed first, then the ledger's end: what these speak of is then there to be
             # read.
             committed = await read_committed(self.settings, group_id_of(self.settings), self.lane)
+            if scope.until is None:
+                await require_visible(self.settings, [ledger, *outputs])
             span = (await find_spans(entries, [ledger], since=scope.since, until=scope.until))[ledger]
             self._survey = await survey_ledger(entries, ledger, span, self.lane)
             self._redriven = Redriven(self.report.findings, self._survey, self._verification)

@@ -22,6 +22,7 @@ from gateway.operate.audit.head import SETTLE_S, Head
 from gateway.operate.audit.outputs import OutputPartition, Stray
 from gateway.operate.audit.redriven import Redriven, redrive_of
 from gateway.operate.audit.stream import BEFORE_ALL, Rank, see_new_ends
+from gateway.operate.audit.visible import require_visible
 
 _AGAIN_S = 0.1
 
@@ -66,6 +67,7 @@ class LaneOutputs:
     """Up to which offset the entries account for, by epoch."""
     _first: Rank | None = None
     _deadline: float | None = None
+    _is_seen_through: bool = False
     _partitions: dict[Outcome, OutputPartition] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -95,6 +97,9 @@ class LaneOutputs:
             for outcome, each in partitions.items():
                 await each.look_again(first, last, by_outcome[outcome])
             await asyncio.sleep(_AGAIN_S)
+        if may_settle and sum(map(len, by_outcome.values())) < entry.outputs and await self._see_through():
+            for outcome, each in partitions.items():
+                await each.look_again(first, last, by_outcome[outcome])
         for here in by_outcome.values():
             for rank, record in here.items():
                 if rank in found:
@@ -112,6 +117,10 @@ class LaneOutputs:
             for stream in self._streams:
                 await stream.look_further(BEFORE_ALL)
             await asyncio.sleep(_AGAIN_S)
+        if len(outputs) < entry.outputs and await self._see_through():
+            for stream in self._streams:
+                await stream.look_further(BEFORE_ALL)
+            outputs = self.redriven.outputs_of(entry)
         return outputs
 
     def shortage(self, place: ConsumerRecord, entry: Entry, outputs: Mapping[Rank, ConsumerRecord]) -> Shortage:
@@ -175,6 +184,15 @@ class LaneOutputs:
             return False
         self._deadline = self._deadline or time.monotonic() + SETTLE_S
         return time.monotonic() < self._deadline
+
+    async def _see_through(self) -> bool:
+        """Wait once, at the logs' ends, for what is merely hidden; tell whether to look again."""
+        if self._is_seen_through or any(stream.has_more for stream in self._streams):
+            return False
+        self._is_seen_through = True
+        await require_visible(self.settings, [stream.partition for stream in self._streams])
+        await see_new_ends(self.consumer, self._streams)
+        return True
 
     def _report_stray(self, rank: Rank, record: ConsumerRecord, why: Stray) -> None:
         findings, (epoch, offset) = self.report.findings, rank

@@ -90,7 +90,7 @@ async def delete_topics(settings: Settings) -> None:
         raise GatewayError("only topics with a prefix are deleted; the contract's own are not the gateway's to delete")
     async with kafka.admin(settings) as admin:
         answer = await admin.delete_topics(list(settings.topic_names.all))
-    codes = {name: for_code(code) for name, code in answer.topic_error_codes if code}
+    codes = {name: for_code(code) for name, code in sorted(answer.topic_error_codes) if code}
     left = [f"{name} ({error.__name__})" for name, error in codes.items() if error is not UnknownTopicOrPartitionError]
     if left:
         raise GatewayError(f"these topics could not be deleted: {', '.join(left)}")

@@ -95,7 +95,7 @@ async def test_topics_that_stay_are_named(admin: Settings, capsys: pytest.Captur
     gateway = admin.acting_as(Role.GATEWAY).model_copy(update={"topic_prefix": "demo-1."})
     await asyncio.to_thread(demo._delete_topics, gateway)
     said = capsys.readouterr().err
-    assert "these topics could not be deleted: demo-1.sichuan.display (TopicAuthorizationFailedError), " in said
+    assert "these topics could not be deleted: demo-1.chongqing.display (TopicAuthorizationFailedError), " in said
     assert "they begin with demo-1." in said
 
 

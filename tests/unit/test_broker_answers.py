@@ -18,16 +18,19 @@ from gateway.core.province import Province
 from gateway.errors import BrokerUnreachableError, ConfigurationError
 from gateway.operate.archive import collect
 from gateway.operate.archive.collect import LaneCollector
+from gateway.operate.audit import head
 from gateway.operate.audit.expiry import find_retention
+from gateway.operate.audit.head import find_committed
 from gateway.operate.doctor.broker import _replicas
 from gateway.operate.doctor.feedback_checks import _count_lost, check_feedback
 from gateway.operate.doctor.result import Installation
 from gateway.operate.topics import retention_ms
+from gateway.relay.committed import Committed
 from tests.unit.answering import Broker, answering, committed
 
 TOPIC = "sichuan.display"
 INPUT = TopicPartition(TOPIC, 0)
-UNKNOWN, NO_TOPIC, NO_LEADER, NOT_LEADER, TOO_LATE, DENIED = -1, 3, 5, 6, 7, 29
+UNKNOWN, NO_TOPIC, NO_LEADER, NOT_LEADER, TOO_LATE, LOADING, NOT_COORDINATOR, DENIED = -1, 3, 5, 6, 7, 14, 16, 29
 
 
 @pytest.fixture
@@ -114,3 +117,14 @@ async def test_doctor_knows_changelogs_that_are_missing(broker: Broker) -> None:
     broker.answer(committed())
     assert [each.message for each in await check_feedback(Installation(settings))] == ["feedback has never run here"]
     assert await _count_lost(settings) is None
+
+
+async def test_an_audit_waits_for_a_group_to_load(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head, "_AGAIN_S", 0.01)
+    lane, known = LaneId(Province.SICHUAN, TOPIC, 0), committed((TOPIC, 7))
+    broker.answer(committed(code=LOADING), committed(code=NOT_COORDINATOR), known)
+    assert await find_committed(broker.settings, lane) == Committed(7)
+    monkeypatch.setattr(head, "SETTLE_S", 0.05)
+    broker.answer(committed(code=LOADING))
+    with pytest.raises(BrokerUnreachableError, match=r"the group \S+ is not loaded"):
+        await find_committed(broker.settings, lane)

@@ -126,7 +126,8 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
 async def partitions_of(settings: Settings, topics: list[str]) -> list[TopicPartition]:
     """Return every partition of ``topics``, sorted.
 
-    Raises ConfigurationError where a topic is missing, BrokerUnreachableError where the broker cannot say now.
+    Raises ConfigurationError where a topic is missing, BrokerUnreachableError where the broker cannot say
+    it now.
     """
     async with admin(settings) as client:
         try:

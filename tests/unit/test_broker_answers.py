@@ -24,7 +24,7 @@ from gateway.operate.audit.head import find_committed
 from gateway.operate.doctor.broker import _replicas
 from gateway.operate.doctor.feedback_checks import _count_lost, check_feedback
 from gateway.operate.doctor.result import Installation
-from gateway.operate.topics import retention_ms
+from gateway.operate.topics import plan_topics, retention_ms
 from gateway.relay.committed import Committed
 from tests.unit.answering import Broker, answering, committed
 
@@ -100,10 +100,11 @@ async def test_no_archive_of_a_log_nobody_leads(broker: Broker) -> None:
 @pytest.mark.parametrize("code", [UNKNOWN, NO_LEADER])
 async def test_doctor_takes_no_error_for_an_absence(broker: Broker, code: int) -> None:
     settings = broker.settings
-    broker.describe(*settings.changelogs, code=code)
+    broker.describe(*settings.changelogs, *settings.topic_names.all, code=code)
     broker.answer(committed())
     async with kafka.admin(settings) as admin:
         for check in (
+            plan_topics(settings),
             _replicas(admin, settings.changelogs, 1), check_feedback(Installation(settings)), _count_lost(settings),
         ):  # fmt: skip
             with pytest.raises(BrokerResponseError) as raised:

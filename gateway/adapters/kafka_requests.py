@@ -228,8 +228,8 @@ class ClockReading(NamedTuple):
 
 @asynccontextmanager
 async def raw_client(settings: Settings) -> AsyncIterator[AIOKafkaClient]:
-    """Make a client that sends single requests. Raises GatewayError where the broker does not let it in, or
-    is starting and knows of no brokers yet."""
+    """Make a client that sends single requests. Raises GatewayError where it is not let in, or told of no
+    brokers."""
     async with kafka.admin(settings):  # says in our words why not
         client = kafka.make_client(AIOKafkaClient, settings)
     try:
@@ -268,10 +268,8 @@ async def find_transactions(client: AIOKafkaClient, prefixes: Iterable[str]) -> 
 
 
 async def find_open_transactions(client: AIOKafkaClient, partitions: Iterable[TopicPartition]) -> list[OpenTransaction]:
-    """Return the transactions that are open in these partitions, whoever's they are.
-
-    Raises KafkaError, LeaderNotAvailableError among others: of a partition without a leader nobody knows.
-    """
+    """Return the transactions that are open in these partitions, whoever's they are. Raises KafkaError, of
+    one without a leader too."""
     wanted = sorted(partitions)
     await client.set_topics([each.topic for each in wanted])
     led: dict[int, dict[str, list[int]]] = {}

@@ -179,7 +179,7 @@ def hear_coordinators() -> None:
     are none then: a group that is merely not loaded yet had committed nothing, and had no workers.
 
     Goes when ``list_consumer_group_offsets``, the consumer's coordinator and ``describe_consumer_groups``
-    look at these errors.
+    look at these errors, and the first of them raises a partition's as what it is.
     """
     AIOKafkaAdminClient._send_request = _send_as_admin
     GroupCoordinator._send_req = _send_as_member
@@ -191,7 +191,7 @@ send_as_member = GroupCoordinator._send_req
 
 async def _send_as_admin(admin: AIOKafkaAdminClient, *request: Any) -> Any:
     response = await send_as_admin(admin, *request)
-    if error := _error_of_group(response):
+    if error := _error_of_group(response) or _error_of_partition(response):
         raise error
     return response
 
@@ -219,6 +219,17 @@ def _error_of_group(response: Any) -> KafkaError | None:
         codes = [code for code, *_ in response.groups if code != GroupIdNotFound.errno]  # which nobody is in
     code = next(filter(None, codes), 0)
     return for_code(code)("of the group as a whole") if code else None
+
+
+def _error_of_partition(response: Any) -> KafkaError | None:
+    """Return the error of a partition in the answer to OffsetFetch; None where there is none.
+
+    aiokafka's admin raises the group's in its place, which is that there is no error. Its consumers look at
+    the right one.
+    """
+    topics = response.topics if response.API_KEY == OffsetFetchRequest.API_KEY else []
+    code = next((code for _, partitions in topics for *_, code in partitions if code), 0)
+    return for_code(code)("of a partition") if code else None
 
 
 def is_cancelled() -> bool:

@@ -124,19 +124,35 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 async def partitions_of(settings: Settings, topics: list[str]) -> list[TopicPartition]:
-    """Return every partition of ``topics``, sorted. Raises ConfigurationError where a topic is missing."""
+    """Return every partition of ``topics``, sorted.
+
+    Raises ConfigurationError where a topic is missing, BrokerUnreachableError where the broker cannot say
+    it now.
+    """
     async with admin(settings) as client:
-        found = await client.describe_topics(topics)
-        described = {each["topic"]: each["partitions"] for each in found}
-        refused = [each["topic"] for each in found if each["error_code"] == errors.TopicAuthorizationFailedError.errno]
-    if refused:
-        raise unreachable(settings, errors.TopicAuthorizationFailedError(", ".join(refused)))
+        try:
+            described = await describe_topics(client, topics)
+        except errors.BrokerResponseError as error:
+            raise unreachable(settings, error) from None
     missing = [topic for topic in topics if not described.get(topic)]
     if missing:
         raise ConfigurationError(
             f"no such topic at {settings.bootstrap_servers}: {', '.join(missing)}. Run `gateway topics apply` first."
         )
     return sorted(TopicPartition(topic, each["partition"]) for topic in topics for each in described[topic])
+
+
+async def describe_topics(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return the partitions of each of ``topics``, as aiokafka describes them; of one that is not there,
+    none.
+
+    Raises KafkaError where the broker says anything else of one: that is no topic without partitions.
+    """
+    found = await admin.describe_topics(list(topics))
+    for each in found:
+        if each["error_code"] not in {0, errors.UnknownTopicOrPartitionError.errno}:
+            raise errors.for_code(each["error_code"])(each["topic"])
+    return {each["topic"]: each["partitions"] for each in found}
 
 
 async def topic_configs(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, dict[str, str]] | None:
@@ -201,7 +217,8 @@ async def _not_started(settings: Settings, error: Exception) -> GatewayError:
 
 
 def unreachable(settings: Settings, error: Exception) -> GatewayError:
-    """Return the error for a broker that does not answer, or that does not let us in."""
+    """Return the error for a broker that does not answer, that answers with an error, or that does not let
+    us in."""
     principal = settings.kafka.username or "anonymous"
     if isinstance(error, _LOGIN_ERRORS):
         return ConfigurationError(
@@ -213,6 +230,14 @@ def unreachable(settings: Settings, error: Exception) -> GatewayError:
             f"{settings.bootstrap_servers} does not allow {principal} to do this ({type(error).__name__}): "
             "use the principal that docs/access.md names for it; where that is the one, run `gateway topics apply` as the "
             "broker's admin"
+        )
+    # RequestTimedOutError is what aiokafka gives itself where no answer comes.
+    if isinstance(error, errors.BrokerResponseError | errors.NoBrokersAvailable) and not isinstance(
+        error, errors.RequestTimedOutError
+    ):
+        return BrokerUnreachableError(
+            f"Kafka at {settings.bootstrap_servers} answers that it cannot do this now ({type(error).__name__}). Run this "
+            "again in a moment; if it stays so, see the broker's log"
         )
     return BrokerUnreachableError(
         f"cannot reach Kafka at {settings.bootstrap_servers}. Is it running, and is GATEWAY_BOOTSTRAP_SERVERS right? "

@@ -228,11 +228,14 @@ class ClockReading(NamedTuple):
 
 @asynccontextmanager
 async def raw_client(settings: Settings) -> AsyncIterator[AIOKafkaClient]:
-    """Make a client that sends single requests. Raises GatewayError where the broker does not let it in."""
+    """Make a client that sends single requests. Raises GatewayError where it is not let in, or told of no
+    brokers."""
     async with kafka.admin(settings):  # says in our words why not
         client = kafka.make_client(AIOKafkaClient, settings)
     try:
         await client.bootstrap()
+        if not broker_ids(client):
+            raise kafka.unreachable(settings, errors.NoBrokersAvailable())
         yield client
     finally:
         await client.close()
@@ -264,18 +267,20 @@ async def find_transactions(client: AIOKafkaClient, prefixes: Iterable[str]) -> 
     return sorted(found)
 
 
-async def find_open_transactions(client: AIOKafkaClient, topics: Iterable[str]) -> list[OpenTransaction]:
-    """Return the transactions that are open in these topics' partitions, whoever's they are."""
-    await client.set_topics(list(topics))
+async def find_open_transactions(client: AIOKafkaClient, partitions: Iterable[TopicPartition]) -> list[OpenTransaction]:
+    """Return the transactions that are open in these partitions, whoever's they are. Raises KafkaError, of
+    one without a leader too."""
+    wanted = sorted(partitions)
+    await client.set_topics([each.topic for each in wanted])
     led: dict[int, dict[str, list[int]]] = {}
-    for topic in topics:
-        for partition in sorted(client.cluster.partitions_for_topic(topic) or ()):
-            leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
-            if leader is not None and leader >= 0:
-                led.setdefault(leader, {}).setdefault(topic, []).append(partition)
+    for each in wanted:
+        leader = client.cluster.leader_for_partition(each)
+        if leader is None or leader < 0:
+            raise errors.LeaderNotAvailableError(f"{each.topic}/{each.partition}")
+        led.setdefault(leader, {}).setdefault(each.topic, []).append(each.partition)
     found = []
-    for leader, partitions in led.items():
-        answer = await client.send(leader, _DescribeProducers(partitions))
+    for leader, its in led.items():
+        answer = await client.send(leader, _DescribeProducers(its))
         for topic, described, _ in answer.topics:
             for partition, code, _, producers, _ in described:
                 _check(code)

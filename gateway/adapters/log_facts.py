@@ -41,6 +41,10 @@ _NO_ID = bytes(16)
 _CONSUMER, _ANY_EPOCH = -1, -1
 _CREATION_TIMEOUT_S, _ANSWER_TIMEOUT_S = 30, 5
 _AGAIN_S = 0.05
+_HAS_NO_LEADER_NOW = {
+    errors.NotLeaderForPartitionError.errno, errors.UnknownTopicOrPartitionError.errno,
+    errors.LeaderNotAvailableError.errno,  # a new leader's, which does not know yet where committed records end
+}  # fmt: skip
 
 
 class _Uuid(AbstractType[bytes]):
@@ -259,8 +263,8 @@ async def _list_offsets(
         answer = await client.send(leader, request)
         for topic, offsets in answer.topics:
             for number, code, _, offset, *_ in offsets:
-                if code not in {0, errors.NotLeaderForPartitionError.errno, errors.UnknownTopicOrPartitionError.errno}:
-                    raise errors.for_code(code)
                 if not code:
                     found[TopicPartition(topic, number)] = offset
+                elif code not in _HAS_NO_LEADER_NOW:
+                    raise errors.for_code(code)
     return found

@@ -29,15 +29,15 @@ class TopicPlan:
 
 
 async def plan_topics(settings: Settings) -> list[TopicPlan]:
-    """Compare the broker's topics with the settings. Raises BrokerUnreachableError."""
+    """Compare the broker's topics with the settings. Raises BrokerUnreachableError, KafkaError."""
     names, wanted = settings.topic_names.all, settings.topics.partitions
     async with kafka.admin(settings) as admin:
         existing = set(await admin.list_topics()) & set(names)
-        described = {each["topic"]: each for each in await admin.describe_topics(sorted(existing))} if existing else {}
+        described = await kafka.describe_topics(admin, sorted(existing)) if existing else {}
         configs = (await kafka.topic_configs(admin, sorted(existing)) or {}) if existing else {}
     plans = []
     for name in names:
-        has = len(described[name]["partitions"]) if name in described else 0
+        has = len(described[name]) if name in described else 0
         if name not in described:
             plans.append(
                 TopicPlan(

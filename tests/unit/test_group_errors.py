@@ -9,7 +9,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.errors import GroupAuthorizationFailedError, for_code
+from aiokafka.errors import GroupAuthorizationFailedError, NoError, TopicAuthorizationFailedError, for_code
 from aiokafka.protocol.admin import DescribeGroupsResponse_v3
 from aiokafka.protocol.commit import OffsetFetchResponse_v1, OffsetFetchResponse_v3
 from aiokafka.structs import OffsetAndMetadata
@@ -17,7 +17,7 @@ from aiokafka.structs import OffsetAndMetadata
 from gateway.adapters import aiokafka_patches
 
 LANE = TopicPartition("sichuan.display", 0)
-UNKNOWN, LOADING, NOT_COORDINATOR, DENIED, NO_SUCH_GROUP = -1, 14, 16, 30, 69
+UNKNOWN, LOADING, NOT_COORDINATOR, TOPIC_DENIED, DENIED, NO_SUCH_GROUP = -1, 14, 16, 29, 30, 69
 COMMITTED = OffsetFetchResponse_v3(0, [(LANE.topic, [(LANE.partition, 7, "m", 0)])], 0)
 
 
@@ -61,6 +61,15 @@ async def test_a_group_not_loaded_is_not_one_without_offsets(code: int, *, is_he
             await asking
     else:
         assert await asking == {}  # once this fails, the patch can go
+
+
+@pytest.mark.parametrize("version", [OffsetFetchResponse_v1, OffsetFetchResponse_v3])
+async def test_a_partitions_error_is_raised_as_what_it_is(version: Any, *, is_heard: bool) -> None:
+    topics = [(LANE.topic, [(LANE.partition, -1, "", TOPIC_DENIED)])]
+    answer = version(topics) if version is OffsetFetchResponse_v1 else version(0, topics, 0)
+    unheard = AttributeError if version is OffsetFetchResponse_v1 else NoError
+    with pytest.raises(TopicAuthorizationFailedError if is_heard else unheard):
+        await admin_of(Coordinator(answer)).list_consumer_group_offsets("g", 1, [LANE])
 
 
 @pytest.mark.parametrize("code", [LOADING, NOT_COORDINATOR, DENIED])

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import NotLeaderForPartitionError
 from aiokafka.structs import ConsumerRecord
 
 from gateway.adapters.kafka_requests import raw_client
@@ -160,7 +161,9 @@ class LaneCollector:
         spans = await find_spans(self.records, self._partitions, since=since)
         async with raw_client(self.settings) as client:
             facts = (await describe_logs(client, [self._inputs])).get(self._inputs)
-        self._topic_id = facts.topic_id if facts is not None else None
+        if facts is None:  # another log under the same name would not be noticed
+            raise NotLeaderForPartitionError
+        self._topic_id = facts.topic_id
         for (file, topic), partition in zip(self._topics.items(), self._partitions, strict=True):
             span = spans[partition]
             if self.start is not None:

@@ -14,15 +14,36 @@ from gateway.adapters.topic_reader import Span, find_spans, read_spans
 from gateway.contract.ledger_entry import Entry, read_entry
 from gateway.contract.outputs import is_digest_of
 from gateway.contract.topics import LaneId
+from gateway.errors import BrokerUnreachableError
 from gateway.operate.audit.findings import Findings
 from gateway.operate.audit.stream import BEFORE_ALL, Rank
-from gateway.relay.committed import Committed, read_committed
+from gateway.relay.committed import Committed
+from gateway.relay.evidence import GroupNotLoadedError, KafkaEvidence
 from gateway.relay.group import group_id_of
 
 SETTLE_S = 10.0
-"""How long the markers of a transaction may take to all its partitions."""
+"""How long the markers of a transaction may take to all its partitions, and a group to be loaded."""
 _TAIL = 1000
 _AGAIN_S = 0.5
+
+
+async def find_committed(settings: Settings, lane: LaneId) -> Committed | None:
+    """Read what the group has of ``lane``; wait up to ``SETTLE_S`` for one that is not loaded.
+
+    Raises BrokerUnreachableError where it is not loaded then either.
+    """
+    group, deadline = group_id_of(settings), time.monotonic() + SETTLE_S
+    evidence = KafkaEvidence(settings, settings.topic_names, lane, group)
+    while True:
+        try:
+            return await evidence.committed()
+        except GroupNotLoadedError:
+            if time.monotonic() > deadline:
+                raise BrokerUnreachableError(
+                    f"the group {group} is not loaded: its coordinator at {settings.bootstrap_servers} has just started, or "
+                    "moves. Run this again in a moment"
+                ) from None
+        await asyncio.sleep(_AGAIN_S)
 
 
 @dataclass(slots=True)
@@ -66,7 +87,7 @@ class Head:
                 self._report(problem)
                 return
             await asyncio.sleep(_AGAIN_S)
-            committed = await read_committed(self.settings, group_id_of(self.settings), self.lane)
+            committed = await find_committed(self.settings, self.lane)
 
     async def _problem(self, committed: Committed | None, *, has_entries: bool) -> str | None:
         newest = [record async for record, _ in self.newest_entries()]

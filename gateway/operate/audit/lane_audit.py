@@ -28,7 +28,7 @@ from gateway.operate.audit.chain import ChainAudit
 from gateway.operate.audit.expiry import Retention
 from gateway.operate.audit.findings import LaneReport
 from gateway.operate.audit.forwards import ForwardLog
-from gateway.operate.audit.head import Head
+from gateway.operate.audit.head import Head, find_committed
 from gateway.operate.audit.inputs import Inputs
 from gateway.operate.audit.lane_outputs import LaneOutputs
 from gateway.operate.audit.outputs import FETCH
@@ -37,8 +37,6 @@ from gateway.operate.audit.redriven import Redriven
 from gateway.operate.audit.stream import BEFORE_ALL, Rank, Stream
 from gateway.operate.audit.survey import survey_ledger
 from gateway.operate.audit.visible import require_visible
-from gateway.relay.committed import read_committed
-from gateway.relay.group import group_id_of
 from gateway.relay.horizon import OCCURRENCE_BYTES, Horizon
 from gateway.relay.recovery import horizon_from_outputs, remember_output
 
@@ -136,7 +134,7 @@ class LaneAudit:
             consumer.assign([source, *outputs])
             # What the group committed first, then the ledger's end: what these speak of is then there to be
             # read.
-            committed = await read_committed(self.settings, group_id_of(self.settings), self.lane)
+            committed = await find_committed(self.settings, self.lane)
             if scope.until is None:
                 await require_visible(self.settings, [ledger, *outputs])
             span = (await find_spans(entries, [ledger], since=scope.since, until=scope.until))[ledger]
@@ -206,7 +204,7 @@ class LaneAudit:
         noted yet."""
         if gone is None:
             return
-        now = await read_committed(self.settings, group_id_of(self.settings), self.lane)
+        now = await find_committed(self.settings, self.lane)
         first = gone[0] if now is None else max(gone[0], now.next_offset)  # its worker has gone on meanwhile
         if first <= gone[1]:
             detail = (

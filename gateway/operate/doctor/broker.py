@@ -123,20 +123,20 @@ def _missing(names: list[str], *, are_all: bool) -> CheckResult:
 
 async def _replicas(admin: AIOKafkaAdminClient, names: list[str], partitions: int) -> list[CheckResult]:
     findings = []
-    for topic in await admin.describe_topics(names):
-        headless = sorted(each["partition"] for each in topic["partitions"] if each["leader"] < 0)
-        behind = sorted(each["partition"] for each in topic["partitions"] if len(each["isr"]) < len(each["replicas"]))
-        copies = Counter(len(each["replicas"]) for each in topic["partitions"])
+    for topic, described in (await kafka.describe_topics(admin, names)).items():
+        headless = sorted(each["partition"] for each in described if each["leader"] < 0)
+        behind = sorted(each["partition"] for each in described if len(each["isr"]) < len(each["replicas"]))
+        copies = Counter(len(each["replicas"]) for each in described)
         if headless:
             message = f"partitions {headless} have no leader: nobody can read or write them"
-            findings.append(problem(topic["topic"], message, "start the brokers that hold them"))
+            findings.append(problem(topic, message, "start the brokers that hold them"))
         elif behind:
             message = f"partitions {behind} have fewer copies in step than they should have"
-            findings.append(problem(topic["topic"], message, "see that all brokers run and have room on their disks"))
+            findings.append(problem(topic, message, "see that all brokers run and have room on their disks"))
         else:
             findings.append(
                 fine(
-                    topic["topic"],
+                    topic,
                     f"{count_of(partitions, 'partition')}, replication factor {'/'.join(map(str, sorted(copies)))}",
                 )
             )

@@ -34,7 +34,7 @@ async def check_feedback(installation: Installation) -> list[CheckResult]:
     async with kafka.admin(account.settings) as admin:
         # Before the changelogs are read: a worker writes there first, and then commits.
         offsets = await admin.list_consumer_group_offsets(settings.groups[1])
-        existing = {each["topic"]: len(each["partitions"]) for each in await admin.describe_topics(settings.changelogs)}
+        existing = await kafka.describe_topics(admin, settings.changelogs)
     committed = {each: known.offset for each, known in offsets.items() if known.offset >= 0}
     missing = [name for name in settings.changelogs if not existing.get(name)]
     if missing and not committed:
@@ -78,8 +78,8 @@ async def _count_lost(settings: Settings) -> int | None:
     """Return how many input offsets feedback has counted as lost; None where it has never run."""
     days = settings.changelogs[1]
     async with kafka.admin(settings) as admin:
-        (described,) = await admin.describe_topics([days])
-    if not described["partitions"]:
+        described = await kafka.describe_topics(admin, [days])
+    if not described.get(days):
         return None
     table, _ = await read_table(settings, await kafka.partitions_of(settings, [days]), DayShare)
     return sum(lost.records for lost in find_lost(merge_days(table.shares.items()), {}))

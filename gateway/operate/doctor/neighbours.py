@@ -89,8 +89,9 @@ async def check_input_end(installation: Installation) -> list[CheckResult]:
     account, displays = installation.able(Role.OPERATOR, Role.GATEWAY), installation.settings.topic_names.displays
     if account is None:
         return [unchecked("topics", f"{installation.own.name} may not see their producers", _AS_OPERATOR)]
+    partitions = await kafka.partitions_of(account.settings, list(displays))
     async with raw_client(account.settings) as client:
-        found = await find_open_transactions(client, displays)
+        found = await find_open_transactions(client, partitions)
     now = time.time() * 1000
     late = [_held(each, (now - each.last_write) / 1000) for each in found if now - each.last_write > _LONG_MS]
     return late or [fine("topics", f"{len(found)} transactions are open in the input topics, none of them for long")]

@@ -1,0 +1,61 @@
+"""Where committed records do not reach a partition's end: a transaction is open there, or the marker that
+ends it is still on its way.
+
+A broker answers the end of a transaction before each of its partitions has the marker, so that it takes a
+moment until what is committed can be read.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from aiokafka import TopicPartition
+from aiokafka.client import AIOKafkaClient
+
+from gateway.adapters.kafka_requests import raw_client
+from gateway.adapters.log_facts import describe_logs
+from gateway.adapters.settings import Settings
+
+SETTLE_S, AGAIN_S = 10.0, 0.2
+"""How long markers may take to all partitions of a transaction, and how often they are looked for."""
+
+
+@dataclass
+class HiddenEnds:
+    """Looks again and again at ``partitions``, for what stood there at the first look.
+
+    What comes later is not waited for: on a busy partition some transaction is always open.
+    """
+
+    settings: Settings
+    partitions: Sequence[TopicPartition]
+    _ends: dict[TopicPartition, int] = field(init=False, default_factory=dict)
+
+    async def look(self) -> list[TopicPartition]:
+        """Return those whose end as it was cannot be read yet, and those that have no leader now.
+
+        Raises GatewayError, KafkaError.
+        """
+        async with raw_client(self.settings) as client:
+            return await self._look(client)
+
+    async def settle(self) -> list[TopicPartition]:
+        """Look until nothing is hidden, for ``SETTLE_S`` at most; return what still is, as ``look`` does."""
+        deadline = time.monotonic() + SETTLE_S
+        async with raw_client(self.settings) as client:
+            while (hidden := await self._look(client)) and time.monotonic() < deadline:  # noqa: ASYNC110
+                await asyncio.sleep(AGAIN_S)
+        return hidden
+
+    async def _look(self, client: AIOKafkaClient) -> list[TopicPartition]:
+        facts = await describe_logs(client, self.partitions)
+        for each, log in facts.items():
+            # A log that was cut back or made again ends earlier.
+            self._ends[each] = min(self._ends.get(each, log.end), log.end)
+        return [each for each in self.partitions if each not in facts or facts[each].committed_end < self._ends[each]]
+
+
+def named(partition: TopicPartition) -> str:
+    """Write a partition as every command does."""
+    return f"{partition.topic}/{partition.partition}"

@@ -7,14 +7,13 @@ moment until what is committed can be read.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aiokafka import TopicPartition
-from aiokafka.client import AIOKafkaClient
 
 from gateway.adapters.kafka_requests import raw_client
-from gateway.adapters.log_facts import describe_logs
+from gateway.adapters.log_facts import LogFacts, describe_logs
 from gateway.adapters.settings import Settings
 
 SETTLE_S, AGAIN_S = 10.0, 0.2
@@ -38,18 +37,19 @@ class HiddenEnds:
         Raises GatewayError, KafkaError.
         """
         async with raw_client(self.settings) as client:
-            return await self._look(client)
+            return self._hidden(await describe_logs(client, self.partitions))
 
     async def settle(self) -> list[TopicPartition]:
         """Look until nothing is hidden, for ``SETTLE_S`` at most; return what still is, as ``look`` does."""
         deadline = time.monotonic() + SETTLE_S
         async with raw_client(self.settings) as client:
-            while (hidden := await self._look(client)) and time.monotonic() < deadline:  # noqa: ASYNC110
+            while hidden := self._hidden(await describe_logs(client, self.partitions)):
+                if time.monotonic() > deadline:
+                    break
                 await asyncio.sleep(AGAIN_S)
         return hidden
 
-    async def _look(self, client: AIOKafkaClient) -> list[TopicPartition]:
-        facts = await describe_logs(client, self.partitions)
+    def _hidden(self, facts: Mapping[TopicPartition, LogFacts]) -> list[TopicPartition]:
         for each, log in facts.items():
             # A log that was cut back or made again ends earlier.
             self._ends[each] = min(self._ends.get(each, log.end), log.end)

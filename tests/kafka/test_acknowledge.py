@@ -144,7 +144,7 @@ async def test_a_lane_without_horizon_opens_after_an_acknowledgement(settings: S
         assert worker.terminate() == 0
 
 
-async def test_nothing_is_lost_is_not_said_of_a_hidden_ledger(
+async def test_what_a_hidden_ledger_lost_is_not_known(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(hidden_ends, "SETTLE_S", 0.5)

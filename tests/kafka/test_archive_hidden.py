@@ -1,5 +1,5 @@
-"""``gateway archive`` while somebody's transaction hides an output topic's end, or the ledger's: it is waited
-for, said, and no day is closed."""
+"""``gateway archive`` while somebody's transaction hides an output topic's end, or the ledger's: it is
+waited for, said, and no day is closed."""
 
 import asyncio
 import json
@@ -51,7 +51,7 @@ async def hide_ledger(settings: Settings, notes: Notes, producer: AIOKafkaProduc
         await until(lane, first + 2)
 
 
-async def test_a_hidden_ledger_is_waited_for_and_closes_no_day(
+async def test_a_hidden_ledger_closes_no_day(
     one: Settings, notes: Notes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     monkeypatch.setattr(hidden_ends, "SETTLE_S", 0.5)
@@ -81,7 +81,7 @@ async def test_a_hidden_ledger_is_waited_for_and_closes_no_day(
     await asyncio.to_thread(assert_same_as_topics, one, tmp_path)
 
 
-async def test_the_marker_of_the_last_turn_is_waited_for(
+async def test_the_last_turns_marker_is_waited_for(
     one: Settings, notes: Notes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hidden_ends, "SETTLE_S", PATIENCE_S)

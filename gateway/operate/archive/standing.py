@@ -70,8 +70,8 @@ async def hidden_ledgers(settings: Settings, lanes: Sequence[LaneId]) -> dict[La
     """Name the ledger's partition of each lane that has one which cannot be read to its end, as somebody's
     transaction is open there.
 
-    Waits a moment for what is just being committed, for all lanes together. What stands in the ledger now can
-    be read thereafter, but for these lanes'. Raises GatewayError, KafkaError.
+    Waits a moment for what is just being committed, for all lanes together. What stands in the ledger now
+    can be read thereafter, but for these lanes'. Raises GatewayError, KafkaError.
     """
     ledgers = {lane: TopicPartition(settings.topic_names.ledger, lane.partition) for lane in lanes}
     hidden = await HiddenEnds(settings, sorted(set(ledgers.values()))).settle() if ledgers else []

@@ -9,7 +9,6 @@ Source: the message definitions of Apache Kafka (Metadata v12, OffsetForLeaderEp
 
 import asyncio
 import base64
-import time
 from collections.abc import Sequence
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -40,7 +39,6 @@ _EARLIEST, _LATEST = -2, -1
 _NO_ID = bytes(16)
 _CONSUMER, _ANY_EPOCH = -1, -1
 _CREATION_TIMEOUT_S, _ANSWER_TIMEOUT_S = 30, 5
-_AGAIN_S = 0.05
 _HAS_NO_LEADER_NOW = {
     errors.NotLeaderForPartitionError.errno, errors.UnknownTopicOrPartitionError.errno,
     errors.LeaderNotAvailableError.errno,  # a new leader's, which does not know yet where committed records end
@@ -184,33 +182,6 @@ async def describe_logs(client: AIOKafkaClient, partitions: Sequence[TopicPartit
         for each in wanted
         if each in starts and each in committed and each in ends
     }
-
-
-class Hidden(NamedTuple):
-    """A partition of which nothing can be read from ``offset`` on, as an open transaction hides it."""
-
-    partition: TopicPartition
-    offset: int
-
-
-async def find_hidden(settings: Settings, partitions: Sequence[TopicPartition], within_s: float) -> Hidden | None:
-    """Wait until all that stands in ``partitions`` now can be read; return one of which it cannot be
-    ``within_s``.
-
-    What is committed is hidden too for a moment: a broker answers before each partition has the marker. A
-    partition that does not exist, or has no leader now, is left out. Raises GatewayError and KafkaError.
-    """
-    deadline, ends = time.monotonic() + within_s, dict[TopicPartition, int]()
-    async with raw_client(settings) as client:
-        while True:
-            facts = await describe_logs(client, partitions)
-            ends = {each: found.end for each, found in facts.items()} | ends
-            hidden = [each for each in facts if facts[each].committed_end < ends[each]]
-            if not hidden:
-                return None
-            if time.monotonic() >= deadline:
-                return Hidden(hidden[0], facts[hidden[0]].committed_end)
-            await asyncio.sleep(_AGAIN_S)
 
 
 async def find_epoch_end(client: AIOKafkaClient, partition: TopicPartition, leader: int, leader_epoch: int) -> int:

@@ -33,7 +33,8 @@ def archive_run(
 
     It only reads, and holds no lane up. A segment is there whole or not at all: killed anywhere and started
     again, it goes on where the last manifest ends. With --once the exit code is 1 where records were gone
-    already, or an open transaction hides some. --format is for --once; the log goes to stderr.
+    already, or an open transaction hides some, or the ledger's end. --format is for --once; the log goes to
+    stderr.
 
     Example: `gateway archive run --to /srv/archive`
     """

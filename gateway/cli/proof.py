@@ -232,8 +232,8 @@ def acknowledge(
     bootstrap_servers: Servers = None,
     output: Format = Output.TEXT,
 ) -> None:
-    """List what the log lost before it was decided, exit code 1 where there is any; or take note of it, on
-    the ledger.
+    """List what the log lost before it was decided, exit code 1 where there is any, or an open transaction
+    hides the ledger's end; or take note of it, on the ledger.
 
     Offsets that are lost stay a finding of `gateway audit` until somebody has taken note of them: an entry
     in the lane's chain says who, when and why. A running worker loses the lane for a moment.

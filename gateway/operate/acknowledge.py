@@ -7,13 +7,14 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from gateway.adapters import kafka
 from gateway.adapters.console import Terminal
+from gateway.adapters.hidden_ends import HiddenEnds, named
 from gateway.adapters.list_files import load_recognition
 from gateway.adapters.own_signatures import load_record_signer
 from gateway.adapters.settings import Settings
@@ -34,6 +35,10 @@ from gateway.operate.times import time_for_people
 _LANE = re.compile(r"(.+)-([0-9]+)")
 _OFFSETS = re.compile(r"([0-9]+)(?:[-–]([0-9]+))?")  # with either dash, as they are listed
 _MOST_TAKEOVERS = 5
+_HIDDEN = (
+    "的末端被未结束的事务遮住 an open transaction hides the ledger's end: what is lost or acknowledged behind it is not "
+    "known; `gateway doctor` (topic ends) says whose it is. Run this again once it has ended"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,14 @@ class LostOffsets:
         return f"{self.lane} epoch {self.epoch}: offsets {offsets} ({self.count:,})"
 
 
+class Unacknowledged(NamedTuple):
+    """What the ledger says is ``lost`` and not acknowledged; of the partitions that are ``hidden`` it could
+    not be read to the end, as somebody's transaction is open there: more may be lost, or less still open."""
+
+    lost: list[LostOffsets]
+    hidden: list[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Remark:
     """Who takes note, and why it is closed."""
@@ -82,8 +95,9 @@ class Remark:
 
 
 def list_lost(settings: Settings, output: Literal["text", "json"]) -> int:
-    """Print what is lost and not acknowledged; return the exit code, 1 where there is any."""
-    lost = asyncio.run(find_unacknowledged(settings))
+    """Print what is lost and not acknowledged; return the exit code, 1 where there is any, or that cannot be
+    said."""
+    lost, hidden = asyncio.run(find_unacknowledged(settings))
     if output == "json":
         for each in lost:
             write_json(each.as_json())
@@ -92,13 +106,15 @@ def list_lost(settings: Settings, output: Literal["text", "json"]) -> int:
         for each in lost:
             console.print(f"{each}  {time_for_people(each.noted_at)}  {each.entry}")
     hints = Terminal(err=True)
-    if not lost:
+    for partition in hidden:
+        hints.print(f"{partition} {_HIDDEN}")
+    if not lost and not hidden:
         hints.print("没有未确认的丢失 nothing is lost that nobody has taken note of")
-    elif output == "text":
+    elif lost and output == "text":
         first = lost[0]
         offsets = f"--offsets {first.first_offset}-{first.last_offset}"
         hints.print(f"确认 to take note: gateway acknowledge {first.lane} {offsets} --by NAME --why WHY")
-    return 1 if lost else 0
+    return 1 if lost or hidden else 0
 
 
 def acknowledge(
@@ -120,7 +136,10 @@ def acknowledge(
             f"{lane}: open it although it may forward again what was forwarded within the horizon?",
         )
     else:
-        wanted += _named(asyncio.run(find_unacknowledged(settings, where)), lane, offsets)
+        lost, hidden = asyncio.run(find_unacknowledged(settings, where))
+        if hidden:
+            raise GatewayError(f"{hidden[0]} {_HIDDEN}")
+        wanted += _named(lost, lane, offsets)
         question = f"{lane}: take note that these offsets are lost?"
         for each in wanted:
             console.print(str(each))
@@ -164,14 +183,28 @@ def _named(lost: Iterable[LostOffsets], lane: str, text: str) -> list[LostOffset
     return named
 
 
-async def find_unacknowledged(settings: Settings, lane: LaneId | None = None) -> list[LostOffsets]:
-    """Read from the ledger what is lost and not acknowledged, of ``lane`` or of all."""
-    topics = settings.topic_names
-    partitions = (
-        [TopicPartition(topics.ledger, lane.partition)]
-        if lane is not None
-        else await kafka.partitions_of(settings, [topics.ledger])
+async def find_unacknowledged(settings: Settings, lane: LaneId | None = None) -> Unacknowledged:
+    """Find what is lost and not acknowledged, of ``lane`` or of all, in all that stands in the ledger now;
+    wait a moment for what is just being committed."""
+    hidden = await find_hidden(settings, lane)
+    return Unacknowledged(await _read_unacknowledged(settings, lane), hidden)
+
+
+async def find_hidden(settings: Settings, lane: LaneId | None = None) -> list[str]:
+    """Name the partitions of the ledger, of ``lane``'s or of all, that cannot be read to their end after a
+    moment."""
+    return [named(each) for each in await HiddenEnds(settings, await _ledger_of(settings, lane)).settle()]
+
+
+async def _ledger_of(settings: Settings, lane: LaneId | None) -> list[TopicPartition]:
+    ledger = settings.topic_names.ledger
+    return (
+        [TopicPartition(ledger, lane.partition)] if lane is not None else await kafka.partitions_of(settings, [ledger])
     )
+
+
+async def _read_unacknowledged(settings: Settings, lane: LaneId | None) -> list[LostOffsets]:
+    partitions = await _ledger_of(settings, lane)
     lost, acknowledged = defaultdict[str, list[LostOffsets]](list), set[str]()
     async with kafka.consumer(settings, fetch_max_wait_ms=20) as consumer:
         consumer.assign(partitions)
@@ -220,7 +253,8 @@ async def _still_open(takeover: Takeover, wanted: Sequence[LostOffsets | None]) 
         if not await takeover.lacks_horizon():
             raise UsageError(f"--horizon: {takeover.lane} does not wait for it; there is nothing to take note of")
         return wanted
-    open_now = {each.entry for each in await find_unacknowledged(takeover.settings, takeover.lane)}
+    # To take a lane over is to see its chain to the end: nothing of it is hidden now.
+    open_now = {each.entry for each in await _read_unacknowledged(takeover.settings, takeover.lane)}
     return [each for each in wanted if each is not None and each.entry in open_now]
 
 

@@ -10,7 +10,7 @@ from aiokafka.errors import IllegalOperation, ProducerFenced
 from aiokafka.structs import OffsetAndMetadata
 
 from gateway.adapters.aiokafka_patches import cut_off
-from gateway.adapters.log_facts import find_hidden
+from gateway.adapters.hidden_ends import HiddenEnds, named
 from gateway.adapters.settings import Settings
 from gateway.contract.ledger_entry import Previous
 from gateway.contract.outputs import Output, digest
@@ -24,9 +24,6 @@ from gateway.relay.opening import HORIZON_INCOMPLETE, Opener
 from gateway.relay.transaction import send_in_transaction
 from gateway.relay.writer import start_writer
 
-_VISIBLE_S = 10.0
-"""For so long a transaction of another lane may be open, or its markers be on their way."""
-
 
 class _HorizonIncompleteError(Exception):
     """The lane's worker would wait until somebody takes note of it."""
@@ -38,9 +35,11 @@ async def see_through(settings: Settings, lane: LaneId, partitions: Sequence[Top
     Raises GatewayError where an open transaction hides the end of one: what was forwarded may stand behind
     it, and would be forwarded again.
     """
-    if hidden := await find_hidden(settings, partitions, _VISIBLE_S):
-        place = f"{hidden.partition.topic}/{hidden.partition.partition}"
-        message = f"{lane}: an open transaction hides {place} from offset {hidden.offset} on"
+    ends = HiddenEnds(settings, partitions)
+    for hidden in await ends.settle():
+        if hidden not in ends.visible_to:
+            raise GatewayError(f"{lane}: {named(hidden)} has no leader now; run this again once it has one")
+        message = f"{lane}: an open transaction hides {named(hidden)} from offset {ends.visible_to[hidden]} on"
         raise GatewayError(f"{message}; `gateway doctor` names it: end it, then run this again")
 
 

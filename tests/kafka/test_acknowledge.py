@@ -1,6 +1,7 @@
 """``gateway acknowledge`` on a real broker: what was lost is listed until somebody has taken note of it by
 name."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -8,12 +9,16 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from gateway.adapters import kafka
+from gateway.adapters import hidden_ends, kafka
 from gateway.adapters.settings import Settings
 from gateway.core.province import Province
+from gateway.errors import GatewayError
+from gateway.operate.acknowledge import Remark, list_lost
+from gateway.operate.acknowledge import acknowledge as take_note
 from gateway.operate.doctor.feedback_checks import check_lost
 from gateway.operate.doctor.result import CheckStatus, Installation
 from gateway.operate.simulate import Simulated
@@ -137,3 +142,34 @@ async def test_a_lane_without_horizon_opens_after_an_acknowledgement(settings: S
             assert worker.process.poll() is None
         assert "does not wait" in acknowledge(settings, "sichuan.display-0", "--horizon", *WHO, expect=2)[1]
         assert worker.terminate() == 0
+
+
+async def test_what_a_hidden_ledger_lost_is_not_known(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(hidden_ends, "SETTLE_S", 0.5)
+    settings = one_partition(settings)
+    ledger = settings.topic_names.ledger
+    await apply_topics(settings)
+    async with kafka.producer(settings, transactional_id=f"{settings.topic_prefix}somebody") as producer:
+        await producer.begin_transaction()
+        await producer.send_and_wait(ledger, b"x", partition=0)
+        for output in ("text", "json"):
+            capfd.readouterr()
+            assert await asyncio.to_thread(list_lost, settings, output) == 1
+            shown = capfd.readouterr()
+            assert shown.out == ""
+            assert f"{ledger}/0" in shown.err
+            assert "hides the ledger's end" in " ".join(shown.err.split())
+            assert "nothing is lost" not in shown.err
+        with pytest.raises(GatewayError, match=f"{ledger}/0"):
+            await asyncio.to_thread(
+                take_note, settings, "sichuan.display-0", "5-11", Remark("值班室", "x"), confirmed=True, output="json"
+            )
+        (said,) = await check_lost(Installation(settings))
+        assert (said.status, said.subject, bool(said.advice)) == (CheckStatus.PROBLEM, f"{ledger}/0", True)
+        await producer.abort_transaction()
+    # The marker may come later than the answer.
+    monkeypatch.setattr(hidden_ends, "SETTLE_S", PATIENCE_S)
+    assert await asyncio.to_thread(list_lost, settings, "json") == 0
+    assert [each.status for each in await check_lost(Installation(settings))] == [CheckStatus.FINE]

@@ -16,14 +16,12 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
 from gateway.contract.headers import Origin
 from gateway.contract.ledger_entry import read_entry
 from gateway.core.province import Province
 from gateway.core.times import china_date, parse_instant
 from gateway.errors import GatewayError
-from gateway.operate.archive import collect
 from gateway.operate.archive.archiver import Archiver
 from gateway.operate.archive.follow import run_archive
 from gateway.operate.archive.layout import closings_of, days_of, find_manifest, lanes_on, segments_of
@@ -269,25 +267,6 @@ async def test_a_lane_that_fails_holds_no_other_up(one: Settings, notes: Notes, 
     states = await Archiver.prepared(one, open_store(str(tmp_path)), time.time()).run_pass(time.time(), everything=True)
     assert [each.failed for each in states.values()] == [why, None]
     assert states[str(lane_id(one))].open_since is not None  # so that its age grows, and the alert fires
-
-
-async def test_an_open_transaction_is_waited_for(
-    one: Settings, notes: Notes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(collect, "SETTLE_S", 0.5)
-    await work_off(one, notes, events(0, 2))
-    verification = one.topic_names.verification(Province.CHONGQING)
-    async with kafka.producer(one, transactional_id=f"{one.topic_prefix}somebody") as producer:
-        await producer.begin_transaction()
-        await producer.send_and_wait(verification, b"x", partition=0)
-        await work_off(one, notes, events(10, 2))
-        await asyncio.to_thread(archive, one, tmp_path, expect=1)
-        assert [each.entries for _, each in manifests(tmp_path)] == [1]
-        assert [each.lost for _, each in manifests(tmp_path)] == [[]]
-        await producer.abort_transaction()
-    monkeypatch.setattr(collect, "SETTLE_S", PATIENCE_S)  # the marker may come later than the answer
-    await asyncio.to_thread(archive, one, tmp_path)
-    await asyncio.to_thread(assert_same_as_topics, one, tmp_path)
 
 
 def test_archive_and_topics_are_audited_alike(worked_off: Settings, tmp_path: Path) -> None:

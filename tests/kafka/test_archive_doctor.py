@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.adapters import hidden_ends, kafka
 from gateway.adapters.settings import Settings
 from gateway.operate.archive import standing
 from gateway.operate.archive.follow import run_archive
@@ -14,6 +15,7 @@ from gateway.operate.doctor.archive_check import check_archive
 from gateway.operate.doctor.result import CheckResult, CheckStatus, Installation
 from tests.kafka.blind_spots import work_off
 from tests.kafka.one_lane import Notes, delete_before, events, lane_id, read
+from tests.patience import PATIENCE_S
 
 
 async def said(settings: Settings, place: Path | None) -> CheckResult:
@@ -53,3 +55,17 @@ async def test_how_far_the_archive_is(
     await delete_before(one, one.topic_names.ledger, (await read(one, one.topic_names.ledger))[-1].offset + 1)
     lost = await said(one, tmp_path)
     assert (lost.status, f"entries of {lane} were removed" in lost.message) == (CheckStatus.PROBLEM, True)
+
+
+async def test_a_hidden_ledger_is_not_called_archived(
+    one: Settings, notes: Notes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hidden_ends, "SETTLE_S", 0.5)
+    async with kafka.producer(one, transactional_id=f"{one.topic_prefix}somebody") as producer:
+        await producer.begin_transaction()
+        await producer.send_and_wait(one.topic_names.ledger, b"x", partition=0)
+        hidden = await said(one, tmp_path)
+        assert (hidden.status, hidden.subject) == (CheckStatus.PROBLEM, f"{one.topic_names.ledger}/0")
+        await producer.abort_transaction()
+    monkeypatch.setattr(hidden_ends, "SETTLE_S", PATIENCE_S)  # the marker may come later than the answer
+    assert "nothing waits" in (await said(one, tmp_path)).message

@@ -81,7 +81,7 @@ async def test_missing_topics_are_one_problem_with_its_command(admin: Settings) 
                 "clock",
                 "archive",
                 "transactions",
-                "input end",
+                "topic ends",
                 "keys",
                 "neighbours",
                 "lists",

@@ -103,19 +103,41 @@ async def test_a_transaction_that_holds_the_inputs_end(admin: Settings, monkeypa
     async with kafka.producer(settings, transactional_id="held.sichuan-publisher") as producer:
         await producer.begin_transaction()
         await producer.send_and_wait(topic, b"{}", partition=1)
-        (held,) = await problems(settings, "input end")
+        (held,) = await problems(settings, "topic ends")
         assert held.subject == f"{topic}/1"
         assert held.message.startswith("held.sichuan-publisher's transaction is open from offset 0 on")
         assert f"--topic {topic} --partition 1 --start-offset 0" in held.advice
         # Who may not see the publisher's transactional ids sees the producer's.
         operator = settings.acting_as(Role.OPERATOR)
         operator = operator.model_copy(update={"access": operator.access.model_copy(update={"passwords_dir": None})})
-        (held,) = await problems(operator, "input end")
+        (held,) = await problems(operator, "topic ends")
         assert held.message.startswith("producer ")
         await producer.abort_transaction()
     deadline = time.monotonic() + PATIENCE_S
-    while await problems(settings, "input end"):  # until the broker has written the marker
+    while await problems(settings, "topic ends"):  # until the broker has written the marker
         assert time.monotonic() < deadline
+
+
+async def test_a_transaction_that_hides_an_outputs_end(admin: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, topics = await set_up(admin, "hiding."), Topics("hiding.")
+    monkeypatch.setattr(neighbours, "_LONG_MS", -3_600_000)  # an open transaction is late at once
+    effects = {
+        topics.ledger: "what follows is hidden; lanes that open wait, and audit, archive and feedback do not see it",
+        topics.verification(Province.SICHUAN): "what follows is hidden from its readers, and the archive waits",
+        topics.feedback: "what follows is hidden from its readers",
+    }
+    async with kafka.producer(settings, transactional_id="hiding.somebody") as producer:
+        await producer.begin_transaction()
+        for topic in effects:
+            await producer.send_and_wait(topic, b"x", partition=0)
+        # The operator may see it too, whose account runs doctor by day.
+        for account in (settings, settings.acting_as(Role.OPERATOR)):
+            found = {each.subject: each for each in await problems(account, "topic ends")}
+            assert found.keys() == {f"{topic}/0" for topic in effects}
+            for topic, effect in effects.items():
+                assert found[f"{topic}/0"].message.endswith(f" s: {effect}")
+                assert f"--topic {topic} --partition 0 --start-offset 0" in found[f"{topic}/0"].advice
+        await producer.abort_transaction()
 
 
 async def test_lanes_that_decide_by_two_lists_at_a_time(admin: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ from gateway.operate.archive.manifest import (
     seal,
 )
 from gateway.operate.archive.segment import FencedError, Segment, Written, day_of, write_segment
-from gateway.operate.archive.standing import archived_lanes
+from gateway.operate.archive.standing import archived_lanes, hidden_ledgers
 from gateway.operate.archive.store import Store
 from gateway.operate.audit.outputs import FETCH
 
@@ -57,6 +57,8 @@ class Archiver:
     """Called with each segment's manifest once it is there."""
     _before: dict[str, Written | None] = field(default_factory=dict)
     _unknown: set[str] = field(default_factory=set)
+    _hidden_since: dict[str, int] = field(default_factory=dict)
+    """When a lane's ledger was first seen to be hidden, in milliseconds since the epoch."""
     _floor: str | None = None
     """The first day that is not closed; None where none is closed."""
 
@@ -94,10 +96,23 @@ class Archiver:
                 await stack.enter_async_context(kafka.consumer(self.settings, **FETCH, client_id=CLIENT_ID))
                 for _ in range(2)
             ]
-            for lane in await archived_lanes(self.settings):
-                states[str(lane)] = await self._try_lane(lane, entries, records, now, everything=everything)
+            hidden = await hidden_ledgers(self.settings, lanes := await archived_lanes(self.settings))
+            self._hidden_since = {
+                name: self._hidden_since.get(name, round(now * 1000)) for name in map(str, hidden)
+            }  # fmt: skip
+            for lane in lanes:
+                state = await self._try_lane(lane, entries, records, now, everything=everything)
+                states[str(lane)] = self._behind_hidden(lane, hidden[lane], state) if lane in hidden else state
         self._close_days(states, now)
         return states
+
+    def _behind_hidden(self, lane: LaneId, ledger: str, state: LaneState) -> LaneState:
+        """Return ``state`` as that of a lane of which there may be more than its ``ledger`` shows now."""
+        log.warning("archive.lane_waiting", lane=str(lane), waits_for=ledger)
+        # How old what is hidden is cannot be seen: it is as old as that at least, so that the alert fires.
+        since = self._hidden_since[str(lane)]
+        since = since if state.open_since is None else min(since, state.open_since)
+        return state._replace(waits_for=state.waits_for or ledger, open_since=since)
 
     async def _try_lane(
         self, lane: LaneId, entries: AIOKafkaConsumer, records: AIOKafkaConsumer, now: float, *, everything: bool

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import NotLeaderForPartitionError
 from aiokafka.structs import ConsumerRecord
 
+from gateway.adapters import hidden_ends
 from gateway.adapters.kafka_requests import raw_client
 from gateway.adapters.log_facts import describe_logs
 from gateway.adapters.settings import Settings
@@ -38,9 +39,6 @@ Outputs = dict[Rank, tuple[str, ConsumerRecord]]
 
 _MARGIN_MS = 60_000
 """By how much an output may be older than the ledger entry of its transaction."""
-SETTLE_S, _AGAIN_S = 10.0, 0.2
-"""How long the outputs of a committed transaction may take to become visible, and how often they are looked
-for."""
 _INPUT_BYTES = 150
 """What an input takes without its value."""
 
@@ -99,6 +97,7 @@ class LaneCollector:
     async def open(self) -> int:
         """Find out how far the ledger reaches; return at how many of its offsets nothing was collected.
 
+        That is as far as it can be read: ``standing.hidden_ledgers`` says beforehand whether it is all.
         Raises ConfigurationError where the ledger is another one than the archive's.
         """
         self.entries.assign([self.ledger])
@@ -196,18 +195,19 @@ class LaneCollector:
         found: Outputs = {}
         take = self._take_redriven if entry.redriven is not None else self._take_of_turn
         await take(entry, found)
+        ends = hidden_ends.HiddenEnds(self.settings, self._partitions)
         while len(found) < entry.outputs:
-            hidden = await self._hidden()
+            hidden = await ends.look()
             await see_new_ends(self.records, list(self._streams.values()))
             await take(entry, found)
-            if hidden is None or len(found) >= entry.outputs:
+            if not hidden or len(found) >= entry.outputs:
                 break
             # For all entries together that is waited for once: an open transaction may last.
-            self._deadline = self._deadline or time.monotonic() + SETTLE_S
+            self._deadline = self._deadline or time.monotonic() + hidden_ends.SETTLE_S
             if time.monotonic() > self._deadline:
-                self.waits_for = hidden
+                self.waits_for = hidden_ends.named(hidden[0])
                 break
-            await asyncio.sleep(_AGAIN_S)
+            await asyncio.sleep(hidden_ends.AGAIN_S)
         self._redriven.pop(entry.id, None)
         return dict(sorted(found.items())), self._missing(record, entry, found)
 
@@ -238,13 +238,6 @@ class LaneCollector:
                 place = (self._topics[file], self.lane.partition, None, None)
                 missing.append(Lost("outputs", *place, expected - here, record.offset))
         return missing
-
-    async def _hidden(self) -> str | None:
-        """Name an output partition whose end an open transaction hides."""
-        async with raw_client(self.settings) as client:
-            facts = await describe_logs(client, self._partitions)
-        hidden = (each for each in self._partitions if each not in facts or facts[each].committed_end < facts[each].end)
-        return next((f"{each.topic}/{each.partition}" for each in hidden), None)
 
     async def _take_inputs(
         self, record: ConsumerRecord, entry: Entry, outputs: Outputs, *, is_whole: bool

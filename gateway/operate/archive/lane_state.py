@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 class LaneState(NamedTuple):
     """What a lane's pass left: what was written, and when the first entry that was not archived was received
-    (milliseconds), and written; None where all is archived. ``waits_for`` as in ``LaneCollector``;
-    ``failed`` is why the lane could not be archived."""
+    (milliseconds), and written; None where all is archived. ``waits_for`` as in ``LaneCollector``, or the
+    lane's partition of the ledger, where that cannot be read to its end; ``failed`` is why the lane could
+    not be archived."""
 
     segments: int = 0
     entries: int = 0

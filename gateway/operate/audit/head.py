@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from gateway.adapters.hidden_ends import SETTLE_S
 from gateway.adapters.settings import Settings
 from gateway.adapters.topic_reader import Span, find_spans, read_spans
 from gateway.contract.ledger_entry import Entry, read_entry
@@ -21,8 +22,6 @@ from gateway.relay.committed import Committed
 from gateway.relay.evidence import GroupNotLoadedError, KafkaEvidence
 from gateway.relay.group import group_id_of
 
-SETTLE_S = 10.0
-"""How long the markers of a transaction may take to all its partitions, and a group to be loaded."""
 _TAIL = 1000
 _AGAIN_S = 0.5
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from gateway.adapters.hidden_ends import SETTLE_S
 from gateway.adapters.settings import Settings
 from gateway.adapters.topic_reader import Span
 from gateway.contract.headers import Origin, origin_of
@@ -18,7 +19,7 @@ from gateway.contract.topics import LaneId
 from gateway.core.decision import Outcome
 from gateway.operate.audit.expiry import Retention
 from gateway.operate.audit.findings import LaneReport
-from gateway.operate.audit.head import SETTLE_S, Head
+from gateway.operate.audit.head import Head
 from gateway.operate.audit.outputs import OutputPartition, Stray
 from gateway.operate.audit.redriven import Redriven, redrive_of
 from gateway.operate.audit.stream import BEFORE_ALL, Rank, see_new_ends

@@ -10,7 +10,7 @@ from gateway.adapters.settings import Settings
 from gateway.core.times import format_instant
 from gateway.core.words import count_of
 from gateway.errors import ConfigurationError
-from gateway.operate.doctor.result import CheckResult, Installation, fine, problem, unchecked
+from gateway.operate.doctor.result import HIDDEN_ADVICE, CheckResult, Installation, fine, problem, unchecked
 
 _SLACK_S = 3600
 """How much older than ``archive.segment_minutes`` an entry may be before it is asked whether an archiver
@@ -56,16 +56,24 @@ async def _standing(settings: Settings, where: str) -> list[CheckResult]:
     if lost:
         message = f"entries of {', '.join(lost)} were removed from the ledger before they were archived; {said}"
         return [problem(subject, message, "docs/runbook.md, archive lost: the next manifest says which")]
+    hidden = [
+        problem(
+            each, f"an open transaction hides the ledger's end: what waits there is not seen; {said}", HIDDEN_ADVICE
+        )
+        for each in sorted({each.waits_for for each in lanes if each.waits_for is not None})
+    ]
     open_lanes = [(each.open_since / 1000, each.lane) for each in lanes if each.open_since is not None]
     if not open_lanes:
-        return [fine(subject, f"{count_of(len(lanes), 'lane')}, and nothing waits; {said}")]
+        return hidden or [fine(subject, f"{count_of(len(lanes), 'lane')}, and nothing waits; {said}")]
     since, lane = min(open_lanes)
     age_s, due_s = now - since, settings.archive.segment_minutes * 60
     waits = f"{lane} is not archived since {format_instant(round(since) * 1_000_000)}"
     kept = "for ever" if math.isinf(kept_s) else f"for {kept_s / 3600:.0f} h"
     if age_s > BEHIND * kept_s:
         message = f"{waits}, and the topics keep records {kept}; {said}"
-        return [problem(subject, message, f"{_START}; until it has caught up, raise topics.retention_hours")]
+        return [*hidden, problem(subject, message, f"{_START}; until it has caught up, raise topics.retention_hours")]
     if age_s > due_s + _SLACK_S:
-        return [problem(subject, f"{waits}, and a segment is due after {due_s / 3600:.1f} h; {said}", _START)]
-    return [fine(subject, f"{count_of(len(open_lanes), 'lane')} of {len(lanes)} not yet due; {waits}; {said}")]
+        return [*hidden, problem(subject, f"{waits}, and a segment is due after {due_s / 3600:.1f} h; {said}", _START)]
+    return hidden or [
+        fine(subject, f"{count_of(len(open_lanes), 'lane')} of {len(lanes)} not yet due; {waits}; {said}")
+    ]

@@ -14,7 +14,7 @@ from gateway.operate.doctor.broker import (
 from gateway.operate.doctor.feedback_checks import check_feedback, check_lost
 from gateway.operate.doctor.here import check_configuration, check_list, check_secrets
 from gateway.operate.doctor.keys import check_keys
-from gateway.operate.doctor.neighbours import check_input_end, check_lists, check_neighbours
+from gateway.operate.doctor.neighbours import check_ends, check_lists, check_neighbours
 from gateway.operate.doctor.result import Check
 from gateway.operate.doctor.work import check_clock, check_lag, check_transactions
 
@@ -35,7 +35,7 @@ CHECKS = (
     Check("grants", "授权清单", check_grants),
     Check("clock", "时钟", check_clock, needs_topics=False),
     Check("transactions", "事务", check_transactions, needs_topics=False),
-    Check("input end", "输入末端", check_input_end),
+    Check("topic ends", "主题末端", check_ends),
     Check("keys", "记录键", check_keys),
     Check("neighbours", "外来成员", check_neighbours),
     Check("lists", "清单一致", check_lists),

@@ -2,7 +2,7 @@
 by its count."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from aiokafka import TopicPartition
 
@@ -16,8 +16,8 @@ from gateway.feedback.counting import case_sources
 from gateway.feedback.days import DayShare, merge_days
 from gateway.feedback.lost import find_lost
 from gateway.feedback.state import read_table
-from gateway.operate.acknowledge import find_unacknowledged
-from gateway.operate.doctor.result import CheckResult, Installation, fine, problem, unchecked
+from gateway.operate.acknowledge import find_hidden, find_unacknowledged
+from gateway.operate.doctor.result import HIDDEN_ADVICE, CheckResult, Installation, fine, problem, unchecked
 
 _SEARCH_S = 20
 _ADVICE = (
@@ -53,25 +53,31 @@ async def check_feedback(installation: Installation) -> list[CheckResult]:
 
 async def check_lost(installation: Installation) -> list[CheckResult]:
     """Check that all lost input offsets are acknowledged. The ledger is searched unless feedback has counted
-    none."""
+    none; that it can be read to its end is seen in any case."""
     account = installation.able(Role.OPERATOR, Role.GATEWAY)
     if account is None:
         message = f"{installation.own.name} may not read the ledger"
         return [unchecked("ledger", message, "run this as operator or gateway")]
     counted = await _count_lost(account.settings)
     if counted == 0:
-        return [fine("ledger", "no input offsets were lost, as far as feedback has counted")]
+        return _hidden(await find_hidden(account.settings)) or [
+            fine("ledger", "no input offsets were lost, as far as feedback has counted")
+        ]
     try:
         async with asyncio.timeout(_SEARCH_S):
-            found = await find_unacknowledged(account.settings)
+            found, hidden = await find_unacknowledged(account.settings)
     except TimeoutError:
         say, known = (unchecked, "whether any") if counted is None else (problem, f"{counted:,}")
         message = f"{known} input offsets were lost; whether somebody has taken note could not be read in {_SEARCH_S} s"
         return [say("ledger", message, "`gateway acknowledge` lists those of which nobody has")]
     advice = "find out why, have the province publish them again, then close it with `gateway acknowledge`"
-    return [problem(each.lane, f"lost before they were decided: {each}", advice) for each in found] or [
-        fine("ledger", "no input offsets are lost of which nobody has taken note")
-    ]
+    lost = [problem(each.lane, f"lost before they were decided: {each}", advice) for each in found]
+    return [*lost, *_hidden(hidden)] or [fine("ledger", "no input offsets are lost of which nobody has taken note")]
+
+
+def _hidden(partitions: Iterable[str]) -> list[CheckResult]:
+    message = "an open transaction hides the ledger's end: whether offsets are lost behind it is not known"
+    return [problem(each, message, HIDDEN_ADVICE) for each in partitions]
 
 
 async def _count_lost(settings: Settings) -> int | None:

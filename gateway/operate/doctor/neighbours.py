@@ -15,6 +15,7 @@ from gateway.adapters.kafka_requests import OpenTransaction, find_open_transacti
 from gateway.adapters.settings import Settings
 from gateway.adapters.topic_reader import Span, find_newest_time, find_spans, read_spans
 from gateway.contract.ledger_entry import read_entry
+from gateway.contract.topics import Topics
 from gateway.core.words import count_of
 from gateway.operate.doctor.result import CheckResult, Installation, fine, problem, unchecked
 from gateway.relay.committed import parse
@@ -84,27 +85,40 @@ def _second_gateway(group: str, partitions: Iterable[TopicPartition]) -> CheckRe
     return problem(group, message, advice)
 
 
-async def check_input_end(installation: Installation) -> list[CheckResult]:
-    """Check that no transaction stays open in an input topic: no lane passes the place where it begins."""
-    account, displays = installation.able(Role.OPERATOR, Role.GATEWAY), installation.settings.topic_names.displays
+async def check_ends(installation: Installation) -> list[CheckResult]:
+    """Check that no transaction stays open in a topic of the gateway's: nobody who reads committed records
+    passes the place where it begins, no lane in an input."""
+    account, topics = installation.able(Role.OPERATOR, Role.GATEWAY), installation.settings.topic_names
     if account is None:
         return [unchecked("topics", f"{installation.own.name} may not see their producers", _AS_OPERATOR)]
-    partitions = await kafka.partitions_of(account.settings, list(displays))
+    partitions = await kafka.partitions_of(account.settings, list(topics.all))
     async with raw_client(account.settings) as client:
         found = await find_open_transactions(client, partitions)
     now = time.time() * 1000
-    late = [_held(each, (now - each.last_write) / 1000) for each in found if now - each.last_write > _LONG_MS]
-    return late or [fine("topics", f"{len(found)} transactions are open in the input topics, none of them for long")]
+    late = [_held(each, topics, (now - each.last_write) / 1000) for each in found if now - each.last_write > _LONG_MS]
+    return late or [
+        fine("topics", f"{len(found)} transactions are open in the gateway's topics, none of them for long")
+    ]
 
 
-def _held(open_: OpenTransaction, seconds: float) -> CheckResult:
+def _held(open_: OpenTransaction, topics: Topics, seconds: float) -> CheckResult:
     who = f"{open_.transactional_id}'s" if open_.transactional_id else f"producer {open_.producer_id}'s"
-    message = f"{who} transaction is open from offset {open_.offset} on, silent for {seconds:.0f} s: what follows waits"
+    effect = _effect(open_.topic, topics)
+    message = f"{who} transaction is open from offset {open_.offset} on, silent for {seconds:.0f} s: {effect}"
     advice = (
         "end its program, or abort it as the broker's admin: `kafka-transactions abort "
         f"--topic {open_.topic} --partition {open_.partition} --start-offset {open_.offset}`"
     )
     return problem(f"{open_.topic}/{open_.partition}", message, advice)
+
+
+def _effect(topic: str, topics: Topics) -> str:
+    """Say what a transaction does that is open in ``topic``."""
+    if topic in topics.displays:
+        return "what follows waits"
+    if topic == topics.ledger:
+        return "what follows is hidden; lanes that open wait, and audit, archive and feedback do not see it"
+    return "what follows is hidden from its readers" + ("" if topic == topics.feedback else ", and the archive waits")
 
 
 async def check_lists(installation: Installation) -> list[CheckResult]:

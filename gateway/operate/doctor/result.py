@@ -27,6 +27,10 @@ class CheckStatus(StrEnum):
         return {"fine": "正常", "notice": "提示", "problem": "问题", "unchecked": "未查"}[self.value]
 
 
+HIDDEN_ADVICE = "`gateway doctor` (topic ends) says whose transaction it is, and how to end it; then run this again"
+"""What to do where an open transaction hides what is looked for."""
+
+
 class CheckResult(NamedTuple):
     """One line: how ``subject`` stands, in words, and what to do about it (empty where there is nothing to
     do).

@@ -42,9 +42,10 @@ class HiddenEnds:
         async with raw_client(self.settings) as client:
             return self._hidden(await describe_logs(client, self.partitions))
 
-    async def settle(self, within_s: float = SETTLE_S) -> list[TopicPartition]:
-        """Look until nothing is hidden, for ``within_s`` at most; return what still is, as ``look`` does."""
-        deadline = time.monotonic() + within_s
+    async def settle(self, within_s: float | None = None) -> list[TopicPartition]:
+        """Look until nothing is hidden, for ``within_s`` at most (None: ``SETTLE_S``); return what still is,
+        as ``look`` does."""
+        deadline = time.monotonic() + (SETTLE_S if within_s is None else within_s)
         async with raw_client(self.settings) as client:
             while hidden := self._hidden(await describe_logs(client, self.partitions)):
                 if time.monotonic() > deadline:

@@ -23,7 +23,8 @@ from tests.patience import PATIENCE_S
 @contextlib.asynccontextmanager
 async def held(settings: Settings, topic: str) -> AsyncIterator[None]:
     """A stranger's transaction in the topic's partition, which is aborted at the end."""
-    async with kafka.producer(settings, transactional_id=f"{settings.topic_prefix}stranger") as stranger:
+    who = f"{settings.topic_prefix}stranger"
+    async with kafka.producer(settings, transactional_id=who, transaction_timeout_ms=600_000) as stranger:
         await stranger.begin_transaction()
         await stranger.send_and_wait(topic, b"{}", partition=0)
         yield

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.adapters.settings import Settings
+from gateway.adapters.topic_reader import UnreadablePartitionError
 from gateway.errors import ConfigurationError
 
 _LAST_INTERVAL_S = 60.0
@@ -34,7 +35,7 @@ class WaitingLog:
         self._details = details
         if now < self._due:
             return
-        why = {"why": str(error)} if isinstance(error, ConfigurationError) else {}
+        why = {"why": str(error)} if isinstance(error, ConfigurationError | UnreadablePartitionError) else {}
         self._log.warning(
             self._waiting,
             broker=self._broker,

@@ -5,13 +5,15 @@ import time
 from collections.abc import Iterable
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from gateway.adapters import kafka
 from gateway.adapters.aiokafka_patches import cut_off, stop
+from gateway.adapters.hidden_ends import HiddenEnds
 from gateway.adapters.own_signatures import load_record_signer
 from gateway.adapters.settings import Settings
+from gateway.adapters.topic_reader import UnreadablePartitionError
 from gateway.adapters.waiting import WaitingLog
 from gateway.contract.headers import CONTENT_TYPE
 from gateway.errors import GatewayError
@@ -83,6 +85,13 @@ class Announcer:
         )
         await self._producer.start()
         partitions = await kafka.partitions_of(self._settings, [self._topic])
+        ends = HiddenEnds(self._settings, partitions)
+        for topic, partition in await ends.settle():
+            # What was announced behind it would be announced again.
+            offset = ends.visible_to.get(TopicPartition(topic, partition), 0)
+            raise UnreadablePartitionError(
+                topic, partition, offset, "an open transaction hides it, or it has no leader"
+            )
         self._consumer = kafka.make_client(
             AIOKafkaConsumer,
             self._settings,

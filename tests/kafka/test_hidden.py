@@ -1,10 +1,12 @@
 """What somebody's open transaction hides is neither missing nor written again."""
 
+import asyncio
 import contextlib
 import datetime
 import os
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,21 +14,24 @@ from gateway.adapters import kafka
 from gateway.adapters.settings import Settings
 from gateway.core.province import Province
 from gateway.operate.simulate import Simulated
+from gateway.operate.topics import apply_topics
 from tests.kafka.blind_spots import kinds, work_off
 from tests.kafka.harness import audit
 from tests.kafka.harness import publish as publish_simulated
 from tests.kafka.one_lane import Notes, events, verified
 from tests.kafka.row6 import CHINA, amendment, copy_of_the_list, row_6_event
+from tests.kafka.test_feedback import RelaysWork, announcements, equal_rejections, feedback_workers
 from tests.patience import PATIENCE_S
 
 
 @contextlib.asynccontextmanager
-async def held(settings: Settings, topic: str) -> AsyncIterator[None]:
-    """A stranger's transaction in the topic's partition, which is aborted at the end."""
+async def held(settings: Settings, topic: str, partitions: int = 1) -> AsyncIterator[None]:
+    """A stranger's transaction in the topic's partitions, which is aborted at the end."""
     who = f"{settings.topic_prefix}stranger"
     async with kafka.producer(settings, transactional_id=who, transaction_timeout_ms=600_000) as stranger:
         await stranger.begin_transaction()
-        await stranger.send_and_wait(topic, b"{}", partition=0)
+        for partition in range(partitions):
+            await stranger.send_and_wait(topic, b"{}", partition=partition)
         yield
         await stranger.abort_transaction()
 
@@ -83,3 +88,25 @@ async def test_a_hidden_ledger_is_no_short_one(one: Settings, notes: Notes) -> N
         assert set(kinds(result)) == {"unreadable"}
         assert {finding["topic"] for finding in result["findings"]} == {one.topic_names.ledger}
     assert audit(one)["ok"] is True
+
+
+async def test_what_was_announced_behind_it_is_not_repeated(settings: Settings) -> None:
+    await apply_topics(settings)
+    topic, work = settings.topic_names.feedback, RelaysWork(settings)
+    with feedback_workers(settings, 1) as (worker,):
+        worker.wait_for("announcer.leads")
+        async with held(settings, topic, settings.topics.partitions):
+            await work.write(equal_rejections(settings, 5, 1), int(time.time() * 1000))
+            await asyncio.to_thread(worker.wait_for, "feedback.announced")
+            worker.kill()
+            with feedback_workers(settings, 1) as (other,):
+                await asyncio.to_thread(other.wait_for, "announcer.waiting")
+                (line, *_) = other.events("announcer.waiting")
+                assert line["error"] == "UnreadablePartitionError"
+                assert f"{topic}/0 cannot be read from offset 0 on (an open transaction hides it" in str(line["why"])
+                assert not other.events("announcer.leads")
+        with feedback_workers(settings, 1) as (other,):
+            await asyncio.to_thread(other.wait_for, "announcer.leads")
+            await asyncio.sleep(2)
+    said = await announcements(settings)
+    assert [each["data"]["change"] for each in said if each["type"] == "cn.chuanyu.feedback.case.v1"] == ["opened"]

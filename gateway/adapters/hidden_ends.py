@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
 from gateway.adapters.kafka_requests import raw_client
 from gateway.adapters.log_facts import LogFacts, describe_logs
@@ -47,11 +48,21 @@ class HiddenEnds:
         as ``look`` does."""
         deadline = time.monotonic() + (SETTLE_S if within_s is None else within_s)
         async with raw_client(self.settings) as client:
-            while hidden := self._hidden(await describe_logs(client, self.partitions)):
-                if time.monotonic() > deadline:
-                    break
+            while True:
+                is_over = time.monotonic() > deadline
+                try:
+                    hidden = self._hidden(await describe_logs(client, self.partitions))
+                except KafkaError as error:
+                    if is_over or not error.retriable:  # what leaves transactions open breaks connections too
+                        raise
+                else:
+                    if is_over or not hidden:
+                        return hidden
                 await asyncio.sleep(AGAIN_S)
-        return hidden
+
+    async def settle_beyond_a_kill(self) -> list[TopicPartition]:
+        """Look as ``settle`` does, for as long as a worker that was killed may leave a transaction open."""
+        return await self.settle(self.settings.relay.transaction_timeout_ms / 1000 + SETTLE_S)
 
     def _hidden(self, facts: Mapping[TopicPartition, LogFacts]) -> list[TopicPartition]:
         self.visible_to = {each: log.committed_end for each, log in facts.items()}

@@ -49,6 +49,8 @@ class Announcer:
         try:
             if self._producer is None:
                 await self._lead()
+            if self._consumer is None:
+                return  # stopped meanwhile
             await self._read_history()
             while messages := due_messages(
                 self._follower.state.cases.values(), self._history, _now(), self._settings.feedback.digest_s
@@ -92,6 +94,8 @@ class Announcer:
             raise UnreadablePartitionError(
                 topic, partition, offset, "an open transaction hides it, or it has no leader"
             )
+        if self._producer is None:
+            return  # stopped meanwhile
         self._consumer = kafka.make_client(
             AIOKafkaConsumer,
             self._settings,

@@ -36,8 +36,8 @@ _LANE = re.compile(r"(.+)-([0-9]+)")
 _OFFSETS = re.compile(r"([0-9]+)(?:[-–]([0-9]+))?")  # with either dash, as they are listed
 _MOST_TAKEOVERS = 5
 _HIDDEN = (
-    "的末端被未结束的事务遮住 an open transaction hides the ledger's end: what is lost or acknowledged behind it is not "
-    "known; `gateway doctor` (topic ends) says whose it is. Run this again once it has ended"
+    "的末端被未结束的事务遮住 an open transaction hides the ledger's end, or it has no leader: what is lost or acknowledged "
+    "behind it is not known; `gateway doctor` (topic ends) says whose it is. Run this again once it has ended"
 )
 
 

@@ -10,7 +10,6 @@ from aiokafka.errors import IllegalOperation, ProducerFenced
 from aiokafka.structs import OffsetAndMetadata
 
 from gateway.adapters.aiokafka_patches import cut_off
-from gateway.adapters.hidden_ends import HiddenEnds, named
 from gateway.adapters.settings import Settings
 from gateway.contract.ledger_entry import Previous
 from gateway.contract.outputs import Output, digest
@@ -27,20 +26,6 @@ from gateway.relay.writer import start_writer
 
 class _HorizonIncompleteError(Exception):
     """The lane's worker would wait until somebody takes note of it."""
-
-
-async def see_through(settings: Settings, lane: LaneId, partitions: Sequence[TopicPartition]) -> None:
-    """Wait until all that stands in ``partitions`` now can be read.
-
-    Raises GatewayError where an open transaction hides the end of one: what was forwarded may stand behind
-    it, and would be forwarded again.
-    """
-    ends = HiddenEnds(settings, partitions)
-    for hidden in await ends.settle():
-        if hidden not in ends.visible_to:
-            raise GatewayError(f"{lane}: {named(hidden)} has no leader now; run this again once it has one")
-        message = f"{lane}: an open transaction hides {named(hidden)} from offset {ends.visible_to[hidden]} on"
-        raise GatewayError(f"{message}; `gateway doctor` names it: end it, then run this again")
 
 
 @dataclass

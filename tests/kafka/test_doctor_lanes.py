@@ -140,6 +140,35 @@ async def test_a_transaction_that_hides_an_outputs_end(admin: Settings, monkeypa
         await producer.abort_transaction()
 
 
+async def test_the_gateways_own_transaction_is_not_to_be_aborted(
+    admin: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, topics = await set_up(admin, "own."), Topics("own.")
+    lane = LaneId(Province.SICHUAN, topics.display(Province.SICHUAN), 0).transactional_id
+    async with (
+        kafka.producer(settings, transactional_id=lane) as producer,
+        kafka.producer(settings, transactional_id="own.somebody") as other,
+    ):
+        for each in (producer, other):
+            await each.begin_transaction()
+            await each.send_and_wait(topics.ledger, b"x", partition=0)
+        (check,) = [each for each in CHECKS if each.name == "topic ends"]
+        (fine,) = await run_check(check, Installation(settings))
+        assert fine.message == (
+            "2 transactions open in the gateway's topics, none silent for a minute; not the gateway's: own.somebody"
+        )
+        await other.abort_transaction()
+        monkeypatch.setattr(neighbours, "_LONG_MS", -3_600_000)  # an open transaction is late at once
+        async with asyncio.timeout(PATIENCE_S):  # a broker answers before the partition has the marker
+            while len(found := await problems(settings, "topic ends")) > 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        (held,) = found
+        assert held.message.startswith(f"{lane}'s transaction is open from offset ")
+        assert "do not abort it by hand" in held.advice
+        assert "kafka-transactions" not in held.advice
+        await producer.abort_transaction()
+
+
 async def test_lanes_that_decide_by_two_lists_at_a_time(admin: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, topics = await set_up(admin, "lists."), Topics("lists.")
     lanes = [LaneId(province, topics.display(province), 0) for province in Province]

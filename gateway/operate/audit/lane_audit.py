@@ -36,7 +36,7 @@ from gateway.operate.audit.prover import Prover
 from gateway.operate.audit.redriven import Redriven
 from gateway.operate.audit.stream import BEFORE_ALL, Rank, Stream
 from gateway.operate.audit.survey import survey_ledger
-from gateway.operate.audit.visible import require_visible
+from gateway.operate.visible import require_visible
 from gateway.relay.horizon import OCCURRENCE_BYTES, Horizon
 from gateway.relay.recovery import horizon_from_outputs, remember_output
 
@@ -135,9 +135,10 @@ class LaneAudit:
             # What the group committed first, then the ledger's end: what these speak of is then there to be
             # read.
             committed = await find_committed(self.settings, self.lane)
-            if scope.until is None:
-                await require_visible(self.settings, [ledger, *outputs])
             span = (await find_spans(entries, [ledger], since=scope.since, until=scope.until))[ledger]
+            if span.end == (await entries.end_offsets([ledger]))[ledger]:  # and not before, in the past
+                await require_visible(self.settings, [ledger, *outputs])
+                span = (await find_spans(entries, [ledger], since=scope.since, until=scope.until))[ledger]
             self._survey = await survey_ledger(entries, ledger, span, self.lane)
             self._redriven = Redriven(self.report.findings, self._survey, self._verification)
             self._head = Head(self.settings, self.lane, entries, ledger, self.report.findings, committed)

@@ -23,7 +23,7 @@ from gateway.operate.audit.head import Head
 from gateway.operate.audit.outputs import OutputPartition, Stray
 from gateway.operate.audit.redriven import Redriven, redrive_of
 from gateway.operate.audit.stream import BEFORE_ALL, Rank, see_new_ends
-from gateway.operate.audit.visible import require_visible
+from gateway.operate.visible import require_visible
 
 _AGAIN_S = 0.1
 

@@ -19,7 +19,7 @@ from gateway.feedback.state import read_table
 from gateway.operate.acknowledge import find_hidden, find_unacknowledged
 from gateway.operate.doctor.result import HIDDEN_ADVICE, CheckResult, Installation, fine, problem, unchecked
 
-_SEARCH_S = 20
+_SEARCH_S = 30
 _ADVICE = (
     "start a worker again (`gateway feedback run`): it counts again what the topics still hold, and says so in its log"
 )

@@ -3,13 +3,13 @@ lists in use."""
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from aiokafka import TopicPartition, errors
 from aiokafka.admin import AIOKafkaAdminClient
 
 from gateway.adapters import kafka
-from gateway.adapters.access import Role
+from gateway.adapters.access import Role, writers_of
 from gateway.adapters.group_members import members_of
 from gateway.adapters.kafka_requests import OpenTransaction, find_open_transactions, raw_client
 from gateway.adapters.settings import Settings
@@ -95,21 +95,39 @@ async def check_ends(installation: Installation) -> list[CheckResult]:
     async with raw_client(account.settings) as client:
         found = await find_open_transactions(client, partitions)
     now = time.time() * 1000
-    late = [_held(each, topics, (now - each.last_write) / 1000) for each in found if now - each.last_write > _LONG_MS]
-    return late or [
-        fine("topics", f"{len(found)} transactions are open in the gateway's topics, none of them for long")
+    own = writers_of(account.settings)
+    late = [
+        _held(each, topics, own, (now - each.last_write) / 1000) for each in found if now - each.last_write > _LONG_MS
     ]
+    if late:
+        return late
+    message = f"{count_of(len(found), 'transaction')} open in the gateway's topics, none silent for a minute"
+    others = sorted({_who(each) for each in found if not _is_own(each, own)})
+    return [fine("topics", message + (f"; not the gateway's: {', '.join(others)}" if others else ""))]
 
 
-def _held(open_: OpenTransaction, topics: Topics, seconds: float) -> CheckResult:
-    who = f"{open_.transactional_id}'s" if open_.transactional_id else f"producer {open_.producer_id}'s"
+def _held(open_: OpenTransaction, topics: Topics, own: Collection[str], seconds: float) -> CheckResult:
     effect = _effect(open_.topic, topics)
-    message = f"{who} transaction is open from offset {open_.offset} on, silent for {seconds:.0f} s: {effect}"
-    advice = (
-        "end its program, or abort it as the broker's admin: `kafka-transactions abort "
-        f"--topic {open_.topic} --partition {open_.partition} --start-offset {open_.offset}`"
-    )
+    message = f"{_who(open_)}'s transaction is open from offset {open_.offset} on, silent for {seconds:.0f} s: {effect}"
+    if _is_own(open_, own):
+        # It may be decided, and only its marker be on its way: an abort would take a part of it back.
+        advice = (
+            "it is the gateway's own, and its coordinator ends it: see that all brokers run; do not abort it by hand"
+        )
+    else:
+        advice = (
+            "end its program, or abort it as the broker's admin: `kafka-transactions abort "
+            f"--topic {open_.topic} --partition {open_.partition} --start-offset {open_.offset}`"
+        )
     return problem(f"{open_.topic}/{open_.partition}", message, advice)
+
+
+def _who(open_: OpenTransaction) -> str:
+    return open_.transactional_id or f"producer {open_.producer_id}"
+
+
+def _is_own(open_: OpenTransaction, own: Collection[str]) -> bool:
+    return (open_.transactional_id or "").startswith(tuple(own))
 
 
 def _effect(topic: str, topics: Topics) -> str:

@@ -27,7 +27,10 @@ class CheckStatus(StrEnum):
         return {"fine": "正常", "notice": "提示", "problem": "问题", "unchecked": "未查"}[self.value]
 
 
-HIDDEN_ADVICE = "`gateway doctor` (topic ends) says whose transaction it is, and how to end it; then run this again"
+HIDDEN_ADVICE = (
+    "`gateway doctor` (topic ends) says whose transaction it is, and once it is silent for a minute how to end it; that of a "
+    "worker that was killed ends by itself. Then run this again"
+)
 """What to do where an open transaction hides what is looked for."""
 
 

@@ -69,7 +69,9 @@ async def check_transactions(installation: Installation) -> list[CheckResult]:
         elif each.state == "Ongoing" and now - each.started > each.timeout_ms + _LATE_MS:
             message = f"its transaction has been open for {(now - each.started) / 1000:.0f} s: readers wait behind it"
             findings.append(
-                problem(each.transactional_id, message, "`kafka-transactions --find-hanging`, then `--abort`")
+                problem(
+                    each.transactional_id, message, "`kafka-transactions find-hanging`, then `kafka-transactions abort`"
+                )
             )
     lanes = [each for each in found if _lane_ids(settings).fullmatch(each.transactional_id)]
     working = sum(each.state not in {"Empty", "CompleteCommit", "CompleteAbort"} for each in lanes)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -86,6 +87,10 @@ class JavaKafka(LocalKafka):
     def freeze(self) -> None:
         """See LocalKafka."""
         self._signal(signal.SIGSTOP)
+        # Threads that wait for a processor go on until they have had one: on a busy machine it still answers.
+        deadline = time.monotonic() + _STOP_TIMEOUT_S
+        while self._is_alive() and self._pid and _has_running_threads(self._pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def thaw(self) -> None:
         """See LocalKafka."""
@@ -153,3 +158,12 @@ class JavaKafka(LocalKafka):
     def _last_words(self) -> str:
         log = (self._dir or Path()) / "kafka.log"
         return last_lines(log.read_text(encoding="utf-8", errors="replace"))
+
+
+def _has_running_threads(pid: int) -> bool:
+    """Tell whether a thread of the process is not stopped; where there is no /proc, nothing is known."""
+    states = set[str]()
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            states.add(stat.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0])
+    return not states <= {"T", "t", "Z", "X"}

@@ -38,7 +38,8 @@ from gateway.core.recognition import Recognition, RowRef
 from gateway.core.times import china_date
 from gateway.decide import decide_bytes
 from gateway.errors import GatewayError
-from gateway.operate.takeover import Takeover, see_through
+from gateway.operate.takeover import Takeover
+from gateway.operate.visible import require_visible
 from gateway.relay.continuity import Standing
 from gateway.relay.horizon import Horizon
 from gateway.relay.transaction import REFUSED
@@ -187,7 +188,7 @@ class LaneRedrive:
         input offset."""
         found: list[Candidate] = []
         superseded: set[bytes] = set()
-        await see_through(self.settings, self.lane, [*self._refusals, self._verification])
+        await require_visible(self.settings, [*self._refusals, self._verification])
         spans = await find_spans(consumer, [*self._refusals, self._verification])
         async for partition, records in read_spans(consumer, spans):
             for record in records:
@@ -271,7 +272,7 @@ class LaneRedrive:
         """Read which contents the lane has forwarded under ``identities``: all that is kept, not only the
         horizon."""
         forwarded: _Contents = {}
-        await see_through(self.settings, self.lane, [self._verification])
+        await require_visible(self.settings, [self._verification])
         async for _, records in read_spans(consumer, await find_spans(consumer, [self._verification])):
             for record in records:
                 if (sent := read_verification(record.value)) is None:

@@ -25,7 +25,8 @@ from gateway.operate.audit.lane_audit import Job, LaneAudit, Scope, ShortEntry
 from gateway.operate.audit.redriven import redrive_of
 from gateway.operate.audit.stream import Rank
 from gateway.operate.restore.rebuilding import Rebuilder
-from gateway.operate.takeover import Takeover, see_through
+from gateway.operate.takeover import Takeover
+from gateway.operate.visible import require_visible
 
 _LOT = 20_000
 """Records that are held until they are written: for each lot the lane is taken over once."""
@@ -77,7 +78,7 @@ class LaneRestore:
         is not to be had."""
         async with kafka.consumer(self.settings) as self._consumer:
             self._consumer.assign([self._source, self._verification])
-            await see_through(self.settings, self.lane, [self._verification])
+            await require_visible(self.settings, [self._verification])
             self._read_up_to = (await find_spans(self._consumer, [self._verification]))[self._verification].end
             job = Job(self.settings, self.lane, 0, Scope(), self.retention)
             audit = LaneAudit(job, self.recognition, on_short=self._take)
@@ -139,7 +140,7 @@ class LaneRestore:
     async def _see_what_is_there(self, lot: Mapping[_Place, Output]) -> set[_Place]:
         """Return what of ``lot`` was written since the topic was read: by another restore, or by this
         one."""
-        await see_through(self.settings, self.lane, [self._verification])
+        await require_visible(self.settings, [self._verification])
         span = (await find_spans(self._consumer, [self._verification]))[self._verification]
         behind = Span(span.log_start, min(max(self._read_up_to, span.log_start), span.end), span.end)
         async for _, records in read_spans(self._consumer, {self._verification: behind}):

@@ -1,10 +1,10 @@
-"""What an open transaction hides is not there to be audited, and is not missing."""
+"""What an open transaction hides cannot be read, and is not missing."""
 
 from collections.abc import Sequence
 
 from aiokafka import TopicPartition
 
-from gateway.adapters.hidden_ends import SETTLE_S, HiddenEnds
+from gateway.adapters.hidden_ends import HiddenEnds
 from gateway.adapters.settings import Settings
 from gateway.adapters.topic_reader import UnreadablePartitionError
 
@@ -14,9 +14,9 @@ async def require_visible(settings: Settings, partitions: Sequence[TopicPartitio
     leave a transaction open. Raises UnreadablePartitionError where one hides the end of any beyond that.
     """
     ends = HiddenEnds(settings, partitions)
-    for hidden in await ends.settle(settings.relay.transaction_timeout_ms / 1000 + SETTLE_S):
+    for hidden in await ends.settle_beyond_a_kill():
         topic, partition = hidden
         if hidden not in ends.visible_to:
             raise UnreadablePartitionError(topic, partition, 0, "it has no leader now")
-        why = "an open transaction hides what follows; `gateway doctor` names it: audit again once it has ended"
+        why = "an open transaction hides what follows; `gateway doctor` names it: run this again once it has ended"
         raise UnreadablePartitionError(topic, partition, ends.visible_to[hidden], why)

@@ -87,7 +87,7 @@ class JavaKafka(LocalKafka):
     def freeze(self) -> None:
         """See LocalKafka."""
         self._signal(signal.SIGSTOP)
-        # Threads that wait for a processor go on until they have had one: on a busy machine it still answers.
+        # Threads that wait for a processor go on until they have had one, so that it might still answer.
         deadline = time.monotonic() + _STOP_TIMEOUT_S
         while self._is_alive() and self._pid and _has_running_threads(self._pid) and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -26,8 +26,8 @@ from gateway.operate.doctor.result import CheckStatus, Installation
 from gateway.operate.local_kafka import LocalKafka, local_kafka
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import Worker, read_topics
+from tests.kafka.relays_work import RelaysWork
 from tests.kafka.test_feedback import (
-    RelaysWork,
     counts_of,
     day_counts_of,
     expected_cases,

@@ -25,15 +25,9 @@ from gateway.feedback.state import FeedbackTopics, read_state
 from gateway.operate.topics import apply_topics
 from tests.batches import bomb, build, rows, with_bad_header
 from tests.kafka.harness import Worker, read_topics
+from tests.kafka.relays_work import RelaysWork
 from tests.kafka.test_changelogs import end_worker
-from tests.kafka.test_feedback import (
-    RelaysWork,
-    counts_of,
-    equal_rejections,
-    feedback_workers,
-    gateway,
-    rejected_events,
-)
+from tests.kafka.test_feedback import counts_of, equal_rejections, feedback_workers, gateway, rejected_events
 from tests.kafka.test_unreadable import produce
 from tests.patience import PATIENCE_S
 from tests.ports import free_port

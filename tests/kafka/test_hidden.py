@@ -19,8 +19,9 @@ from tests.kafka.blind_spots import kinds, work_off
 from tests.kafka.harness import audit
 from tests.kafka.harness import publish as publish_simulated
 from tests.kafka.one_lane import Notes, events, verified
+from tests.kafka.relays_work import RelaysWork
 from tests.kafka.row6 import CHINA, amendment, copy_of_the_list, row_6_event
-from tests.kafka.test_feedback import RelaysWork, announcements, equal_rejections, feedback_workers
+from tests.kafka.test_feedback import announcements, equal_rejections, feedback_workers
 from tests.patience import PATIENCE_S
 
 

@@ -12,7 +12,8 @@ from gateway.feedback.state import read_state
 from gateway.operate.feedback.schedule import why_incomplete
 from gateway.operate.topics import apply_topics
 from tests.kafka.harness import Worker
-from tests.kafka.test_feedback import RelaysWork, feedback_workers, rejected_events
+from tests.kafka.relays_work import RelaysWork
+from tests.kafka.test_feedback import feedback_workers, rejected_events
 
 CHINA = datetime.timezone(datetime.timedelta(hours=8))
 EVENTS = 200

@@ -16,9 +16,9 @@ from aiokafka.structs import OffsetAndMetadata
 
 from gateway.adapters import kafka
 from gateway.adapters.aiokafka_patches import report_missing, stop
-from gateway.adapters.kafka_requests import raw_client
+from gateway.adapters.hidden_ends import HiddenEnds
 from gateway.adapters.list_files import load_recognition
-from gateway.adapters.log_facts import describe_logs, wait_until_known
+from gateway.adapters.log_facts import wait_until_known
 from gateway.adapters.settings import Settings
 from gateway.adapters.signatures import NO_SIGNATURES
 from gateway.contract.ledger_entry import Entry, read_entry
@@ -89,9 +89,8 @@ async def wait_for_markers(settings: Settings) -> None:
     topics = settings.topic_names
     written = [TopicPartition(topic, 0) for topic in topics.all if topic not in topics.displays]
     with contextlib.suppress(TimeoutError, KafkaError, GatewayError):
-        async with asyncio.timeout(OPEN_S), raw_client(settings) as client:
-            while any(each.committed_end < each.end for each in (await describe_logs(client, written)).values()):  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+        async with asyncio.timeout(OPEN_S):
+            await HiddenEnds(settings, written).settle(OPEN_S)
 
 
 def lane_id(settings: Settings) -> LaneId:
